@@ -1,0 +1,106 @@
+//! How far a stream is delivered. A checkpoint is data; only `store::State::commit` moves it.
+//!
+//! ```text
+//!   cursor   durable between runs: everything before it is delivered
+//!   scan     durable inside a run: where an unfinished listing goes on, and what the cursor becomes at its end
+//!   mark     how much of an atomic sink belongs to this checkpoint (a file's segment and length)
+//! ```
+
+use std::cmp::Ordering;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Serialize};
+
+/// Cursor + scan + mark, stored as one value under a format version.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<Cursor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan: Option<Scan>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+}
+
+/// A point in a stream. Instants are compared as instants, never as text.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cursor {
+    Instant(DateTime<Utc>),
+    Integer(i64),
+    /// An opaque token of the vendor. It has no order; the newest one wins.
+    Token(String),
+}
+
+impl Cursor {
+    /// The order of two cursors of one kind; nothing for tokens and for unlike kinds.
+    pub fn compare(&self, other: &Self) -> Option<Ordering> {
+        match (self, other) {
+            (Self::Instant(a), Self::Instant(b)) => Some(a.cmp(b)),
+            (Self::Integer(a), Self::Integer(b)) => Some(a.cmp(b)),
+            _ => None,
+        }
+    }
+
+    /// The later of two; `other` where they have no order.
+    pub fn later(self, other: Self) -> Self {
+        match self.compare(&other) {
+            Some(Ordering::Greater) => self,
+            _ => other,
+        }
+    }
+
+    /// Canonical text: an instant in UTC with nanoseconds, a decimal integer, or the token itself.
+    pub fn canonical(&self) -> String {
+        match self {
+            Self::Instant(at) => at.to_rfc3339_opts(SecondsFormat::Nanos, true),
+            Self::Integer(n) => n.to_string(),
+            Self::Token(token) => token.clone(),
+        }
+    }
+}
+
+/// An unfinished listing.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Scan {
+    /// Lower bound of the window that was sent, cursor - overlap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Cursor>,
+    /// Upper bound as it was sent; it stays the same on all pages of a listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Cursor>,
+    /// The pinned upper end, the server's now - settle. Records at or after it wait for the next pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high: Option<Cursor>,
+    /// Where the next page begins. Nothing: at the listing's start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<Position>,
+    /// The furthest cursor value seen in this listing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub furthest: Option<Cursor>,
+    /// Pages read so far, against the page budget.
+    pub pages: u64,
+    /// A page before `position` was delivered only in part (`run --limit`), so it will be met again.
+    #[serde(default)]
+    pub partial: bool,
+    /// The sink's mark when the listing began: an atomic sink is cut back to it when the listing begins again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_mark: Option<Mark>,
+}
+
+/// Where a listing goes on, in the terms of its pagination.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Position {
+    Token(String),
+    Url(String),
+    Page(u64),
+    Offset(u64),
+}
+
+/// How much of a file sink belongs to a checkpoint: everything in segments before `segment`, and `bytes` of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Debug, Serialize, Deserialize)]
+pub struct Mark {
+    pub segment: u64,
+    pub bytes: u64,
+}

@@ -1,0 +1,150 @@
+//! The one code table. Every code has a page in `docs/errors/`, compiled into `renkei explain`.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Declares the codes with their numbers and titles, so that the table stands in one place.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident = $number:literal, $title:literal;)*) => {
+        /// What happened, by number. Numbers are never used twice and never change their meaning.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[repr(u16)]
+        pub enum Code { $($(#[$doc])* $name = $number),* }
+
+        impl Code {
+            pub const ALL: &[Code] = &[$(Code::$name),*];
+
+            /// A short title, the first line of the code's page.
+            pub fn title(self) -> &'static str {
+                match self { $(Code::$name => $title),* }
+            }
+        }
+    };
+}
+
+codes! {
+    // RK01xx: configuration, found before running.
+    ConfigFile = 101, "a configuration file cannot be read";
+    YamlSyntax = 102, "the YAML cannot be parsed";
+    UnknownKey = 103, "unknown key";
+    DuplicateKey = 104, "a key stands twice";
+    WrongType = 105, "a value has the wrong type";
+    MissingKey = 106, "a required key is missing";
+    OutOfRange = 107, "a value is out of its bounds";
+    UnknownName = 108, "a name that nothing declares";
+    MissingVariable = 109, "an environment variable or secret file is missing";
+    LiteralSecret = 110, "a secret is written literally";
+    UnsafeRepeat = 111, "an operation declares no safe way to repeat it";
+    Expression = 112, "an expression cannot be compiled";
+    YamlBudget = 113, "the YAML is too large, too deep or expands too far";
+    Conflict = 114, "two settings contradict each other";
+    Workspace = 115, "no workspace here";
+    BadPath = 116, "a path or URL cannot be used";
+
+    // RK02xx: the request path.
+    Unreachable = 201, "the host cannot be reached";
+    Tls = 202, "TLS failed";
+    Timeout = 203, "no answer in time";
+    Broken = 204, "the connection broke";
+    Truncated = 205, "the answer's body ends early";
+    BodyTooLarge = 206, "the answer's body is over the limit";
+    Egress = 207, "a request to a host that is not allowed";
+    Redirect = 208, "a redirect that is not followed";
+    Throttled = 209, "the server kept asking us to slow down";
+    ServerError = 210, "the server failed";
+    Refused = 211, "the server refused the request";
+    NotFound = 212, "the server does not know this address";
+    QuotaWait = 213, "waiting for quota would take longer than allowed";
+
+    // RK03xx: reading.
+    NotJson = 301, "the answer is not JSON";
+    NoRecords = 302, "the answer has no record list where one was declared";
+    PageLoop = 303, "the page position does not move";
+    EmptyPages = 304, "empty pages that claim more";
+    PageBudget = 305, "the listing is longer than its page budget";
+    MissingRecordKey = 306, "a record without its key";
+    BadCursor = 307, "a record's cursor field is missing or cannot be read";
+    OffsetCap = 308, "the listing reached the vendor's offset cap";
+    UnlikeCursor = 309, "the saved cursor is of another kind than the stream declares";
+    NotAnObject = 310, "a record that is no JSON object";
+
+    // RK04xx: writing.
+    RecordRefused = 401, "the sink refused a record";
+    Unanswered = 402, "the sink answered for fewer records than were sent";
+    StrangeAnswer = 403, "the sink's answer cannot be matched to what was sent";
+    KeyExpired = 404, "too old to repeat under its idempotency key";
+    KeyMismatch = 405, "the idempotency key was used with another body";
+    ColumnConflict = 406, "a column has a type that cannot hold the field";
+    Database = 407, "the database failed";
+    ValueRefused = 408, "the database refused a value";
+    FileSink = 409, "the output file cannot be written";
+    FileChanged = 410, "the output file is shorter than its checkpoint";
+    MissingSinkKey = 411, "a record without the key its sink needs";
+    BodyTemplate = 412, "a request could not be built from a record";
+    ChangedCreate = 413, "a record changed after it was created, and the operation only creates";
+
+    // RK05xx: the store and the machine under it.
+    AlreadyRunning = 501, "another process holds this state directory";
+    StoreDamaged = 502, "the store is damaged";
+    StoreWentBack = 503, "the store went back to an earlier state";
+    NewerFormat = 504, "the state was written by a newer version";
+    DiskFull = 505, "the disk is full";
+    ReadOnly = 506, "the state directory cannot be written";
+    StoreIo = 507, "the store's files cannot be read or written";
+    SealKey = 508, "the sealing key is missing or does not fit";
+    StoreClosed = 509, "the store stopped after an error";
+
+    // RK06xx: signing in.
+    Unauthorized = 601, "the server does not accept the credentials";
+    Forbidden = 602, "the account may not do this";
+    TokenRefused = 603, "the token endpoint refused";
+    TokenAnswer = 604, "the token endpoint's answer cannot be used";
+
+    // RK07xx: steps and expressions.
+    Evaluation = 701, "an expression failed for a record";
+    FuelSpent = 702, "an expression ran too long";
+
+    // RK08xx: the engine.
+    Interrupted = 801, "stopped by a signal after a clean checkpoint";
+    Bug = 899, "renkei did something it must never do";
+}
+
+impl Code {
+    pub fn number(self) -> u16 {
+        self as u16
+    }
+
+    pub fn from_number(number: u16) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.number() == number)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RK{:04}", self.number())
+    }
+}
+
+impl FromStr for Code {
+    type Err = ();
+
+    /// Reads `RK0103`, also in lower case and without its letters or leading zero.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let digits = text.trim().trim_start_matches(['R', 'r']).trim_start_matches(['K', 'k']);
+        digits.parse().ok().and_then(Self::from_number).ok_or(())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|()| serde::de::Error::custom(format!("unknown code {text}")))
+    }
+}

@@ -1,0 +1,27 @@
+//! Plain data that every floor of the house shares: records, checkpoints, verdicts, faults, and the seams of
+//! determinism (clock, entropy). Nothing here does IO, and nothing here knows a library but serde, bytes and chrono.
+
+mod checkpoint;
+mod clock;
+mod code;
+mod counts;
+mod entropy;
+mod fault;
+mod hash;
+mod path;
+mod record;
+mod verdict;
+
+pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan};
+pub use clock::{Clock, SystemClock};
+pub use code::Code;
+pub use counts::Counts;
+pub use entropy::{Entropy, SystemEntropy};
+pub use fault::{Blame, Disposition, Fault};
+pub use hash::{ContentHash, KeyHash};
+pub use path::{Path, PathError};
+pub use record::{Fields, Key, Overlap, Page, Record, Reject, Version};
+pub use verdict::{Reason, Verdict};
+
+/// A future behind a `dyn` seam.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
