@@ -1,3 +1,4 @@
 //! renkei keeps business systems in step: it reads what changed from one system, maps it, and writes it to another,
 //! and every record ends with a verdict.
 pub mod model;
+pub mod store;

@@ -1,0 +1,77 @@
+//! Everything durable. A commit is all or nothing, and durable when it resolves: power may fail the moment after.
+//!
+//! Keys and values are bytes here; what they mean is the typed layer's business. Two implementations pass one contract
+//! suite: [`Memory`], which loses power on demand, and `SledStore`, which wraps the embedded database in the rules that
+//! make it keep this promise.
+
+mod error;
+mod memory;
+
+pub use error::Error;
+pub use memory::{Memory, PowerLoss, Snapshot};
+
+use crate::model::BoxFuture;
+
+/// A named, ordered map of keys to values. All of them live in one store, and one commit may touch several.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Tree {
+    Checkpoints,
+    Outbox,
+    Links,
+    DeadLetters,
+    Runs,
+    Tokens,
+    Meta,
+}
+
+impl Tree {
+    pub const ALL: [Tree; 7] =
+        [Tree::Checkpoints, Tree::Outbox, Tree::Links, Tree::DeadLetters, Tree::Runs, Tree::Tokens, Tree::Meta];
+
+    /// The tree's name on disk. It never changes its meaning.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tree::Checkpoints => "checkpoints",
+            Tree::Outbox => "outbox",
+            Tree::Links => "links",
+            Tree::DeadLetters => "dead_letters",
+            Tree::Runs => "runs",
+            Tree::Tokens => "tokens",
+            Tree::Meta => "meta",
+        }
+    }
+}
+
+/// One change of a commit. Within one commit a later change of the same key wins.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Op {
+    Put { tree: Tree, key: Vec<u8>, value: Vec<u8> },
+    Delete { tree: Tree, key: Vec<u8> },
+}
+
+/// Keys with their values, in key order.
+pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// Keeps what must survive a crash. No reader ever sees half a commit.
+///
+/// An error other than a refused lock ends the handle: what follows is [`Error::Closed`], because after a failed write
+/// nobody knows what a reader would see. Opening again is the way on.
+pub trait StateStore: Send + Sync {
+    /// Applies all changes or none; durable when it resolves, with the number of the commit. Commits take effect in the
+    /// order of their calls. The call itself sets the commit going: dropping the future does not take it back.
+    fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<u64, Error>>;
+
+    fn get<'a>(&'a self, tree: Tree, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>>;
+
+    /// The values of several keys, in the order of the keys, all as of one moment between two commits.
+    fn get_many(&self, tree: Tree, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, Error>>;
+
+    /// Entries whose key begins with `prefix`, in key order, at most `limit`, strictly after `after`.
+    fn scan<'a>(
+        &'a self,
+        tree: Tree,
+        prefix: &'a [u8],
+        after: Option<&'a [u8]>,
+        limit: usize,
+    ) -> BoxFuture<'a, Result<Entries, Error>>;
+}
