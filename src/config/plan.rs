@@ -1,0 +1,477 @@
+//! The plan: configuration as meant. Every default is filled in, every name is resolved, every expression is compiled.
+//! Only these types leave `config/`; nothing outside reads YAML, the environment or a secret file.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use http::{HeaderName, Method, StatusCode};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::{
+    expr::{Expression, Template},
+    model::{Cursor, Fields, Path},
+};
+
+/// A whole workspace, checked.
+#[derive(Debug)]
+pub struct Plan {
+    pub store: StorePlan,
+    pub connections: BTreeMap<String, Connection>,
+    pub pipelines: BTreeMap<String, Arc<Pipeline>>,
+}
+
+/// Where cursors, outbox, links, dead letters and runs live.
+#[derive(Clone, Debug)]
+pub struct StorePlan {
+    /// The state directory, resolved against the workspace.
+    pub path: PathBuf,
+    /// The store refuses to grow beyond this.
+    pub disk_bytes_max: u64,
+    /// 32 bytes from `RENKEI_KEY`, if it is set; else the store keeps a key file.
+    pub key: Option<SecretString>,
+}
+
+/// A connector + an account's settings, or a built-in kind.
+#[derive(Clone, Debug)]
+pub enum Connection {
+    Api(Arc<Api>),
+    Jsonl(Arc<Jsonl>),
+    Postgres(Arc<Postgres>),
+}
+
+/// How one account of a vendor's API is spoken to.
+#[derive(Debug)]
+pub struct Api {
+    /// The connection's name in `renkei.yaml`.
+    pub name: String,
+    /// The connector's folder name.
+    pub connector: String,
+    /// Every path is joined to it. Its host is the only one requests may go to, besides `egress`.
+    pub base_url: Url,
+    /// Sent with every request.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// What templates see as `config`: the connection's settings, one JSON object.
+    pub settings: Fields,
+    pub auth: Auth,
+    pub budget: Budget,
+    pub timeouts: Timeouts,
+    pub retry: Retry,
+    /// The connector's own rules about answers, tried in order before the defaults.
+    pub answers: Vec<AnswerRule>,
+    pub egress: Egress,
+    /// PEM file with certificates trusted besides the system's.
+    pub ca: Option<PathBuf>,
+    /// An answer larger than this is refused. Default 64 MiB.
+    pub body_bytes_max: usize,
+    pub streams: BTreeMap<String, Arc<Stream>>,
+    pub operations: BTreeMap<String, Arc<Operation>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// Default 1 s, at most 60 s.
+    pub connect: Duration,
+    /// One attempt, from sending to the last byte of the answer. Default 5 s, at most 10 min.
+    pub attempt: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// Attempts in all, the first one included. Default 3, at most 10.
+    pub attempts: u32,
+    /// The first delay's upper bound; doubled for each further attempt. Default 500 ms.
+    pub base: Duration,
+    /// No delay is longer. Default 30 s.
+    pub cap: Duration,
+}
+
+/// The account's allowance. One per connection, shared by everything that uses it.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    pub buckets: Vec<Bucket>,
+    /// Requests under way at once. Default 8.
+    pub concurrency: u32,
+    /// The longest wait for quota before the call gives up. Default 15 min.
+    pub wait_max: Duration,
+}
+
+/// `requests` per `per`, evenly paced, with `burst` let through at once after a pause. Default burst 1.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    pub requests: u32,
+    pub per: Duration,
+    pub burst: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Egress {
+    /// Hosts besides the base URL's that requests may go to (a token endpoint, a page link).
+    pub hosts: Vec<String>,
+    /// Names may resolve to private or loopback addresses. A literal address or `localhost` in a configured URL is
+    /// always allowed: whoever wrote it meant it.
+    pub private: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum Auth {
+    None,
+    Bearer { token: SecretString },
+    Basic { user: String, password: SecretString },
+    ApiKeyHeader { header: HeaderName, value: SecretString },
+    ApiKeyQuery { parameter: String, value: SecretString },
+    OAuth2(OAuth2),
+}
+
+#[derive(Clone, Debug)]
+pub struct OAuth2 {
+    pub grant: Grant,
+    pub token_url: Url,
+    pub client_id: String,
+    pub client_secret: Option<SecretString>,
+    /// Send the client's id and secret in the form body instead of HTTP Basic.
+    pub secret_in_body: bool,
+    pub scopes: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Grant {
+    ClientCredentials,
+    /// The first refresh token, as configured. A rotated one in the store takes precedence.
+    RefreshToken { token: SecretString },
+}
+
+/// When an answer looks so, it means that.
+#[derive(Clone, Debug)]
+pub struct AnswerRule {
+    pub when: When,
+    pub is: Meaning,
+}
+
+/// All the given conditions must hold; an absent one holds.
+#[derive(Clone, Debug, Default)]
+pub struct When {
+    /// Inclusive ranges: `404` is (404, 404), `5xx` is (500, 599).
+    pub status: Vec<(u16, u16)>,
+    /// The header is present and contains the text.
+    pub header: Option<(HeaderName, String)>,
+    /// The JSON value at the path, as text, is one of these. No texts: it is present and not null.
+    pub body: Option<(Path, Vec<String>)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Meaning {
+    Accept,
+    /// Try again, after the given time or the usual delay.
+    Retry { after: Option<Duration> },
+    /// The account is asked to slow down: everybody on the connection pauses.
+    Throttle { after: Option<Duration> },
+    /// This record or request will never be accepted.
+    Reject,
+    /// This record waits for a person.
+    Park,
+    /// The credentials need a person.
+    Credentials,
+    /// Stop the run.
+    Halt,
+}
+
+/// A request with its holes.
+#[derive(Clone, Debug)]
+pub struct RequestPlan {
+    pub method: Method,
+    /// The path template as written; it names the route in logs and metrics.
+    pub route: Arc<str>,
+    /// Joined to the base URL; values filled in are encoded as one segment.
+    pub path: Template,
+    /// A parameter whose template comes to nothing is left out.
+    pub query: Vec<(String, Template)>,
+    pub headers: Vec<(HeaderName, Template)>,
+    pub body: Option<Body>,
+    /// Replaces the connection's attempt timeout.
+    pub timeout: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Body {
+    Json(Node),
+    /// `application/x-www-form-urlencoded`; nested values become `a[b]=c`, lists `a[0]=c`.
+    Form(Node),
+}
+
+/// JSON with holes. A text that is one `{{ expression }}` stands for the value itself, of whatever type.
+#[derive(Clone, Debug)]
+pub enum Node {
+    /// Raw JSON text of a number, boolean or null.
+    Literal(String),
+    Text(Template),
+    Value(Expression),
+    Object(Vec<(String, Node)>),
+    List(Vec<Node>),
+}
+
+/// A readable collection.
+#[derive(Debug)]
+pub struct Stream {
+    pub name: String,
+    pub request: RequestPlan,
+    /// Where the list of records stands in the answer.
+    pub records: Path,
+    /// The fields that name a record for good. At least one.
+    pub key: Vec<Path>,
+    /// A revision field that names the record's state where there is no cursor field.
+    pub version: Option<Path>,
+    pub paginate: Paginate,
+    pub incremental: Option<Incremental>,
+    /// Pages of one listing before it is an error. Default 100,000.
+    pub pages_max: u64,
+    /// Consecutive pages without records that still claim more before it is an error. Default 10.
+    pub empty_pages_max: u32,
+}
+
+#[derive(Clone, Debug)]
+pub enum Paginate {
+    /// One page is all.
+    None,
+    /// A token goes into a query parameter (templates see it as `page.token`).
+    Cursor { next: NextToken, query: Option<String>, more: Option<Path> },
+    /// The whole next URL stands in the body.
+    NextUrl { next: Path, more: Option<Path> },
+    /// RFC 8288: the Link header with rel="next".
+    Link,
+    /// Page numbers. Ends at a page shorter than `size`, at an empty page where no size is known, or by
+    /// `more`/`total_pages`.
+    Page { query: String, first: u64, size: Option<PageSize>, more: Option<Path>, total_pages: Option<Path> },
+    /// Offset and limit. Each page but the first starts one record early and must begin with the last one read, so that
+    /// a listing that moved is noticed and read again from its start.
+    Offset { query: String, size: PageSize, more: Option<Path>, total: Option<Path>, cap: Option<u64> },
+}
+
+#[derive(Clone, Debug)]
+pub enum NextToken {
+    /// A path in the answer.
+    Body(Path),
+    /// A field of the page's last record (Stripe's `starting_after`).
+    LastRecord(Path),
+}
+
+#[derive(Clone, Debug)]
+pub struct PageSize {
+    /// The query parameter that carries it, where the API takes one.
+    pub query: Option<String>,
+    pub records: u64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Incremental {
+    Field(CursorField),
+    /// The vendor gives an opaque token at the listing's end; the next pass starts with it (templates see it as
+    /// `window.since`).
+    Token { next: Path, query: Option<String> },
+}
+
+#[derive(Clone, Debug)]
+pub struct CursorField {
+    pub field: Path,
+    pub format: CursorFormat,
+    /// The listing comes in the cursor's order, so the cursor moves page by page.
+    pub ascending: bool,
+    /// How far before the cursor the next pass starts: a time for instants, a count for integers.
+    pub overlap: Lag,
+    /// How far before the server's now a pass ends. Instants only.
+    pub settle: Duration,
+    /// Query parameter for the window's lower bound. Templates see it as `window.since`.
+    pub since: Option<String>,
+    /// Query parameter for the window's upper bound. Templates see it as `window.until`.
+    pub until: Option<String>,
+    /// Where the very first pass starts. Nothing: from the beginning.
+    pub start: Option<Cursor>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CursorFormat {
+    Rfc3339,
+    EpochSeconds,
+    EpochMillis,
+    Integer,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lag {
+    Time(Duration),
+    Count(u64),
+}
+
+/// A declared write.
+#[derive(Debug)]
+pub struct Operation {
+    pub name: String,
+    pub request: RequestPlan,
+    /// What success means for a record.
+    pub makes: Makes,
+    /// How to tell a new record from a changed one, for `Makes::Upsert`.
+    pub created: Option<CreatedTest>,
+    pub batch: Option<BatchPlan>,
+    pub repeat: Repeat,
+    pub answer: AnswerShape,
+    /// Where a record's id stands in its (part of the) answer.
+    pub sink_id: Option<Path>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Makes {
+    Create,
+    Upsert,
+    Update,
+    Delete,
+}
+
+#[derive(Clone, Debug)]
+pub enum CreatedTest {
+    /// This status means created.
+    Status(StatusCode),
+    /// The field is true, or its text is one of these.
+    Field { path: Path, values: Vec<String> },
+}
+
+/// Several records in one request. The request's body sees them as `batch`, a list of what `each` made of each record.
+#[derive(Clone, Debug)]
+pub struct BatchPlan {
+    /// Records in one request at the most.
+    pub size: usize,
+    pub each: Node,
+}
+
+/// Why sending it a second time is safe. There is no other kind: `validate` refuses an operation without one.
+#[derive(Clone, Debug)]
+pub enum Repeat {
+    IdempotencyKey {
+        header: HeaderName,
+        format: KeyFormat,
+        /// The vendor forgets a key after this; an older unanswered write is parked instead of repeated.
+        retention: Duration,
+        /// The status that says "this key came with another body". Default 422.
+        mismatch: StatusCode,
+        /// The status that says "the first request is still running". Default 409; it is tried again.
+        in_flight: StatusCode,
+    },
+    /// The vendor keeps one record per value of this field, so repeating changes nothing.
+    Upsert { unique: String },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum KeyFormat {
+    /// The bare text.
+    Raw,
+    /// A quoted string, as the IETF draft (RFC 8941 strings) wants it.
+    Quoted,
+    /// Shaped as a UUID, for vendors that insist.
+    Uuid,
+}
+
+/// How the answer says what became of each record.
+#[derive(Clone, Debug)]
+pub enum AnswerShape {
+    /// The whole answer is about the one record (or about all of a batch alike).
+    Whole,
+    /// One entry per record in the order sent.
+    Positional {
+        list: Path,
+        /// In an entry: true means accepted. Absent: an entry without errors is accepted.
+        ok: Option<Path>,
+        /// In an entry: the list or text of errors.
+        errors: Option<Path>,
+    },
+    /// Accepted and refused ones in separate lists, matched by a field.
+    Listed { ok: Path, errors: Option<Path>, matched: MatchBy },
+}
+
+#[derive(Clone, Debug)]
+pub enum MatchBy {
+    /// The entry carries the record's position in the batch.
+    Index(Path),
+    /// The entry's field `answer` equals the field `sent` of the record that was sent.
+    Field { answer: Path, sent: Path },
+}
+
+/// From a stream, through steps, to a sink.
+#[derive(Debug)]
+pub struct Pipeline {
+    pub name: String,
+    pub description: String,
+    pub from: From,
+    pub steps: Vec<StepPlan>,
+    /// `fields:` of the target: what the sink gets, in this order. Nothing: the record as it is.
+    pub fields: Option<Vec<(String, Expression)>>,
+    pub to: To,
+}
+
+#[derive(Debug)]
+pub struct From {
+    pub api: Arc<Api>,
+    pub stream: Arc<Stream>,
+}
+
+#[derive(Debug)]
+pub enum StepPlan {
+    Filter(Expression),
+    Set(Vec<(Path, Expression)>),
+    Rename(Vec<(Path, Path)>),
+    Drop(Vec<Path>),
+    Keep(Vec<Path>),
+}
+
+#[derive(Debug)]
+pub enum To {
+    Operation {
+        api: Arc<Api>,
+        operation: Arc<Operation>,
+        /// The mapped field that names the record at the sink; order is kept per value. Nothing: the source's key.
+        key: Option<Path>,
+        /// What to do with a record that changed after this pipeline created it.
+        changed: Changed,
+    },
+    File {
+        jsonl: Arc<Jsonl>,
+        /// Base name of the segments: `<name>.000000.jsonl`, `<name>.000001.jsonl`, ...
+        name: String,
+    },
+    Table {
+        postgres: Arc<Postgres>,
+        table: String,
+        /// Columns of the unique key. At least one.
+        key: Vec<String>,
+        /// Column types that are declared instead of learned.
+        columns: BTreeMap<String, String>,
+    },
+}
+
+/// Only for `Makes::Create`; `Same` everywhere else.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// The operation updates by itself, or the stream is read once.
+    Same,
+    /// Leave what was created as it is.
+    Skip,
+    /// Send this operation instead; it sees the id as `sink.id`.
+    Operation(Arc<Operation>),
+}
+
+/// A folder of JSON Lines files.
+#[derive(Debug)]
+pub struct Jsonl {
+    pub name: String,
+    pub folder: PathBuf,
+    /// A segment that reached this size is closed and the next one begun. Default 128 MiB.
+    pub rotate_bytes: u64,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug)]
+pub struct Postgres {
+    pub name: String,
+    /// `postgres://user:password@host:port/database?sslmode=...`
+    pub url: SecretString,
+    /// Default `public`.
+    pub schema: String,
+    pub ca: Option<PathBuf>,
+}

@@ -1,0 +1,11 @@
+//! Reading. A source is given a checkpoint and returns one page with the checkpoint that follows it; it keeps no
+//! position of its own, so any page can be read again after a crash.
+
+use crate::model::{BoxFuture, Checkpoint, Fault, Page};
+
+/// Something that can be read page by page.
+pub trait Source: Send + Sync {
+    /// Reads the page at `at`. A checkpoint without a scan begins a new pass over the stream, and a pass ends with the
+    /// page that says so. Dropping the future is safe: nothing moved.
+    fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>>;
+}
