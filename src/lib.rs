@@ -1,4 +1,5 @@
 //! renkei keeps business systems in step: it reads what changed from one system, maps it, and writes it to another,
 //! and every record ends with a verdict.
+pub mod http;
 pub mod model;
 pub mod store;

@@ -43,10 +43,16 @@ pub enum SendError {
     /// The connection broke. What the server did is unknown.
     Broken(String),
     /// The answer's head came, its body did not come whole.
-    Truncated { status: StatusCode },
-    BodyTooLarge { status: StatusCode },
+    Truncated {
+        status: StatusCode,
+    },
+    BodyTooLarge {
+        status: StatusCode,
+    },
     /// A redirect to somewhere else.
-    Redirect { to: String },
+    Redirect {
+        to: String,
+    },
 }
 
 /// Sends one attempt. The real one is `http/transport.rs`; the simulation has its own.
