@@ -4,11 +4,18 @@
 //! suite: [`Memory`], which loses power on demand, and `SledStore`, which wraps the embedded database in the rules that
 //! make it keep this promise.
 
+mod batch;
 mod error;
 mod memory;
+mod records;
+mod state;
 
+pub use batch::{Batch, Item, Settled, Staged};
 pub use error::Error;
 pub use memory::{Memory, PowerLoss, Snapshot};
+
+pub use records::{DeadLetter, Link, Run, RunFault, RunState, StreamId};
+pub use state::State;
 
 use crate::model::BoxFuture;
 

@@ -1,0 +1,232 @@
+//! A batch's stages of life. Each step consumes the one before, and only the store makes [`Staged`] and [`Settled`], so
+//! no step can be skipped or done twice:
+//!
+//! ```text
+//!   Batch --State::stage--> Staged --settle(verdicts)--> Settled --State::commit--> the checkpoint moved
+//! ```
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::model::{
+    Blame, Checkpoint, Code, ContentHash, Counts, Fault, Fields, Key, Overlap, Reason, Reject, Verdict, Version,
+};
+
+/// Mapped records that travel with the checkpoint move they justify.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Records to be written, in source order.
+    pub items: Vec<Item>,
+    /// Records that already have their verdict: skipped by a step, or unchanged by their link.
+    pub decided: Counts,
+    /// Records that a step or the source refused.
+    pub rejects: Vec<Reject>,
+    /// The checkpoint that holds once every record of the batch has a verdict.
+    pub next: Checkpoint,
+}
+
+impl Batch {
+    /// Records that were read for this batch.
+    pub fn read(&self) -> u64 {
+        self.items.len() as u64 + self.decided.verdicts() + self.rejects.len() as u64
+    }
+}
+
+/// One record on its way to the sink.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// The source's key.
+    pub key: Key,
+    /// What names the record at the sink; equal to `key` unless the pipeline says otherwise. Order is kept per value.
+    pub sink_key: Key,
+    pub version: Option<Version>,
+    pub overlap: Overlap,
+    /// The record as it was read, for dead letters. The same slice as `fields` where no step touched it.
+    pub source: Fields,
+    /// What the sink gets.
+    pub fields: Fields,
+    /// Names `fields`. Absent where nobody needs it: an atomic sink, outside any overlap.
+    pub content: Option<ContentHash>,
+    /// How many states of this record the sink has been sent before.
+    pub generation: u32,
+    /// The record's id at the sink, if an earlier write learned it.
+    pub sink_id: Option<String>,
+    /// The name of this write, for outbox sinks.
+    pub idempotency_key: String,
+}
+
+/// A batch that may be sent: durable in the outbox, or guarded by its atomic sink.
+#[derive(Debug)]
+pub struct Staged {
+    pub(super) seq: u64,
+    pub(super) staged_at: DateTime<Utc>,
+    pub(super) resumed: bool,
+    pub(super) in_outbox: bool,
+    pub(super) batch: Batch,
+}
+
+impl Staged {
+    /// The batch's place in its stream's order.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub fn items(&self) -> &[Item] {
+        &self.batch.items
+    }
+
+    pub fn staged_at(&self) -> DateTime<Utc> {
+        self.staged_at
+    }
+
+    /// An earlier run staged it, so parts of it may have been sent already.
+    pub fn resumed(&self) -> bool {
+        self.resumed
+    }
+
+    /// The checkpoint that holds once this batch is settled.
+    pub fn next(&self) -> &Checkpoint {
+        &self.batch.next
+    }
+
+    /// Takes one verdict per item, in their order. Refuses when a record is unanswered.
+    pub fn settle(self, verdicts: Vec<Verdict>) -> Result<Settled, Fault> {
+        if verdicts.len() == self.batch.items.len() {
+            return Ok(Settled { staged: self, verdicts });
+        }
+        let message = format!("{} verdicts for {} records", verdicts.len(), self.batch.items.len());
+        Err(Fault::halt(Code::Unanswered, Blame::Bug, message)
+            .help("nothing is lost: the batch stays in the outbox and the next run sends it again under the same keys"))
+    }
+}
+
+/// A batch every record of which has a verdict.
+#[derive(Debug)]
+pub struct Settled {
+    pub(super) staged: Staged,
+    pub(super) verdicts: Vec<Verdict>,
+}
+
+impl Settled {
+    pub fn seq(&self) -> u64 {
+        self.staged.seq
+    }
+
+    /// The items with their verdicts.
+    pub fn outcomes(&self) -> impl Iterator<Item = (&Item, &Verdict)> {
+        self.staged.batch.items.iter().zip(&self.verdicts)
+    }
+
+    /// The verdicts of all records of the batch, those decided before staging included.
+    pub fn counts(&self) -> Counts {
+        let mut counts = self.staged.batch.decided;
+        counts.rejected += self.staged.batch.rejects.len() as u64;
+        self.verdicts.iter().for_each(|verdict| counts.add(verdict));
+        counts
+    }
+}
+
+/// The outbox's row. Written once at staging; the items' bytes are what every attempt sends.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
+    staged_at: DateTime<Utc>,
+    next: Checkpoint,
+    decided: Counts,
+    items: Vec<RowItem>,
+    rejects: Vec<RowReject>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RowItem {
+    key: Key,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sink_key: Option<Key>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    version: Option<Version>,
+    source: Box<RawValue>,
+    /// Absent where it is the source's text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fields: Option<Box<RawValue>>,
+    content: Option<ContentHash>,
+    generation: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sink_id: Option<String>,
+    idempotency_key: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RowReject {
+    key: Option<Key>,
+    fields: Box<RawValue>,
+    reason: Reason,
+}
+
+impl Row {
+    pub(super) fn of(batch: &Batch, staged_at: DateTime<Utc>) -> Result<Self, serde_json::Error> {
+        let items = batch.items.iter().map(RowItem::of).collect::<Result<_, _>>()?;
+        let rejects = batch.rejects.iter().map(RowReject::of).collect::<Result<_, _>>()?;
+        Ok(Self { staged_at, next: batch.next.clone(), decided: batch.decided, items, rejects })
+    }
+
+    pub(super) fn staged(self, seq: u64) -> Staged {
+        let batch = Batch {
+            items: self.items.into_iter().map(RowItem::item).collect(),
+            decided: self.decided,
+            rejects: self.rejects.into_iter().map(RowReject::reject).collect(),
+            next: self.next,
+        };
+        Staged { seq, staged_at: self.staged_at, resumed: true, in_outbox: true, batch }
+    }
+}
+
+impl RowItem {
+    fn of(item: &Item) -> Result<Self, serde_json::Error> {
+        let fields = if item.fields == item.source { None } else { Some(raw(&item.fields)?) };
+        Ok(Self {
+            key: item.key.clone(),
+            sink_key: (item.sink_key != item.key).then(|| item.sink_key.clone()),
+            version: item.version.clone(),
+            source: raw(&item.source)?,
+            fields,
+            content: item.content,
+            generation: item.generation,
+            sink_id: item.sink_id.clone(),
+            idempotency_key: item.idempotency_key.clone(),
+        })
+    }
+
+    fn item(self) -> Item {
+        let source = fields(self.source);
+        Item {
+            sink_key: self.sink_key.unwrap_or_else(|| self.key.clone()),
+            key: self.key,
+            version: self.version,
+            overlap: Overlap::default(),
+            fields: self.fields.map_or_else(|| source.clone(), fields),
+            source,
+            content: self.content,
+            generation: self.generation,
+            sink_id: self.sink_id,
+            idempotency_key: self.idempotency_key,
+        }
+    }
+}
+
+impl RowReject {
+    fn of(reject: &Reject) -> Result<Self, serde_json::Error> {
+        Ok(Self { key: reject.key.clone(), fields: raw(&reject.fields)?, reason: reject.reason.clone() })
+    }
+
+    fn reject(self) -> Reject {
+        Reject { key: self.key, fields: fields(self.fields), reason: self.reason }
+    }
+}
+
+pub(super) fn raw(fields: &Fields) -> Result<Box<RawValue>, serde_json::Error> {
+    RawValue::from_string(fields.as_str().to_owned())
+}
+
+pub(super) fn fields(raw: Box<RawValue>) -> Fields {
+    Fields::from_object(String::from(Box::<str>::from(raw)).into())
+}

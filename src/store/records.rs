@@ -1,0 +1,172 @@
+//! What the store remembers besides checkpoints and outbox: links, runs and dead letters, with their keys and formats.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::model::{Code, ContentHash, Counts, Key, KeyHash, Reason};
+
+/// Names a stream's state: the pipeline and the stream it reads.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StreamId {
+    pub pipeline: String,
+    pub stream: String,
+}
+
+impl StreamId {
+    pub fn new(pipeline: impl Into<String>, stream: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into(), stream: stream.into() }
+    }
+
+    /// The prefix of this stream's keys. Names hold no NUL, so no stream's prefix begins another's.
+    pub(super) fn prefix(&self) -> Vec<u8> {
+        [self.pipeline.as_bytes(), b"\0", self.stream.as_bytes(), b"\0"].concat()
+    }
+
+    pub(super) fn from_prefix(key: &[u8]) -> Option<Self> {
+        let mut parts = key.split(|byte| *byte == 0);
+        let mut text = || parts.next().and_then(|part| std::str::from_utf8(part).ok()).map(str::to_owned);
+        Some(Self { pipeline: text()?, stream: text()? })
+    }
+
+    pub(super) fn key(&self, suffix: &[u8]) -> Vec<u8> {
+        let mut key = self.prefix();
+        key.extend_from_slice(suffix);
+        key
+    }
+
+    pub(super) fn outbox_key(&self, seq: u64) -> Vec<u8> {
+        self.key(&seq.to_be_bytes())
+    }
+
+    pub(super) fn link_key(&self, key: &Key) -> Vec<u8> {
+        self.key(&KeyHash::of(key).0)
+    }
+}
+
+impl std::fmt::Display for StreamId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.pipeline, self.stream)
+    }
+}
+
+/// What the sink was last sent for a source key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Link {
+    pub content: ContentHash,
+    /// How many states of the record the sink has accepted.
+    pub generation: u32,
+    pub sink_id: Option<String>,
+}
+
+impl Link {
+    const FORMAT: u8 = 1;
+
+    /// `format, content (16), generation (4), sink id`: 21 bytes and the id, because a ledger has one for every record.
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = vec![Self::FORMAT];
+        bytes.extend_from_slice(&self.content.0);
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes.extend_from_slice(self.sink_id.as_deref().unwrap_or_default().as_bytes());
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (format, rest) = bytes.split_first()?;
+        if *format != Self::FORMAT {
+            return None;
+        }
+        let (content, rest) = rest.split_at_checked(16)?;
+        let (generation, id) = rest.split_at_checked(4)?;
+        let id = std::str::from_utf8(id).ok()?;
+        Some(Self {
+            content: ContentHash(content.try_into().ok()?),
+            generation: u32::from_be_bytes(generation.try_into().ok()?),
+            sink_id: (!id.is_empty()).then(|| id.to_owned()),
+        })
+    }
+}
+
+/// How a run stands or ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunState {
+    /// Under way, or ended by a crash before it could say so.
+    Running,
+    Done,
+    /// Stopped by a signal or a limit after a clean checkpoint.
+    Stopped,
+    Failed,
+}
+
+/// One execution of a pipeline. It is written in the same commits as what it counts, so after a crash its counts are
+/// those of the last commit.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Run {
+    pub id: String,
+    pub pipeline: String,
+    pub stream: String,
+    pub started_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
+    pub state: RunState,
+    pub counts: Counts,
+    pub pages: u64,
+    pub requests: u64,
+    pub retries: u64,
+    /// Answers that asked us to slow down.
+    pub throttled: u64,
+    /// Time spent waiting for quota.
+    pub waited_ms: u64,
+    /// Why a failed run failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<RunFault>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RunFault {
+    pub code: Code,
+    pub message: String,
+}
+
+/// A rejected or parked record, waiting for a person.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// Names it in commands.
+    pub id: String,
+    pub pipeline: String,
+    pub stream: String,
+    pub run: String,
+    pub at: DateTime<Utc>,
+    /// Parked rather than rejected.
+    pub parked: bool,
+    pub key: Option<Key>,
+    pub reason: Reason,
+    /// The record as it was read.
+    pub source: Box<RawValue>,
+    /// The record as the sink was to get it, when it got that far.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Box<RawValue>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_comes_back_as_it_was_written() {
+        for sink_id in [None, Some("lead_1".to_owned())] {
+            let link = Link { content: ContentHash([3; 16]), generation: 7, sink_id };
+            assert_eq!(Link::decode(&link.encode()), Some(link));
+        }
+        assert_eq!(Link::decode(&[9; 40]), None);
+        assert_eq!(Link::decode(&[1, 2]), None);
+    }
+
+    #[test]
+    fn no_streams_prefix_begins_anothers() {
+        let (a, b) = (StreamId::new("lead", "x"), StreamId::new("leads", "x"));
+        assert!(!b.prefix().starts_with(&a.prefix()));
+        assert_eq!(StreamId::from_prefix(&a.outbox_key(3)), Some(a));
+    }
+}

@@ -1,0 +1,362 @@
+//! The typed layer: what a commit means. Checkpoint, outbox, links, dead letters and the run's counts move together in
+//! one commit or not at all.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Op, StateStore, Tree,
+    batch::{Batch, Row, Settled, Staged, raw},
+    records::{DeadLetter, Link, Run, StreamId},
+};
+use crate::model::{Blame, Checkpoint, Code, Fault, Fields, Key, Mark, Reason, Verdict};
+
+const FORMAT: u32 = 1;
+const SCAN_LIMIT: usize = 1_000;
+
+/// The state of all streams of a workspace.
+#[derive(Clone)]
+pub struct State {
+    store: Arc<dyn StateStore>,
+    order: Arc<Mutex<BTreeMap<StreamId, Order>>>,
+}
+
+/// Which batches of a stream are staged and which is next to settle.
+#[derive(Clone, Copy, Default)]
+struct Order {
+    next_to_stage: u64,
+    next_to_commit: u64,
+}
+
+impl State {
+    pub fn new(store: Arc<dyn StateStore>) -> Self {
+        Self { store, order: Arc::default() }
+    }
+
+    pub fn store(&self) -> &Arc<dyn StateStore> {
+        &self.store
+    }
+
+    /// How far a stream is delivered.
+    pub async fn checkpoint(&self, stream: &StreamId) -> Result<Option<Checkpoint>, Fault> {
+        self.read(Tree::Checkpoints, &stream.prefix()).await
+    }
+
+    /// Every stream that has a checkpoint.
+    pub async fn checkpoints(&self) -> Result<Vec<(StreamId, Checkpoint)>, Fault> {
+        let rows: Vec<(Vec<u8>, Checkpoint)> = self.rows(Tree::Checkpoints, &[]).await?;
+        Ok(rows.into_iter().filter_map(|(key, value)| Some((StreamId::from_prefix(&key)?, value))).collect())
+    }
+
+    /// Batches that were staged and not settled, oldest first. A run delivers them before it reads anything. Batches of
+    /// this stream are numbered from here on.
+    pub async fn outbox(&self, stream: &StreamId) -> Result<Vec<Staged>, Fault> {
+        let rows: Vec<(Vec<u8>, Row)> = self.rows(Tree::Outbox, &stream.prefix()).await?;
+        let staged: Vec<Staged> = rows.into_iter().map(|(key, row)| row.staged(seq_of(&key))).collect();
+        let order = match (staged.first(), staged.last()) {
+            (Some(first), Some(last)) => Order { next_to_commit: first.seq, next_to_stage: last.seq + 1 },
+            _ => Order::default(),
+        };
+        self.order().insert(stream.clone(), order);
+        Ok(staged)
+    }
+
+    /// Makes a batch durable in the outbox. Only then may any of it be sent.
+    pub async fn stage(
+        &self,
+        stream: &StreamId,
+        batch: Batch,
+        now: DateTime<Utc>,
+        run: &mut Run,
+    ) -> Result<Staged, Fault> {
+        let row = Row::of(&batch, now).map_err(not_json)?;
+        let seq = self.take_seq(stream);
+        run.counts.read += batch.read();
+        let ops = vec![put(Tree::Outbox, stream.outbox_key(seq), &row)?, put_run(run)?];
+        self.commit_ops(ops).await?;
+        Ok(Staged { seq, staged_at: now, resumed: false, in_outbox: true, batch })
+    }
+
+    /// Takes a batch for an atomic sink, which keeps records and checkpoint together: no copy is needed.
+    pub fn guard(&self, stream: &StreamId, batch: Batch, now: DateTime<Utc>) -> Staged {
+        Staged { seq: self.take_seq(stream), staged_at: now, resumed: false, in_outbox: false, batch }
+    }
+
+    /// Moves the checkpoint over settled batches: checkpoint, outbox, links, dead letters and counts in one commit.
+    /// They must be the oldest ones of the stream, in order; anything else is a bug and moves nothing.
+    pub async fn commit(
+        &self,
+        stream: &StreamId,
+        settled: Vec<Settled>,
+        mark: Option<Mark>,
+        now: DateTime<Utc>,
+        run: &mut Run,
+    ) -> Result<Checkpoint, Fault> {
+        let Some(last) = settled.last() else {
+            return Err(bug("a commit of nothing"));
+        };
+        self.check_prefix(stream, &settled)?;
+        let mut checkpoint = last.staged.batch.next.clone();
+        checkpoint.mark = mark.or(checkpoint.mark);
+        let mut ops = vec![put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
+        for batch in &settled {
+            if batch.staged.in_outbox {
+                ops.push(Op::Delete { tree: Tree::Outbox, key: stream.outbox_key(batch.seq()) });
+            } else {
+                run.counts.read += batch.staged.batch.read();
+            }
+            if batch.staged.resumed {
+                run.counts.resumed += batch.staged.batch.read();
+            }
+            add_verdicts(&mut run.counts, batch);
+            ops.extend(link_ops(stream, batch));
+            ops.extend(dead_letter_ops(stream, batch, run, now)?);
+        }
+        ops.push(put_run(run)?);
+        self.commit_ops(ops).await?;
+        Ok(checkpoint)
+    }
+
+    /// The links of several source keys, in their order.
+    pub async fn links(&self, stream: &StreamId, keys: &[Key]) -> Result<Vec<Option<Link>>, Fault> {
+        let keys = keys.iter().map(|key| stream.link_key(key)).collect();
+        let values = self.store.get_many(Tree::Links, keys).await?;
+        values.into_iter().map(|value| value.map(|bytes| decode_link(&bytes)).transpose()).collect()
+    }
+
+    /// Forgets cursor, scan and links of a stream, so that the next run reads all of it again. Refuses while batches are
+    /// staged: their writes may have happened, and only delivering them gives them a verdict.
+    pub async fn reset(&self, stream: &StreamId, forget_links: bool) -> Result<(), Fault> {
+        if !self.outbox(stream).await?.is_empty() {
+            return Err(Fault::halt(
+                Code::Conflict,
+                Blame::Config,
+                format!("{stream} has staged batches without a verdict"),
+            )
+            .help("nothing was changed; run the pipeline once so that they are delivered, then reset"));
+        }
+        let mut ops = vec![Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() }];
+        if forget_links {
+            ops.extend(self.keys(Tree::Links, &stream.prefix()).await?);
+        }
+        self.commit_ops(ops).await
+    }
+
+    /// Replaces a stream's checkpoint where the sink is the one who knows (an atomic sink at resume).
+    pub async fn adopt(&self, stream: &StreamId, checkpoint: &Option<Checkpoint>) -> Result<(), Fault> {
+        let op = match checkpoint {
+            Some(checkpoint) => put(Tree::Checkpoints, stream.prefix(), checkpoint)?,
+            None => Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() },
+        };
+        self.commit_ops(vec![op]).await
+    }
+
+    /// Writes a run's record as it stands.
+    pub async fn save_run(&self, run: &Run) -> Result<(), Fault> {
+        self.commit_ops(vec![put_run(run)?]).await
+    }
+
+    /// All runs, oldest first (their ids sort by time).
+    pub async fn runs(&self) -> Result<Vec<Run>, Fault> {
+        Ok(self.rows(Tree::Runs, &[]).await?.into_iter().map(|(_, run)| run).collect())
+    }
+
+    /// Dead letters of a pipeline, or of all, oldest first per stream.
+    pub async fn dead_letters(&self, pipeline: Option<&str>) -> Result<Vec<DeadLetter>, Fault> {
+        let prefix = pipeline.map(|name| [name.as_bytes(), b"\0"].concat()).unwrap_or_default();
+        Ok(self.rows(Tree::DeadLetters, &prefix).await?.into_iter().map(|(_, letter)| letter).collect())
+    }
+
+    /// How many batches of a stream are staged, for `status`.
+    pub async fn outbox_depth(&self, stream: &StreamId) -> Result<usize, Fault> {
+        Ok(self.keys(Tree::Outbox, &stream.prefix()).await?.len())
+    }
+
+    fn order(&self) -> MutexGuard<'_, BTreeMap<StreamId, Order>> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_seq(&self, stream: &StreamId) -> u64 {
+        let mut orders = self.order();
+        let order = orders.entry(stream.clone()).or_default();
+        order.next_to_stage += 1;
+        order.next_to_stage - 1
+    }
+
+    fn check_prefix(&self, stream: &StreamId, settled: &[Settled]) -> Result<(), Fault> {
+        let mut orders = self.order();
+        let order = orders.entry(stream.clone()).or_default();
+        let in_order = settled.iter().enumerate().all(|(i, batch)| batch.seq() == order.next_to_commit + i as u64);
+        if !in_order {
+            return Err(bug("a commit that is not the oldest settled prefix"));
+        }
+        order.next_to_commit += settled.len() as u64;
+        Ok(())
+    }
+
+    async fn commit_ops(&self, ops: Vec<Op>) -> Result<(), Fault> {
+        Ok(self.store.commit(ops).await.map(drop)?)
+    }
+
+    async fn read<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, Fault> {
+        let value = self.store.get(tree, key).await?;
+        value.map(|bytes| decode(tree, &bytes)).transpose()
+    }
+
+    async fn rows<T: DeserializeOwned>(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<(Vec<u8>, T)>, Fault> {
+        let mut all = Vec::new();
+        loop {
+            let after = all.last().map(|(key, _): &(Vec<u8>, T)| key.clone());
+            let page = self.scan(tree, prefix, after.as_deref()).await?;
+            let full = page.len() == SCAN_LIMIT;
+            for (key, bytes) in page {
+                all.push((key, decode(tree, &bytes)?));
+            }
+            if !full {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Deletions of every key under a prefix.
+    async fn keys(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<Op>, Fault> {
+        let mut ops: Vec<Op> = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan(tree, prefix, after.as_deref()).await?;
+            let full = page.len() == SCAN_LIMIT;
+            after = page.last().map(|(key, _)| key.clone());
+            ops.extend(page.into_iter().map(|(key, _)| Op::Delete { tree, key }));
+            if !full {
+                return Ok(ops);
+            }
+        }
+    }
+
+    async fn scan(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>) -> Result<super::Entries, Fault> {
+        Ok(self.store.scan(tree, prefix, after, SCAN_LIMIT).await?)
+    }
+}
+
+fn add_verdicts(counts: &mut crate::model::Counts, batch: &Settled) {
+    let of_batch = batch.counts();
+    counts.created += of_batch.created;
+    counts.updated += of_batch.updated;
+    counts.unchanged += of_batch.unchanged;
+    counts.deleted += of_batch.deleted;
+    counts.skipped += of_batch.skipped;
+    counts.rejected += of_batch.rejected;
+    counts.parked += of_batch.parked;
+}
+
+/// A link is written for what the sink accepted. Items without a content hash need none.
+fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled) -> impl Iterator<Item = Op> + 'a {
+    batch.outcomes().filter_map(move |(item, verdict)| {
+        let content = item.content?;
+        let key = stream.link_key(&item.key);
+        match verdict {
+            Verdict::Created(id) | Verdict::Updated(id) => {
+                let sink_id = id.clone().or_else(|| item.sink_id.clone());
+                let link = Link { content, generation: item.generation + 1, sink_id };
+                Some(Op::Put { tree: Tree::Links, key, value: link.encode() })
+            }
+            Verdict::Deleted => Some(Op::Delete { tree: Tree::Links, key }),
+            Verdict::Unchanged | Verdict::Skipped | Verdict::Rejected(_) | Verdict::Parked(_) => None,
+        }
+    })
+}
+
+fn dead_letter_ops(stream: &StreamId, batch: &Settled, run: &Run, now: DateTime<Utc>) -> Result<Vec<Op>, Fault> {
+    let refused = batch.staged.batch.rejects.iter();
+    let refused = refused.map(|reject| (reject.key.as_ref(), &reject.fields, None, &reject.reason, false));
+    let answered = batch.outcomes().filter_map(|(item, verdict)| {
+        let (reason, parked) = match verdict {
+            Verdict::Rejected(reason) => (reason, false),
+            Verdict::Parked(reason) => (reason, true),
+            _ => return None,
+        };
+        Some((Some(&item.key), &item.source, Some(&item.fields), reason, parked))
+    });
+    refused
+        .chain(answered)
+        .enumerate()
+        .map(|(n, letter)| dead_letter_op(stream, batch.seq(), n, letter, run, now))
+        .collect()
+}
+
+type Letter<'a> = (Option<&'a Key>, &'a Fields, Option<&'a Fields>, &'a Reason, bool);
+
+fn dead_letter_op(
+    stream: &StreamId,
+    seq: u64,
+    n: usize,
+    (key, source, fields, reason, parked): Letter<'_>,
+    run: &Run,
+    now: DateTime<Utc>,
+) -> Result<Op, Fault> {
+    // Unique within a run by batch and position, and sorted by time before that.
+    let id = format!("{:012x}-{seq:x}-{n:x}", now.timestamp_millis());
+    let letter = DeadLetter {
+        id: id.clone(),
+        pipeline: stream.pipeline.clone(),
+        stream: stream.stream.clone(),
+        run: run.id.clone(),
+        at: now,
+        parked,
+        key: key.cloned(),
+        reason: reason.clone(),
+        source: raw(source).map_err(not_json)?,
+        fields: fields.map(raw).transpose().map_err(not_json)?,
+    };
+    put(Tree::DeadLetters, stream.key(id.as_bytes()), &letter)
+}
+
+fn put_run(run: &Run) -> Result<Op, Fault> {
+    put(Tree::Runs, run.id.clone().into_bytes(), run)
+}
+
+fn put<T: Serialize>(tree: Tree, key: Vec<u8>, value: &T) -> Result<Op, Fault> {
+    let mut bytes = FORMAT.to_be_bytes().to_vec();
+    serde_json::to_writer(&mut bytes, value).map_err(not_json)?;
+    Ok(Op::Put { tree, key, value: bytes })
+}
+
+fn decode<T: DeserializeOwned>(tree: Tree, bytes: &[u8]) -> Result<T, Fault> {
+    let (format, text) = bytes.split_at_checked(4).ok_or_else(|| damaged(tree))?;
+    match format.try_into().map(u32::from_be_bytes) {
+        Ok(FORMAT) => serde_json::from_slice(text).map_err(|_| damaged(tree)),
+        Ok(format) if format > FORMAT => Err(newer(tree, format)),
+        _ => Err(damaged(tree)),
+    }
+}
+
+fn decode_link(bytes: &[u8]) -> Result<Link, Fault> {
+    Link::decode(bytes).ok_or_else(|| damaged(Tree::Links))
+}
+
+fn seq_of(key: &[u8]) -> u64 {
+    key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+fn damaged(tree: Tree) -> Fault {
+    Fault::halt(Code::StoreDamaged, Blame::Host, format!("a value in {} cannot be read", tree.name()))
+        .help("nothing was changed and the sinks are untouched; restore the state directory from a copy, or move it away and run again: writes are repeated under the same names")
+}
+
+fn newer(tree: Tree, format: u32) -> Fault {
+    Fault::halt(Code::NewerFormat, Blame::Host, format!("a value in {} has format {format}", tree.name()))
+        .help("nothing was changed; use the renkei that wrote this state, or a newer one")
+}
+
+fn not_json(error: serde_json::Error) -> Fault {
+    bug(&format!("a record that is no JSON reached the store: {error}"))
+}
+
+fn bug(message: &str) -> Fault {
+    Fault::halt(Code::Bug, Blame::Bug, message).help("nothing was changed; please report it with the lines above")
+}
