@@ -2,4 +2,6 @@
 //! and every record ends with a verdict.
 pub mod http;
 pub mod model;
+pub mod sink;
+pub mod source;
 pub mod store;
