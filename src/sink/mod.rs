@@ -1,6 +1,11 @@
 //! Writing. A sink borrows a staged batch and answers for every record of it; a retry sends the very same bytes under
 //! the same keys.
 
+mod jsonl;
+mod segments;
+
+pub use jsonl::JsonlSink;
+
 use crate::{
     model::{BoxFuture, Checkpoint, Fault, Mark, Verdict},
     store::Staged,
