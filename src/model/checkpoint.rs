@@ -11,6 +11,8 @@ use std::cmp::Ordering;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::Key;
+
 /// Cursor + scan + mark, stored as one value under a format version.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
@@ -95,7 +97,12 @@ pub enum Position {
     Token(String),
     Url(String),
     Page(u64),
-    Offset(u64),
+    /// `at` records are read. `last` names the last of them: the next page begins with it, or the listing moved.
+    Offset {
+        at: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        last: Option<Key>,
+    },
 }
 
 /// How much of a file sink belongs to a checkpoint: everything in segments before `segment`, and `bytes` of it.

@@ -68,6 +68,7 @@ codes! {
     OffsetCap = 308, "the listing reached the vendor's offset cap";
     UnlikeCursor = 309, "the saved cursor is of another kind than the stream declares";
     NotAnObject = 310, "a record that is no JSON object";
+    MovingListing = 311, "the listing keeps changing while it is read";
 
     // RK04xx: writing.
     RecordRefused = 401, "the sink refused a record";

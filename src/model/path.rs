@@ -17,8 +17,9 @@ pub struct Path {
     steps: Vec<Step>,
 }
 
+/// One step down a JSON text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Step {
+pub enum Step {
     Field(String),
     Item(usize),
 }
@@ -50,6 +51,10 @@ impl Path {
 
     pub fn as_str(&self) -> &str {
         &self.text
+    }
+
+    pub fn steps(&self) -> &[Step] {
+        &self.steps
     }
 
     /// The single field name this path consists of, if it is one.
