@@ -42,8 +42,8 @@ pub enum Error {
     },
     #[error("sealed data cannot be opened: {what}")]
     SealKey { what: String },
-    #[error("a commit of {bytes} bytes is over the limit of {bytes_max}")]
-    TooLarge { bytes: usize, bytes_max: usize },
+    #[error("a {what} of {bytes} bytes is over the store's limit of {bytes_max}")]
+    TooLarge { what: &'static str, bytes: usize, bytes_max: usize },
     #[error("the store is closed: {why}")]
     Closed { why: String },
 }
@@ -124,8 +124,8 @@ impl Error {
                 again and start from an empty state."
                     .to_owned()
             }
-            Self::TooLarge { .. } => "Nothing was written. This is a mistake in renkei, because batches are bounded \
-                before they come here; please report it."
+            Self::TooLarge { .. } => "Nothing was written. This is a mistake in renkei, because keys and batches are \
+                bounded before they come here; please report it."
                 .to_owned(),
             Self::Closed { .. } => {
                 "The first error of this run says why. Every acknowledged commit is safe; run again \

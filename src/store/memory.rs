@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Entries, Error, Op, StateStore, Tree};
+use super::{Entries, Error, Op, StateStore, Tree, check_sizes};
 use crate::model::BoxFuture;
 
 /// Where in a commit the power fails.
@@ -102,6 +102,7 @@ impl Memory {
     }
 
     fn apply(&self, ops: Vec<Op>) -> Result<u64, Error> {
+        check_sizes(&ops)?;
         let mut disk = self.open()?;
         disk.operations += 1;
         let loss = match disk.armed {
@@ -181,7 +182,7 @@ impl StateStore for Memory {
 mod tests {
     use futures_util::FutureExt;
 
-    use super::*;
+    use super::{super::contract, *};
 
     fn put(key: &str, value: &str) -> Op {
         Op::Put { tree: Tree::Meta, key: key.into(), value: value.into() }
@@ -194,6 +195,11 @@ mod tests {
     fn keys(store: &Memory) -> Vec<String> {
         let entries = store.scan(Tree::Meta, b"", None, 100).now_or_never().unwrap().unwrap();
         entries.into_iter().map(|(key, _)| String::from_utf8(key).unwrap()).collect()
+    }
+
+    #[tokio::test]
+    async fn the_store_in_memory_keeps_the_contract() {
+        contract::every_rule(|| Arc::new(Memory::new())).await;
     }
 
     #[test]

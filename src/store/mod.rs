@@ -5,16 +5,19 @@
 //! make it keep this promise.
 
 mod batch;
+#[cfg(test)]
+mod contract;
 mod error;
 mod memory;
 mod records;
+mod sled;
 mod state;
 
 pub use batch::{Batch, Item, Settled, Staged};
 pub use error::Error;
 pub use memory::{Memory, PowerLoss, Snapshot};
-
 pub use records::{DeadLetter, Link, Run, RunFault, RunState, StreamId};
+pub use sled::{SledOptions, SledStore};
 pub use state::State;
 
 use crate::model::BoxFuture;
@@ -56,13 +59,38 @@ pub enum Op {
     Delete { tree: Tree, key: Vec<u8> },
 }
 
+/// Keys are short, because a database keeps many of them in one page; a long name goes in as its hash.
+pub const KEY_BYTES_MAX: usize = 256;
+/// All keys and values of one commit together.
+pub const COMMIT_BYTES_MAX: usize = 64 << 20;
+
+/// Refuses what no store has to take; otherwise the size of the commit.
+fn check_sizes(ops: &[Op]) -> Result<usize, Error> {
+    let mut bytes = 0;
+    for op in ops {
+        let (key, value) = match op {
+            Op::Put { key, value, .. } => (key, value.len()),
+            Op::Delete { key, .. } => (key, 0),
+        };
+        if key.len() > KEY_BYTES_MAX {
+            return Err(Error::TooLarge { what: "key", bytes: key.len(), bytes_max: KEY_BYTES_MAX });
+        }
+        bytes += key.len() + value;
+    }
+    if bytes > COMMIT_BYTES_MAX {
+        return Err(Error::TooLarge { what: "commit", bytes, bytes_max: COMMIT_BYTES_MAX });
+    }
+    Ok(bytes)
+}
+
 /// Keys with their values, in key order.
 pub type Entries = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Keeps what must survive a crash. No reader ever sees half a commit.
 ///
-/// An error other than a refused lock ends the handle: what follows is [`Error::Closed`], because after a failed write
-/// nobody knows what a reader would see. Opening again is the way on.
+/// A commit that is refused for its size or for the disk budget changes nothing, and the handle goes on. Any other error
+/// ends the handle: what follows is [`Error::Closed`], because after a failed write nobody knows what a reader would
+/// see. Opening again is the way on.
 pub trait StateStore: Send + Sync {
     /// Applies all changes or none; durable when it resolves, with the number of the commit. Commits take effect in the
     /// order of their calls. The call itself sets the commit going: dropping the future does not take it back.
