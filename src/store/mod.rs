@@ -8,8 +8,10 @@ mod batch;
 #[cfg(test)]
 mod contract;
 mod error;
+mod files;
 mod memory;
 mod records;
+mod seal;
 mod sled;
 mod state;
 
@@ -17,6 +19,7 @@ pub use batch::{Batch, Item, Settled, Staged};
 pub use error::Error;
 pub use memory::{Memory, PowerLoss, Snapshot};
 pub use records::{DeadLetter, Link, Run, RunFault, RunState, StreamId};
+pub use seal::{Seal, SealKey};
 pub use sled::{SledOptions, SledStore};
 pub use state::State;
 

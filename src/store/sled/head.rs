@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::layout;
+use super::super::files;
 
 const MAGIC: &[u8; 8] = b"rk head1";
 const SLOT_BYTES: usize = 512;
@@ -27,7 +27,7 @@ impl Head {
     /// Makes the file with a number in both slots, or replaces it. Durable when it returns.
     pub fn create(path: &Path, commit: u64) -> io::Result<Self> {
         let slot = encode(commit);
-        layout::write_atomically(path, &slot.repeat(SLOTS as usize))?;
+        files::write_atomically(path, &slot.repeat(SLOTS as usize), files::SHARED)?;
         Ok(Self { file: OpenOptions::new().read(true).write(true).open(path)?, turn: 0 })
     }
 

@@ -2,12 +2,15 @@
 //! none at all, and in which order they are looked at.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
-use super::{super::Error, db::Db, head::Head};
+use super::{
+    super::{Error, files},
+    db::Db,
+    head::Head,
+};
 
 /// The format of everything in a state directory.
 pub(super) const FORMAT: u32 = 1;
@@ -60,7 +63,7 @@ impl Layout {
 
     /// Makes the directory itself. Its name is durable when it returns.
     pub fn make_dir(&self) -> Result<(), Error> {
-        make_dir(&self.dir).map_err(|source| self.io("make", &self.dir, source))
+        files::make_dir(&self.dir).map_err(|source| self.io("make", &self.dir, source))
     }
 
     /// Makes the store where no marker says that there is one. A store without its marker is either one whose making
@@ -79,7 +82,8 @@ impl Layout {
         }
         Head::create(&self.head, 0).map_err(|source| self.io("write", &self.head, source))?;
         let text = format!("renkei state, format {FORMAT}\n");
-        write_atomically(&self.marker, text.as_bytes()).map_err(|source| self.io("write", &self.marker, source))
+        files::write_atomically(&self.marker, text.as_bytes(), files::SHARED)
+            .map_err(|source| self.io("write", &self.marker, source))
     }
 
     fn build(&self) -> Result<(), Error> {
@@ -88,8 +92,8 @@ impl Layout {
             fs::remove_dir_all(&self.building).map_err(failed)?;
         }
         Db::create(self, &self.building)?;
-        sync_all_under(&self.building).map_err(failed)?;
-        fs::rename(&self.building, &self.sled).and_then(|()| sync_dir(&self.dir)).map_err(failed)
+        files::sync_all_under(&self.building).map_err(failed)?;
+        fs::rename(&self.building, &self.sled).and_then(|()| files::sync_dir(&self.dir)).map_err(failed)
     }
 
     /// Removes what an interrupted snapshot left behind: sled never opens again beside it. Only called under the lock,
@@ -105,47 +109,4 @@ impl Layout {
         }
         Ok(())
     }
-}
-
-/// Replaces a file as a whole. Durable when it returns.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let building = path.with_extension("new");
-    let mut file = File::create(&building)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&building, path)?;
-    sync_dir(path.parent().unwrap_or(Path::new("/")))
-}
-
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Makes a directory and those above it, each one's name durable in the one above.
-fn make_dir(dir: &Path) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
-    let parent = match dir.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    make_dir(parent)?;
-    match fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    sync_dir(parent)
-}
-
-fn sync_all_under(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let path = entry?.path();
-        if path.is_dir() {
-            sync_all_under(&path)?;
-        } else {
-            File::open(&path)?.sync_all()?;
-        }
-    }
-    sync_dir(dir)
 }
