@@ -2,6 +2,7 @@
 //! and every record ends with a verdict.
 pub mod http;
 pub mod model;
+pub mod sandbox;
 pub mod sink;
 pub mod source;
 pub mod store;

@@ -1,0 +1,244 @@
+//! The world: two systems, their tokens, their quotas and the account of both. One request in, one answer out, and
+//! nothing else decides: no socket, no clock, no chance but the seed.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use http::{Method, Request, Response, StatusCode, header};
+
+use super::{
+    account::{Account, Counters, Effect, Entry, Outcome},
+    call::{Answer, Call, error, not_found, set},
+    config::{App, WorldConfig},
+    control,
+    crm::{Crm, Keyed},
+    faults::{FaultKind, FaultPlan},
+    lead::Lead,
+    oauth::{Oauth, unauthorized},
+    people::Customer,
+    quota::Bucket,
+    report::{Fit, Report},
+    route::Route,
+    shelf,
+    shop::Shop,
+};
+
+/// The shop and the CRM.
+#[derive(Debug)]
+pub struct World {
+    config: WorldConfig,
+    now: DateTime<Utc>,
+    oauth: Oauth,
+    shop: Shop,
+    crm: Crm,
+    shop_bucket: Option<Bucket>,
+    crm_bucket: Option<Bucket>,
+    account: Account,
+    faults: FaultPlan,
+    dice: fastrand::Rng,
+}
+
+impl World {
+    pub fn new(config: WorldConfig) -> Self {
+        Self {
+            now: DateTime::<Utc>::MIN_UTC,
+            oauth: Oauth::new(config.seed),
+            shop: Shop::new(&config),
+            crm: Crm::new(config.leads_max),
+            shop_bucket: config.shop_quota.map(Bucket::new),
+            crm_bucket: config.crm_quota.map(Bucket::new),
+            account: Account::new(config.entries_max),
+            faults: FaultPlan::none(),
+            dice: fastrand::Rng::with_seed(config.seed ^ 0xfa_017),
+            config,
+        }
+    }
+
+    /// Answers a request, control routes included. A `now` before that of an earlier call counts as the earlier one.
+    pub fn handle(&mut self, now: DateTime<Utc>, request: Request<Bytes>) -> Response<Bytes> {
+        self.handle_slowly(now, request, Duration::ZERO)
+    }
+
+    /// Answers like [`handle`](Self::handle), for a server that will send the answer only after `takes`. Until then the
+    /// request is in flight: its idempotency key answers 409.
+    pub fn handle_slowly(&mut self, now: DateTime<Utc>, request: Request<Bytes>, takes: Duration) -> Response<Bytes> {
+        self.now = self.now.max(now);
+        self.shop.tick(self.now, &self.config);
+        let (parts, body) = request.into_parts();
+        let origin = match (parts.uri.authority(), parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()))
+        {
+            (Some(authority), _) => format!("{}://{authority}", parts.uri.scheme_str().unwrap_or("http")),
+            (None, Some(host)) => format!("http://{host}"),
+            (None, None) => String::new(),
+        };
+        let call = Call {
+            now: self.now,
+            takes,
+            method: &parts.method,
+            path: parts.uri.path(),
+            query: parts.uri.query().unwrap_or_default(),
+            headers: &parts.headers,
+            body: &body,
+            origin: &origin,
+        };
+        let route = Route::of(call.path);
+        let mut answer = if route.app() == App::Control {
+            control::control(self, &call)
+        } else {
+            let outcome = self.admit(&call, &route);
+            self.enter(&call, &route, outcome)
+        };
+        set(&mut answer, "date", &http_date(now));
+        answer
+    }
+
+    /// What the shop shows and the CRM holds agree on, by the rule of [`Fit::of`].
+    pub fn report(&self) -> Report {
+        self.report_by(&Fit::of)
+    }
+
+    /// The report by a rule of the caller's, for a pipeline that maps in its own way.
+    pub fn report_by(&self, fits: &dyn Fn(&Customer, Option<&Lead>) -> Fit) -> Report {
+        Report::of(self.shop.visible(), &self.crm.leads, self.account.counters.clone(), fits)
+    }
+
+    pub fn counters(&self) -> &Counters {
+        &self.account.counters
+    }
+
+    /// The account's entries after this number, oldest first, as far as they are kept.
+    pub fn entries(&self, after: u64) -> impl Iterator<Item = &Entry> {
+        self.account.after(after)
+    }
+
+    /// The customers that a client can see now.
+    pub fn customers(&self) -> impl Iterator<Item = &Customer> {
+        self.shop.visible()
+    }
+
+    pub fn leads(&self) -> &[Lead] {
+        self.crm.leads.all()
+    }
+
+    /// The leads with this `external_id`: more than one is a double.
+    pub fn leads_of(&self, external_id: &str) -> impl Iterator<Item = &Lead> {
+        self.crm.leads.with_external_id(external_id)
+    }
+
+    /// Changes `count` customers; about a third of them are new. Returns how many were updated and created.
+    pub fn change(&mut self, now: DateTime<Utc>, count: usize) -> (usize, usize) {
+        self.now = self.now.max(now);
+        self.shop.tick(self.now, &self.config);
+        self.shop.change(self.now, &self.config, count)
+    }
+
+    /// Ends drift and late visibility, so that a client can catch up.
+    pub fn quiet(&mut self) {
+        self.shop.quiet(&self.config);
+    }
+
+    /// Ends every access token.
+    pub fn revoke_tokens(&mut self) {
+        self.oauth.revoke_access();
+    }
+
+    /// Ends every refresh token, as when a person withdraws consent.
+    pub fn revoke_refresh_tokens(&mut self) {
+        self.oauth.revoke_refresh();
+    }
+
+    pub fn faults(&self) -> &FaultPlan {
+        &self.faults
+    }
+
+    /// Sets what strikes the requests of a served world. [`handle`](Self::handle) itself never fails on purpose.
+    pub fn set_faults(&mut self, plan: FaultPlan) {
+        self.faults = plan;
+    }
+
+    /// Draws what happens to the request with this path, and enters it.
+    pub(super) fn draw_fault(&mut self, path: &str) -> Option<FaultKind> {
+        if Route::of(path).app() == App::Control {
+            return None;
+        }
+        let kind = self.faults.draw(&mut self.dice)?;
+        self.account.note_fault(kind);
+        Some(kind)
+    }
+
+    /// A number below `below` for the details of a fault.
+    pub(super) fn draw_below(&mut self, below: u64) -> u64 {
+        self.dice.u64(..below.max(1))
+    }
+
+    fn admit(&mut self, call: &Call, route: &Route) -> Outcome {
+        if call.body.len() > self.config.body_bytes_max {
+            return Outcome::refused(error(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "the body is too large"));
+        }
+        if *route == Route::Unknown {
+            return Outcome::refused(not_found());
+        }
+        if !route.allows(call.method) {
+            return Outcome::refused(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not this method"));
+        }
+        if *route == Route::Token {
+            return self.oauth.token(call, &self.config);
+        }
+        if !self.oauth.admits(call) {
+            return Outcome::plain(Effect::Unauthorized, *unauthorized());
+        }
+        let bucket = if route.app() == App::Crm { &mut self.crm_bucket } else { &mut self.shop_bucket };
+        let allowance = bucket.as_mut().map(|bucket| bucket.take(call.now));
+        let mut outcome = match &allowance {
+            Some(spent) if !spent.granted => {
+                Outcome::plain(Effect::Throttled, spent.refusal(call.now, self.config.retry_after_date))
+            }
+            _ => self.work(call, route),
+        };
+        if let Some(allowance) = allowance {
+            allowance.label(&mut outcome.answer);
+        }
+        outcome
+    }
+
+    fn work(&mut self, call: &Call, route: &Route) -> Outcome {
+        let config = &self.config;
+        match route {
+            Route::Customers => Outcome::read(self.shop.list(call, config)),
+            Route::Orders => Outcome::read(shelf::orders(&self.shop.orders, call, config)),
+            Route::Events => Outcome::read(shelf::events(&self.shop, call, config)),
+            Route::Products => Outcome::read(shelf::products(call, config)),
+            Route::Changes => Outcome::read(shelf::changes(&self.shop, call, config)),
+            Route::Leads if call.method == Method::GET => Outcome::read(self.crm.list(call, config)),
+            Route::Leads => self.crm.keyed(call, config, Keyed::Create),
+            Route::Batch => self.crm.keyed(call, config, Keyed::Batch),
+            Route::BatchUpsert => self.crm.keyed(call, config, Keyed::BatchUpsert),
+            Route::Lead(id) => self.crm.one(call, id),
+            Route::LeadByExternalId(external_id) => self.crm.upsert(call, external_id.clone()),
+            Route::Token | Route::Control | Route::Unknown => Outcome::refused(not_found()),
+        }
+    }
+
+    fn enter(&mut self, call: &Call, route: &Route, outcome: Outcome) -> Answer {
+        let like = Entry {
+            seq: 0,
+            request: 0,
+            at: call.now,
+            app: route.app(),
+            method: call.method.to_string(),
+            route: route.template(),
+            effect: Effect::Read,
+            external_id: None,
+            lead_id: None,
+            idempotency_key: call.header("idempotency-key").map(String::from),
+        };
+        self.account.enter(&like, outcome.deeds);
+        outcome.answer
+    }
+}
+
+fn http_date(at: DateTime<Utc>) -> String {
+    let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
+    httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
+}
