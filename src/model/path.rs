@@ -170,7 +170,7 @@ impl<'de> Visitor<'de> for ItemAt {
 }
 
 /// The fields of an object's text in their order. Nothing for a text that is no object.
-pub(super) fn entries(text: &str) -> Vec<(Cow<'_, str>, &RawValue)> {
+pub fn entries(text: &str) -> Vec<(Cow<'_, str>, &RawValue)> {
     serde_json::from_str::<Entries<'_>>(text).map(|entries| entries.0).unwrap_or_default()
 }
 
