@@ -1,0 +1,3 @@
+//! Configuration: YAML files in, a checked plan out.
+
+pub mod plan;
