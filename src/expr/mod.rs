@@ -5,6 +5,8 @@
 //! means: absent stays absent and null stays null through every filter, operators refuse both, and the word "none" is
 //! never made from either.
 
+#[cfg(test)]
+mod documented;
 mod error;
 mod expression;
 mod json;

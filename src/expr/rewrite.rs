@@ -161,28 +161,35 @@ impl Rewriter<'_> {
 
     fn filter(&mut self, value: &str) -> Result<String> {
         let (name, at) = self.name("the name of a filter")?;
-        check("filter", &name, at, library::filters())?;
-        let arguments = if self.word() == "(" { self.arguments(given_name(&name))? } else { String::new() };
+        check("filter", &name, at.clone(), library::filters())?;
+        let (arguments, probe) =
+            if self.word() == "(" { self.arguments(given_name(&name))? } else { Default::default() };
+        library::accepts(&format!("none|{name}({probe})")).map_err(|trouble| misfit("filter", &name, trouble, at))?;
         Ok(format!("{value}|{name}({arguments})"))
     }
 
     fn test(&mut self, value: &str) -> Result<String> {
         let not = if self.take("not") { "not " } else { "" };
         let (name, at) = self.name("the name of a test")?;
-        check("test", &name, at, library::tests())?;
-        let arguments = match self.tokens.get(self.next).map(|token| token.kind) {
-            _ if self.word() == "(" => self.arguments(None)?,
-            Some(Kind::Text | Kind::Number) => self.signed()?,
-            Some(Kind::Name) if !KEYWORDS.contains(&self.word()) => self.signed()?,
-            _ => String::new(),
+        check("test", &name, at.clone(), library::tests())?;
+        let bare = match self.kind() {
+            Some(Kind::Name) => !KEYWORDS.contains(&self.word()),
+            kind => matches!(kind, Some(Kind::Text | Kind::Number)),
         };
+        let (arguments, probe) = match self.word() {
+            "(" => self.arguments(None)?,
+            _ if bare => (self.signed()?, "none".to_owned()),
+            _ => Default::default(),
+        };
+        library::accepts(&format!("none is {name}({probe})")).map_err(|trouble| misfit("test", &name, trouble, at))?;
         Ok(format!("({value} is {not}{name}({arguments}))"))
     }
 
-    /// What stands in parentheses after a name, without them. `names` says of what the first text is a name.
-    fn arguments(&mut self, names: Option<&str>) -> Result<String> {
+    /// What stands in parentheses after a name, without them, and the same with `none` for every value. `names` says of
+    /// what the first text is a name.
+    fn arguments(&mut self, names: Option<&str>) -> Result<(String, String)> {
         self.next += 1;
-        let mut all: Vec<String> = Vec::new();
+        let (mut all, mut probe): (Vec<String>, Vec<String>) = Default::default();
         while !self.take(")") {
             if let (true, Some(what)) = (all.is_empty(), names) {
                 self.check_given_name(what)?;
@@ -193,12 +200,13 @@ impl Rewriter<'_> {
             if matches!(self.word(), "*" | "**") {
                 return Err(self.strange());
             }
+            probe.push(format!("{prefix}none"));
             all.push(prefix + &self.ternary()?);
             if !self.take(",") && self.word() != ")" {
                 return Err(self.strange());
             }
         }
-        Ok(all.join(", "))
+        Ok((all.join(", "), probe.join(", ")))
     }
 
     /// `map("lower")` names a filter in a text.
@@ -263,8 +271,11 @@ impl Rewriter<'_> {
             (Kind::Name, "false" | "False") => Ok("false".to_owned()),
             (Kind::Name, "none" | "None" | "null") => Ok("none".to_owned()),
             (Kind::Name, _) if self.word() == "(" => {
-                check("function", &word, token.at, library::functions())?;
-                Ok(format!("{word}({})", self.arguments(None)?))
+                check("function", &word, token.at.clone(), library::functions())?;
+                let (arguments, probe) = self.arguments(None)?;
+                library::accepts(&format!("{word}({probe})"))
+                    .map_err(|trouble| misfit("function", &word, trouble, token.at))?;
+                Ok(format!("{word}({arguments})"))
             }
             (Kind::Name, _) if !KEYWORDS.contains(&word.as_str()) => self.variable(word, token.at),
             (Kind::Sign, "(") => self.group(),
@@ -400,6 +411,11 @@ impl Rewriter<'_> {
             word => CompileError::new(format!("`{word}` cannot stand here"), self.here()),
         }
     }
+}
+
+fn misfit(what: &str, name: &str, trouble: String, at: Range<usize>) -> CompileError {
+    CompileError::new(format!("the {what} `{name}` {trouble}"), at)
+        .help("docs/expressions.md shows each with an example")
 }
 
 /// Of what the first text argument of this filter is a name.

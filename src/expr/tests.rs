@@ -115,6 +115,12 @@ fn unknown_names_are_found_before_running_with_the_place_and_a_suggestion() {
         ("record.a is definde", "definde", "did you mean `defined`?"),
         ("lower(record.a)", "lower", "write `value | lower`"),
         ("record.a.lower()", "lower", "write `value | lower`"),
+        ("record.a | trim(1)", "trim", "example"),
+        ("record.a | pad_left", "pad_left", "example"),
+        ("record.a | sum(attr='b')", "sum", "example"),
+        ("record.a | map(attribute='b', x=1)", "map", "example"),
+        ("record.a is startingwith", "startingwith", "example"),
+        ("date_diff(record.a)", "date_diff", "example"),
         ("record.a | _math(1)", "_math", "docs/expressions.md"),
     ] {
         let error = Expression::compile(text).unwrap_err();

@@ -2,7 +2,7 @@
 
 use minijinja::{
     Environment, State,
-    value::{Kwargs, Rest, Value, ValueKind},
+    value::{Kwargs, Rest, Value, ValueKind, ValueOrKwargs, from_args},
 };
 
 use super::{Result, items_of, no_value, text_argument, text_of, too_large, trouble, type_name};
@@ -32,6 +32,7 @@ pub fn add(language: &mut Environment<'static>) {
     language.add_filter("reverse", reverse);
     language.add_filter("sum", |value: &Value, options: Kwargs| {
         let numbers = of_attribute(value, &options)?;
+        options.assert_all_used()?;
         each(&numbers, |items| {
             let total = present(items).try_fold(Decimal::from(0), |total, item| {
                 let number =
@@ -69,8 +70,9 @@ fn join(value: &Value, separator: Option<&str>) -> Result {
 }
 
 /// `map("lower")` applies a filter to each item, `map(attribute="id")` takes a field of each.
-fn map(state: &mut State, value: &Value, arguments: Rest<Value>) -> Result {
-    let (positional, options) = split_options(&arguments)?;
+fn map(state: &mut State, value: &Value, arguments: Rest<ValueOrKwargs>) -> Result {
+    let arguments = arguments.into_values();
+    let (positional, options): (&[Value], Kwargs) = from_args(&arguments)?;
     if options.has("attribute") {
         let mapped = of_attribute(value, &options)?;
         options.assert_all_used()?;
@@ -89,13 +91,6 @@ fn map(state: &mut State, value: &Value, arguments: Rest<Value>) -> Result {
         }
         Ok(Value::from(mapped))
     })
-}
-
-fn split_options(arguments: &[Value]) -> Result<(&[Value], Kwargs)> {
-    match arguments.split_last() {
-        Some((last, positional)) if last.is_kwargs() => Ok((positional, Kwargs::try_from(last.clone())?)),
-        _ => Ok((arguments, std::iter::empty::<(&str, Value)>().collect())),
-    }
 }
 
 /// The items themselves, or the field that `attribute="a.b"` names of each.

@@ -65,6 +65,19 @@ pub fn tests() -> impl Iterator<Item = &'static str> {
     test::TESTS.iter().copied()
 }
 
+/// Whether a call with these arguments has neither too few nor too many. The call is made on nothing, which every filter,
+/// test and function can bear, so that a missing argument is found before the first record.
+pub fn accepts(probe: &str) -> std::result::Result<(), String> {
+    let called = environment().compile_expression(probe).and_then(|call| call.eval(Value::UNDEFINED));
+    match called {
+        Err(error) if error.kind() == ErrorKind::MissingArgument => Err("misses an argument".to_owned()),
+        Err(error) if error.kind() == ErrorKind::TooManyArguments => {
+            Err(error.detail().map_or_else(|| "takes fewer arguments".to_owned(), |detail| format!("has {detail}")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// An error of an evaluation. The message never quotes a value.
 pub fn trouble(message: impl Into<Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message)
