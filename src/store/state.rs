@@ -113,7 +113,7 @@ impl State {
             if batch.staged.resumed {
                 run.counts.resumed += batch.staged.batch.read();
             }
-            add_verdicts(&mut run.counts, batch);
+            run.counts.merge(&batch.counts());
             ops.extend(link_ops(stream, batch));
             ops.extend(dead_letter_ops(stream, batch, run, now)?);
         }
@@ -243,17 +243,6 @@ impl State {
     }
 }
 
-fn add_verdicts(counts: &mut crate::model::Counts, batch: &Settled) {
-    let of_batch = batch.counts();
-    counts.created += of_batch.created;
-    counts.updated += of_batch.updated;
-    counts.unchanged += of_batch.unchanged;
-    counts.deleted += of_batch.deleted;
-    counts.skipped += of_batch.skipped;
-    counts.rejected += of_batch.rejected;
-    counts.parked += of_batch.parked;
-}
-
 /// A link is written for what the sink accepted. Items without a content hash need none.
 fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled) -> impl Iterator<Item = Op> + 'a {
     batch.outcomes().filter_map(move |(item, verdict)| {
@@ -299,8 +288,9 @@ fn dead_letter_op(
     run: &Run,
     now: DateTime<Utc>,
 ) -> Result<Op, Fault> {
-    // Unique within a run by batch and position, and sorted by time before that.
-    let id = format!("{:012x}-{seq:x}-{n:x}", now.timestamp_millis());
+    // Sorted by time, and unique by run, batch and position.
+    let of_run = &run.id[run.id.len().saturating_sub(6)..];
+    let id = format!("{:012x}-{of_run}-{seq:x}-{n:x}", now.timestamp_millis());
     let letter = DeadLetter {
         id: id.clone(),
         pipeline: stream.pipeline.clone(),
