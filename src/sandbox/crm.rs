@@ -179,3 +179,123 @@ fn complaint(trouble: &Complaint) -> Refusal {
 fn refused(status: StatusCode, code: &str, message: &str) -> Outcome {
     Outcome::refused(error(status, code, message))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::sandbox::probe::{Probe, calm, json as body_of};
+
+    fn lead(name: &str) -> Value {
+        json!({ "external_id": "cus_000001", "email": "a@example.com", "name": name })
+    }
+
+    #[test]
+    fn an_upsert_creates_once_and_then_changes_only_what_it_says() {
+        let mut probe = Probe::new(calm());
+        let path = "/crm/leads/by-external-id/cus_000001";
+        let id = json!("lead_000001");
+        assert_eq!(probe.write("PUT", path, &lead("A")), (201, json!({ "id": id, "created": true })));
+        assert_eq!(probe.write("PUT", path, &json!({ "phone": "1" })), (200, json!({ "id": id, "created": false })));
+        assert_eq!(probe.write("PUT", path, &lead("A")), (200, json!({ "id": id, "created": false })));
+        let stored = probe.read("/crm/leads/lead_000001");
+        assert_eq!((&stored["name"], &stored["phone"], &stored["status"]), (&json!("A"), &json!("1"), &json!("new")));
+        let counters = probe.world.counters();
+        assert_eq!((counters.created, counters.updated, counters.unchanged), (1, 1, 1));
+        assert_eq!(probe.write("PUT", path, &json!({ "external_id": "b", "email": "a@b" })).0, 422);
+    }
+
+    #[test]
+    fn a_create_without_a_key_doubles_unless_a_key_is_required() {
+        let mut probe = Probe::new(calm());
+        probe.write("POST", "/crm/leads", &lead("A"));
+        probe.write("POST", "/crm/leads", &lead("A"));
+        let found = probe.read("/crm/leads?external_id=cus_000001");
+        assert_eq!(found["data"].as_array().unwrap().len(), 2);
+        assert_eq!(probe.world.report().doubled, 1);
+        let mut strict = Probe::new(WorldConfig { key_required: true, ..calm() });
+        assert_eq!(strict.write("POST", "/crm/leads", &lead("A")).0, 400);
+        assert_eq!(strict.create("k", &lead("A")).status(), 201);
+    }
+
+    #[test]
+    fn a_key_is_forgotten_after_its_retention_and_then_makes_a_double() {
+        let mut probe = Probe::new(WorldConfig { key_retention: Duration::from_secs(100), ..calm() });
+        probe.create("k", &lead("A"));
+        probe.later(99_999);
+        assert!(probe.create("k", &lead("A")).headers().contains_key("idempotency-replayed"));
+        probe.later(1);
+        assert!(!probe.create("k", &lead("A")).headers().contains_key("idempotency-replayed"));
+        assert_eq!(probe.world.report().doubled, 1);
+    }
+
+    #[test]
+    fn a_key_names_one_request_on_one_path() {
+        let mut probe = Probe::new(calm());
+        assert_eq!(probe.create("k", &lead("A")).status(), 201);
+        assert_eq!(probe.create("k", &lead("B")).status(), 422);
+        let batch = json!({ "inputs": [lead("A")] }).to_string();
+        let elsewhere = probe.send("POST", "/crm/leads/batch", &[("idempotency-key", "k")], &batch);
+        assert_eq!(body_of(&elsewhere)["error"], "idempotency_key_reused");
+        assert_eq!(probe.create(&"k".repeat(256), &lead("A")).status(), 400);
+    }
+
+    #[test]
+    fn a_refused_create_leaves_its_key_free() {
+        let mut probe = Probe::new(calm());
+        let refused = probe.create("k", &json!({ "email": "nobody" }));
+        assert_eq!(refused.status(), 422);
+        assert_eq!(body_of(&refused), json!({ "errors": [{ "field": "email", "message": "must contain @" }] }));
+        assert_eq!(probe.create("k", &lead("A")).status(), 201);
+    }
+
+    #[test]
+    fn a_key_is_in_flight_for_as_long_as_the_answer_takes() {
+        let mut probe = Probe::new(calm());
+        let request = http::Request::post("/crm/leads").header("idempotency-key", "k");
+        let request = request.header("authorization", format!("Bearer {}", probe.token));
+        let request = request.body(lead("A").to_string().into()).unwrap();
+        probe.world.handle_slowly(probe.now, request, Duration::from_millis(500));
+        probe.later(499);
+        let early = probe.create("k", &lead("A"));
+        assert_eq!((early.status().as_u16(), early.headers()["retry-after"].to_str().unwrap()), (409, "1"));
+        probe.later(1);
+        assert!(probe.create("k", &lead("A")).headers().contains_key("idempotency-replayed"));
+    }
+
+    #[test]
+    fn a_patch_changes_a_lead_that_exists() {
+        let mut probe = Probe::new(calm());
+        probe.write("POST", "/crm/leads", &lead("A"));
+        let (status, patched) = probe.write("PATCH", "/crm/leads/lead_000001", &json!({ "status": "open" }));
+        assert_eq!((status, &patched["status"], &patched["name"]), (200, &json!("open"), &json!("A")));
+        assert_eq!(probe.write("PATCH", "/crm/leads/lead_000002", &json!({})).0, 404);
+        assert_eq!(probe.write("PATCH", "/crm/leads/lead_000001", &json!({ "external_id": "z" })).0, 422);
+    }
+
+    #[test]
+    fn leads_are_listed_page_by_page() {
+        let mut probe = Probe::new(calm());
+        (0..5).for_each(|n| drop(probe.write("POST", "/crm/leads", &json!({ "email": format!("{n}@b") }))));
+        let (mut path, mut seen) = ("/crm/leads?limit=2".to_owned(), Vec::new());
+        loop {
+            let page = probe.read(&path);
+            seen.extend(page["data"].as_array().unwrap().iter().map(|lead| lead["id"].as_str().unwrap().to_owned()));
+            let Some(cursor) = page["next_cursor"].as_str() else { break };
+            path = format!("/crm/leads?limit=2&cursor={cursor}");
+        }
+        assert_eq!(seen, ["lead_000001", "lead_000002", "lead_000003", "lead_000004", "lead_000005"]);
+        assert_eq!(probe.get("/crm/leads?cursor=lead_000009").status(), 400);
+    }
+
+    #[test]
+    fn a_body_that_is_not_an_object_is_a_problem() {
+        let mut probe = Probe::new(calm());
+        for body in ["", "{", "[]", "7"] {
+            let answer = probe.send("POST", "/crm/leads", &[], body);
+            assert_eq!((answer.status().as_u16(), body_of(&answer)["status"].as_u64()), (400, Some(400)), "{body}");
+            assert_eq!(answer.headers()["content-type"], "application/problem+json");
+        }
+    }
+}

@@ -86,3 +86,72 @@ fn inputs(call: &Call, max: usize) -> Result<Vec<Value>, Refusal> {
         _ => Err(bad_body("inputs is not a list")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::sandbox::{
+        Effect, WorldConfig,
+        probe::{Probe, calm},
+    };
+
+    fn batch() -> serde_json::Value {
+        json!({ "inputs": [
+            { "external_id": "a", "email": "a@example.com" },
+            { "external_id": "b", "email": "none" },
+            7,
+            { "email": "d@example.com" },
+            { "external_id": "a", "name": "A" },
+        ] })
+    }
+
+    #[test]
+    fn a_positional_batch_answers_each_input_in_its_place() {
+        let mut probe = Probe::new(calm());
+        let (status, answers) = probe.write("POST", "/crm/leads/batch", &batch());
+        assert_eq!(status, 200);
+        assert_eq!(answers[0], json!({ "success": true, "id": "lead_000001", "created": true, "errors": [] }));
+        let error = json!({ "code": "invalid_email", "message": "must contain @", "field": "email" });
+        assert_eq!(answers[1], json!({ "success": false, "id": null, "errors": [error] }));
+        assert_eq!((&answers[2]["success"], &answers[3]["success"]), (&json!(false), &json!(false)));
+        assert_eq!(answers[4], json!({ "success": true, "id": "lead_000001", "created": false, "errors": [] }));
+        let entries: Vec<_> = probe.world.entries(0).skip(1).collect();
+        let effects: Vec<_> = entries.iter().map(|entry| entry.effect).collect();
+        let refused = Effect::Refused;
+        assert_eq!(effects, [Effect::Created, refused, refused, refused, Effect::Updated]);
+        assert!(entries.iter().all(|entry| entry.request == 2));
+    }
+
+    #[test]
+    fn a_listed_batch_names_what_went_well_and_what_did_not() {
+        let mut probe = Probe::new(calm());
+        let (status, answer) = probe.write("POST", "/crm/leads/batch/upsert", &batch());
+        assert_eq!((status, answer["results"].as_array().unwrap().len()), (207, 2));
+        assert_eq!(answer["results"][0], json!({ "id": "lead_000001", "external_id": "a", "created": true }));
+        let error =
+            json!({ "external_id": "b", "index": 1, "message": "email must contain @", "code": "invalid_email" });
+        assert_eq!((answer["errors"].as_array().unwrap().len(), &answer["errors"][0]), (3, &error));
+        let good = json!({ "inputs": [{ "external_id": "c", "email": "c@example.com" }] });
+        assert_eq!(probe.write("POST", "/crm/leads/batch/upsert", &good).0, 200);
+    }
+
+    #[test]
+    fn a_batch_that_is_empty_too_large_or_no_list_is_refused_whole() {
+        let mut probe = Probe::new(WorldConfig { batch_size_max: 4, ..calm() });
+        assert_eq!(probe.write("POST", "/crm/leads/batch", &batch()).0, 413);
+        assert_eq!(probe.write("POST", "/crm/leads/batch", &json!({ "inputs": [] })).0, 400);
+        assert_eq!(probe.write("POST", "/crm/leads/batch", &json!({ "inputs": {} })).0, 400);
+        assert_eq!(probe.world.leads().len(), 0);
+    }
+
+    #[test]
+    fn a_batch_under_a_known_key_is_answered_from_memory() {
+        let mut probe = Probe::new(calm());
+        let key = [("idempotency-key", "k")];
+        let first = probe.send("POST", "/crm/leads/batch", &key, &batch().to_string());
+        let again = probe.send("POST", "/crm/leads/batch", &key, &batch().to_string());
+        assert_eq!((first.body(), again.headers()["idempotency-replayed"].to_str().unwrap()), (again.body(), "true"));
+        assert_eq!(probe.world.counters().created, 1);
+    }
+}

@@ -17,6 +17,8 @@ mod lead;
 mod line;
 mod oauth;
 mod people;
+#[cfg(test)]
+mod probe;
 mod quota;
 mod report;
 mod route;

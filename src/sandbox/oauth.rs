@@ -148,3 +148,88 @@ fn decode_basic(text: &str) -> Option<(String, String)> {
     };
     decoded(id).zip(decoded(secret))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sandbox::{
+        WorldConfig,
+        probe::{CREDENTIALS, Probe, calm, json},
+    };
+
+    const REFRESH: &str = "grant_type=refresh_token&client_id=demo&client_secret=demo-secret&refresh_token=";
+
+    fn grant(probe: &mut Probe, form: &str) -> (u16, serde_json::Value) {
+        let answer = probe.send("POST", "/oauth/token", &[], form);
+        (answer.status().as_u16(), json(&answer))
+    }
+
+    #[test]
+    fn a_token_works_until_it_expires() {
+        let mut probe = Probe::new(calm());
+        probe.later(299_999);
+        assert_eq!(probe.get("/shop/customers").status(), 200);
+        probe.later(1);
+        let expired = probe.get("/shop/customers");
+        assert_eq!(expired.status(), 401);
+        assert!(expired.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer "));
+        probe.token.clear();
+        assert_eq!(probe.get("/crm/leads").status(), 401);
+        assert_eq!(probe.world.counters().unauthorized, 2);
+    }
+
+    #[test]
+    fn revoked_tokens_end_at_once_and_a_new_one_can_be_had() {
+        let mut probe = Probe::new(calm());
+        probe.world.revoke_tokens();
+        assert_eq!(probe.get("/shop/customers").status(), 401);
+        let (_, granted) = grant(&mut probe, CREDENTIALS);
+        assert_eq!((granted["token_type"].as_str(), granted["expires_in"].as_u64()), (Some("bearer"), Some(300)));
+        probe.token = granted["access_token"].as_str().unwrap().into();
+        assert_eq!(probe.get("/shop/customers").status(), 200);
+        probe.token = probe.token.replace("sbx_2_", "sbx_1_");
+        assert_eq!(probe.get("/shop/customers").status(), 401, "a token that was made up");
+    }
+
+    #[test]
+    fn a_wrong_secret_or_grant_is_refused_in_the_words_of_the_standard() {
+        let mut probe = Probe::new(calm());
+        let error =
+            |answer: (u16, serde_json::Value)| (answer.0, answer.1["error"].as_str().unwrap_or_default().to_owned());
+        let wrong = CREDENTIALS.replace("demo-secret", "guess");
+        assert_eq!(error(grant(&mut probe, &wrong)), (401, "invalid_client".into()));
+        let other = CREDENTIALS.replace("client_credentials", "password");
+        assert_eq!(error(grant(&mut probe, &other)), (400, "unsupported_grant_type".into()));
+        assert_eq!(error(grant(&mut probe, &format!("{REFRESH}guess"))), (400, "invalid_grant".into()));
+    }
+
+    #[test]
+    fn basic_credentials_are_form_decoded() {
+        let odd = WorldConfig { client_id: "a b".into(), client_secret: "c:d%".into(), ..calm() };
+        let mut probe = Probe { world: crate::sandbox::World::new(odd), now: calm().epoch, token: String::new() };
+        // base64 of `a+b:c%3Ad%25`
+        let header = [("authorization", "Basic YStiOmMlM0FkJTI1")];
+        let answer = probe.send("POST", "/oauth/token", &header, "grant_type=client_credentials");
+        assert_eq!(answer.status(), 200);
+    }
+
+    #[test]
+    fn a_rotated_refresh_token_works_once() {
+        let mut probe = Probe::new(WorldConfig { rotate_refresh: true, ..calm() });
+        let (status, first) = grant(&mut probe, &format!("{REFRESH}demo-refresh"));
+        assert_eq!(status, 200);
+        assert_eq!(grant(&mut probe, &format!("{REFRESH}demo-refresh")).0, 400);
+        let next = first["refresh_token"].as_str().unwrap();
+        assert_eq!(grant(&mut probe, &format!("{REFRESH}{next}")).0, 200);
+    }
+
+    #[test]
+    fn without_rotation_a_refresh_token_works_until_consent_is_withdrawn() {
+        let mut probe = Probe::new(calm());
+        for _ in 0..2 {
+            let (status, granted) = grant(&mut probe, &format!("{REFRESH}demo-refresh"));
+            assert_eq!((status, granted.get("refresh_token")), (200, None));
+        }
+        probe.world.revoke_refresh_tokens();
+        assert_eq!(grant(&mut probe, &format!("{REFRESH}demo-refresh")).0, 400);
+    }
+}

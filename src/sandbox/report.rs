@@ -120,3 +120,84 @@ fn tidy_text(text: &str) -> String {
 fn last_digits(text: &str) -> String {
     text.chars().rev().filter(char::is_ascii_digit).take(8).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::sandbox::probe::{Probe, calm};
+
+    /// Writes every customer of the shop into the CRM as a good pipeline would.
+    fn sync(probe: &mut Probe) {
+        for record in probe.walk("limit=200") {
+            let email = record["email"].as_str().unwrap_or_default().trim().to_lowercase();
+            let phone = format!("+81 {}", record["phone"].as_str().unwrap());
+            let lead = json!({ "email": email, "name": record["name"], "company": record["company"], "phone": phone });
+            let path = format!("/crm/leads/by-external-id/{}", record["id"].as_str().unwrap());
+            assert!(probe.write("PUT", &path, &lead).0 < 300);
+        }
+    }
+
+    #[test]
+    fn a_good_sync_loses_and_doubles_nothing() {
+        let mut probe = Probe::new(calm());
+        let before = probe.world.report();
+        assert_eq!((before.customers, before.missing, before.lost), (20, before.eligible, before.eligible));
+        sync(&mut probe);
+        let report = probe.world.report();
+        assert_eq!((report.lost, report.doubled, report.leads), (0, 0, 20));
+        assert!(report.eligible > 10 && report.eligible <= 20);
+    }
+
+    #[test]
+    fn a_lead_that_missed_a_change_is_stale_and_named() {
+        let mut probe = Probe::new(calm());
+        sync(&mut probe);
+        let first = probe.world.customers().find(|customer| customer.consent).unwrap().id.clone();
+        let path = format!("/crm/leads/by-external-id/{first}");
+        for wrong in
+            [json!({ "name": "?" }), json!({ "phone": "000" }), json!({ "company": "?" }), json!({ "email": "?@" })]
+        {
+            probe.write("PUT", &path, &wrong);
+            let report = probe.world.report();
+            assert_eq!((report.stale, report.missing, report.lost), (1, 0, 1), "{wrong}");
+            assert_eq!(report.lost_ids, std::slice::from_ref(&first));
+            sync(&mut probe);
+        }
+        probe.world.change(probe.now, 50);
+        assert!(probe.world.report().stale > 0 && probe.world.report().missing > 0);
+        sync(&mut probe);
+        assert_eq!(probe.world.report().lost, 0);
+    }
+
+    #[test]
+    fn leads_without_an_external_id_are_matched_and_counted_by_address() {
+        let mut probe = Probe::new(calm());
+        let customer = probe.world.customers().find(|customer| customer.consent).unwrap().clone();
+        let lead = json!({ "email": customer.email.unwrap().trim().to_lowercase(), "name": customer.name });
+        let missing = probe.world.report().missing;
+        probe.write("POST", "/crm/leads", &lead);
+        assert_eq!((probe.world.report().missing, probe.world.report().doubled), (missing - 1, 0));
+        probe.write("POST", "/crm/leads", &lead);
+        assert_eq!(
+            (probe.world.report().doubled, probe.world.report().doubled_ids),
+            (1, vec!["lead_000002".to_owned()])
+        );
+    }
+
+    #[test]
+    fn a_caller_may_bring_its_own_rule() {
+        let mut probe = Probe::new(calm());
+        probe.write("POST", "/crm/leads", &json!({ "email": "a@b", "external_id": "cus_000003" }));
+        let rule = |customer: &Customer, lead: Option<&Lead>| match lead {
+            _ if customer.id.as_str() > "cus_000004" => Fit::NotEligible,
+            Some(_) => Fit::Good,
+            None => Fit::Missing,
+        };
+        let report = probe.world.report_by(&rule);
+        assert_eq!((report.eligible, report.missing, report.lost), (4, 3, 3));
+        assert_eq!(json!(report)["lost_ids"], json!(["cus_000001", "cus_000002", "cus_000004"]));
+        assert_eq!(json!(report)["counters"]["created"], Value::from(1));
+    }
+}

@@ -120,7 +120,7 @@ pub(super) fn changes(shop: &Shop, call: &Call, config: &WorldConfig) -> Result<
             .ok_or_else(|| error(StatusCode::BAD_REQUEST, "invalid_token", "the token is not one of ours"))?,
     };
     let oldest = shop.log.front().map_or(1, |change| change.id);
-    if after + 1 < oldest {
+    if after.saturating_add(1) < oldest {
         return Err(error(
             StatusCode::GONE,
             "token_expired",
@@ -139,4 +139,80 @@ pub(super) fn changes(shop: &Shop, call: &Call, config: &WorldConfig) -> Result<
     }
     let _ = write!(body, r#"],"next_token":"{}","has_more":{}}}"#, write_sync(last), end < shop.log.len());
     Ok(bytes(StatusCode::OK, body.into_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::probe::{Probe, calm, json};
+
+    #[test]
+    fn orders_are_paged_by_number_and_the_link_says_where_the_next_page_is() {
+        let mut probe = Probe::new(calm());
+        let mut path = "/shop/orders?per_page=7&updated_since=1".to_owned();
+        let mut seen = Vec::new();
+        loop {
+            let answer = probe.get(&path);
+            seen.extend(json(&answer).as_array().unwrap().clone());
+            let Some(link) = answer.headers().get("link") else { break };
+            let link = link.to_str().unwrap();
+            let next = link.strip_prefix("<http://sandbox.test").and_then(|link| link.strip_suffix(">; rel=\"next\""));
+            path = next.unwrap().to_owned();
+        }
+        assert_eq!(seen.len(), 40);
+        assert!(seen.iter().map(|order| order["updated"].as_i64().unwrap()).is_sorted());
+        let since = seen[30]["updated"].as_i64().unwrap();
+        let recent = probe.read(&format!("/shop/orders?updated_since={since}"));
+        assert!(recent.as_array().unwrap().iter().all(|order| order["updated"].as_i64().unwrap() >= since));
+        assert!(recent.as_array().unwrap().contains(&seen[30]));
+        assert_eq!(probe.read("/shop/orders?page=99"), json!([]));
+        assert_eq!(probe.get("/shop/orders?page=0").status(), 400);
+    }
+
+    #[test]
+    fn products_are_paged_by_offset_and_say_how_many_there_are() {
+        let mut probe = Probe::new(calm());
+        let page = probe.read("/shop/products?offset=115&limit=10");
+        assert_eq!((page["products"].as_array().unwrap().len(), &page["total"]), (5, &json!(120)));
+        assert_eq!(probe.read("/shop/products?offset=120")["products"], json!([]));
+    }
+
+    #[test]
+    fn events_have_ascending_ids_and_the_next_address_is_in_the_body() {
+        let mut probe = Probe::new(calm());
+        probe.world.change(probe.now, 10);
+        let (mut path, mut seen) = ("/shop/events?limit=7".to_owned(), Vec::new());
+        loop {
+            let page = probe.read(&path);
+            seen.extend(page["items"].as_array().unwrap().iter().map(|item| item["id"].as_u64().unwrap()));
+            let Some(next) = page["next"].as_str() else { break };
+            path = next.strip_prefix("http://sandbox.test").unwrap().to_owned();
+        }
+        assert_eq!(seen, (1..=30).collect::<Vec<_>>());
+        assert_eq!(probe.read("/shop/events?after_id=30"), json!({ "items": [], "next": null }));
+    }
+
+    #[test]
+    fn the_sync_token_is_there_at_the_end_too_and_brings_only_what_changed_since() {
+        let mut probe = Probe::new(calm());
+        let all = probe.read("/shop/changes?limit=200");
+        assert_eq!((all["changes"].as_array().unwrap().len(), &all["has_more"]), (20, &json!(false)));
+        let path = format!("/shop/changes?token={}", all["next_token"].as_str().unwrap());
+        assert_eq!(probe.read(&path)["next_token"], all["next_token"]);
+        probe.world.change(probe.now, 3);
+        assert_eq!(probe.read(&path)["changes"].as_array().unwrap().len(), 3);
+        assert_eq!(probe.get("/shop/changes?token=abc").status(), 400);
+    }
+
+    #[test]
+    fn a_sync_token_that_is_too_old_is_gone() {
+        let mut probe = Probe::new(WorldConfig { events_max: 25, ..calm() });
+        let first = probe.read("/shop/changes?limit=1");
+        let path = format!("/shop/changes?token={}", first["next_token"].as_str().unwrap());
+        probe.world.change(probe.now, 6);
+        assert_eq!(probe.get(&path).status(), 200);
+        probe.world.change(probe.now, 1);
+        let gone = probe.get(&path);
+        assert_eq!((gone.status().as_u16(), json(&gone)["error"].as_str()), (410, Some("token_expired")));
+    }
 }

@@ -275,7 +275,7 @@ fn go_on(
             "the cursor belongs to a listing with other filters",
         ));
     }
-    let age_ms = now.timestamp_millis() - token.issued_ms;
+    let age_ms = now.timestamp_millis().saturating_sub(token.issued_ms);
     match config.page_token_ttl {
         Some(ttl) if age_ms > i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX) => {
             Err(error(StatusCode::GONE, "cursor_expired", "start the listing again"))
@@ -299,4 +299,190 @@ fn grain(at: DateTime<Utc>, config: &WorldConfig) -> DateTime<Utc> {
     let grain = i64::try_from(config.clock_grain.as_millis()).unwrap_or(1).max(1);
     let ms = at.timestamp_millis();
     DateTime::from_timestamp_millis(ms - ms.rem_euclid(grain)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::HashSet, time::Duration};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::sandbox::probe::{Probe, calm, json};
+
+    fn text<'a>(records: &'a [Value], field: &str) -> Vec<&'a str> {
+        records.iter().map(|record| record[field].as_str().unwrap()).collect()
+    }
+
+    fn ids(records: &[Value]) -> HashSet<&str> {
+        text(records, "id").into_iter().collect()
+    }
+
+    #[test]
+    fn pages_hold_every_customer_once_in_the_order_of_their_change() {
+        let mut probe = Probe::new(calm());
+        for limit in [1, 3, 7, 20, 200] {
+            let all = probe.walk(&format!("limit={limit}"));
+            let times = text(&all, "updated_at");
+            assert!(times.is_sorted(), "{times:?}");
+            assert_eq!((all.len(), ids(&all).len()), (20, 20), "limit {limit}");
+        }
+        let all = probe.walk("");
+        assert_eq!(all[0]["updated_at"], all[3]["updated_at"], "an import gives many records one time");
+    }
+
+    #[test]
+    fn a_window_is_half_open() {
+        let mut probe = Probe::new(calm());
+        let all = probe.walk("");
+        let (from, to) = (all[4]["updated_at"].as_str().unwrap(), all[12]["updated_at"].as_str().unwrap());
+        for limit in [1, 3, 50] {
+            let window = probe.walk(&format!("updated_since={from}&updated_before={to}&limit={limit}"));
+            assert_eq!(window, all[4..12], "limit {limit}");
+        }
+    }
+
+    #[test]
+    fn a_cursor_knows_its_filters_and_fits_no_others() {
+        let mut probe = Probe::new(calm());
+        let all = probe.walk("");
+        let since = all[4]["updated_at"].as_str().unwrap();
+        let first = probe.read(&format!("/shop/customers?limit=4&updated_since={since}"));
+        let cursor = first["next_cursor"].as_str().unwrap();
+        let rest = probe.read(&format!("/shop/customers?limit=200&cursor={cursor}"));
+        assert_eq!(rest["data"].as_array().unwrap()[..], all[8..]);
+        let other = probe.get(&format!("/shop/customers?cursor={cursor}&updated_since=2020-01-01T00:00:00Z"));
+        assert_eq!((other.status().as_u16(), json(&other)["error"].as_str()), (400, Some("cursor_mismatch")));
+        let damaged = probe.get(&format!("/shop/customers?cursor=x{cursor}"));
+        assert_eq!((damaged.status().as_u16(), json(&damaged)["error"].as_str()), (400, Some("invalid_cursor")));
+    }
+
+    #[test]
+    fn an_old_cursor_is_gone_when_tokens_expire() {
+        let mut probe = Probe::new(WorldConfig { page_token_ttl: Some(Duration::from_secs(10)), ..calm() });
+        let first = probe.read("/shop/customers?limit=4");
+        let path = format!("/shop/customers?cursor={}", first["next_cursor"].as_str().unwrap());
+        probe.later(10_000);
+        assert_eq!(probe.get(&path).status(), 200);
+        probe.later(1);
+        let gone = probe.get(&path);
+        assert_eq!((gone.status().as_u16(), json(&gone)["error"].as_str()), (410, Some("cursor_expired")));
+    }
+
+    #[test]
+    fn parameters_that_make_no_sense_are_refused_and_large_pages_are_cut() {
+        let mut probe = Probe::new(WorldConfig { page_size_max: 5, ..calm() });
+        assert_eq!(probe.read("/shop/customers?limit=1000")["data"].as_array().unwrap().len(), 5);
+        for query in
+            ["limit=0", "limit=-1", "limit=x", "updated_since=yesterday", "updated_since=2026-01-01T00:00:00+09:00"]
+        {
+            assert_eq!(probe.get(&format!("/shop/customers?{query}")).status(), 400, "{query}");
+        }
+        assert_eq!(probe.walk("updated_since=2000-01-01T00:00:00%2B09:00").len(), 20);
+    }
+
+    #[test]
+    fn an_unordered_listing_is_complete_and_its_pages_say_nothing_about_the_rest() {
+        let mut probe = Probe::new(WorldConfig { unordered: true, ..calm() });
+        let all = probe.walk("limit=3");
+        assert_eq!(ids(&all).len(), 20);
+        assert!(!text(&all, "updated_at").is_sorted());
+        let since = "2025-12-31T23:57:00.000Z";
+        let late = all.iter().filter(|record| record["updated_at"].as_str().unwrap() >= since).count();
+        assert!(late > 0 && late < 20);
+        assert_eq!(probe.walk(&format!("limit=3&updated_since={since}")).len(), late);
+    }
+
+    #[test]
+    fn the_same_seed_and_calls_give_the_same_world() {
+        let run = |seed| {
+            let wild = WorldConfig { seed, drift: 0.5, late: Duration::from_secs(2), ..calm() };
+            let mut probe = Probe::new(wild);
+            let mut pages = Vec::new();
+            for _ in 0..30 {
+                probe.later(500);
+                pages.push(probe.get("/shop/customers?limit=50").into_body());
+            }
+            pages
+        };
+        assert_eq!(run(5), run(5));
+        assert_ne!(run(5), run(6));
+    }
+
+    #[test]
+    fn drift_adds_customers_that_nobody_touches_again_and_flips_some_there_and_back() {
+        let mut probe = Probe::new(WorldConfig { drift: 1.0, drift_changes_max: 300, ..calm() });
+        let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for _ in 0..400 {
+            probe.later(500);
+            for record in probe.walk("limit=200") {
+                let name = record["name"].as_str().unwrap().to_owned();
+                let seen = names.entry(record["id"].as_str().unwrap().into()).or_default();
+                if seen.last() != Some(&name) {
+                    seen.push(name);
+                }
+            }
+        }
+        assert!(names.len() > 100, "{} customers", names.len());
+        assert!(names.values().filter(|seen| seen.len() == 1).count() > names.len() / 2);
+        assert!(names.values().any(|seen| seen.windows(3).any(|run| run[0] == run[2])), "no flip came back");
+        let before = probe.walk("limit=200");
+        assert_eq!(before, probe.walk("limit=200"), "drift ends at its bound");
+    }
+
+    #[test]
+    fn a_late_change_shows_with_the_time_at_which_it_began() {
+        let mut probe = Probe::new(WorldConfig { late: Duration::from_secs(10), ..calm() });
+        let began = probe.now;
+        probe.world.change(began, 40);
+        let recent = format!("updated_since={}", began.to_rfc3339_opts(chrono::SecondsFormat::Millis, true));
+        let at_once = probe.walk(&recent).len();
+        probe.later(5_000);
+        let half_way = probe.walk(&recent).len();
+        probe.later(5_000);
+        let all = probe.walk(&recent);
+        assert!(at_once < half_way && half_way < all.len(), "{at_once} {half_way} {}", all.len());
+        let times: HashSet<_> = text(&all, "updated_at").into_iter().collect();
+        assert_eq!(times.len(), 1, "what shows late is dated back: {times:?}");
+    }
+
+    #[test]
+    fn versions_of_one_customer_never_overtake_each_other() {
+        let config = WorldConfig { customers: 1, late: Duration::from_secs(10), ..calm() };
+        let mut probe = Probe::new(config.clone());
+        for _ in 0..50 {
+            probe.later(100);
+            probe.world.change(probe.now, 1);
+        }
+        let mut last = String::new();
+        for _ in 0..200 {
+            probe.later(100);
+            let customer = probe.world.customers().next().map(|first| first.updated_at.to_rfc3339()).unwrap();
+            probe.get("/shop/products");
+            assert!(customer >= last, "{customer} after {last}");
+            last = customer;
+        }
+    }
+
+    #[test]
+    fn quiet_shows_everything_and_ends_the_drift() {
+        let mut probe = Probe::new(WorldConfig { drift: 1.0, late: Duration::from_secs(3600), ..calm() });
+        probe.world.change(probe.now, 30);
+        assert!(probe.walk("limit=200").len() < 25);
+        probe.world.quiet();
+        let all = probe.walk("limit=200");
+        assert!(all.len() > 25, "{}", all.len());
+        assert_eq!(all, probe.walk("limit=200"));
+        let (updated, created) = probe.world.change(probe.now, 9);
+        assert_eq!((updated + created, probe.walk("limit=200").len()), (9, all.len() + created));
+    }
+
+    #[test]
+    fn a_coarse_clock_cuts_the_time_of_a_change() {
+        let mut probe = Probe::new(WorldConfig { clock_grain: Duration::from_secs(60), ..calm() });
+        probe.later(59_999);
+        probe.world.change(probe.now, 1);
+        let newest = probe.walk("").pop().unwrap();
+        assert_eq!(newest["updated_at"], "2026-01-01T01:00:00.000Z");
+    }
 }

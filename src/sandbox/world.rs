@@ -242,3 +242,92 @@ fn http_date(at: DateTime<Utc>) -> String {
     let seconds = u64::try_from(at.timestamp()).unwrap_or(0);
     httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(seconds))
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use serde_json::json;
+
+    use super::*;
+    use crate::sandbox::{
+        Quota,
+        probe::{Probe, calm, json},
+    };
+
+    #[test]
+    fn a_path_or_method_that_does_not_exist_is_refused_and_entered() {
+        let mut probe = Probe::new(calm());
+        assert_eq!(probe.get("/crm/deals").status(), 404);
+        assert_eq!(probe.send("DELETE", "/crm/leads/lead_000001", &[], "").status(), 405);
+        assert_eq!(probe.get("/oauth/token").status(), 405);
+        assert_eq!(probe.world.counters().refused, 3);
+        assert_eq!(probe.get("/sandbox/nothing").status(), 404);
+    }
+
+    #[test]
+    fn every_answer_carries_the_world_s_time() {
+        let mut probe = Probe::new(calm());
+        for path in ["/shop/customers", "/crm/deals", "/sandbox/account"] {
+            assert_eq!(probe.get(path).headers()["date"], "Thu, 01 Jan 2026 01:00:00 GMT");
+        }
+    }
+
+    #[test]
+    fn each_app_has_its_own_quota_and_a_throttled_write_has_no_effect() {
+        let slow = Some(Quota { per_second: 1, burst: 1 });
+        let mut probe = Probe::new(WorldConfig { shop_quota: slow, crm_quota: slow, ..calm() });
+        let lead = json!({ "email": "a@b" });
+        assert_eq!(probe.create("k", &lead).status(), 201);
+        assert_eq!(probe.get("/shop/customers").status(), 200);
+        let refused = probe.create("l", &lead);
+        assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+        assert_eq!(refused.headers()["x-ratelimit-limit"], "1");
+        assert_eq!(refused.headers()["x-ratelimit-remaining"], "0");
+        assert_eq!(refused.headers()["x-ratelimit-reset"], "1");
+        assert_eq!((probe.world.leads().len(), probe.world.counters().throttled), (1, 1));
+        probe.later(1000);
+        assert_eq!(probe.create("l", &lead).status(), 201);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_does_not_bring_an_expired_token_back() {
+        let mut probe = Probe::new(calm());
+        probe.later(300_000);
+        assert_eq!(probe.get("/shop/customers").status(), 401);
+        probe.now -= TimeDelta::seconds(200);
+        assert_eq!(probe.get("/shop/customers").status(), 401);
+    }
+
+    #[test]
+    fn the_account_tells_what_was_done_under_which_key() {
+        let mut probe = Probe::new(calm());
+        let lead = json!({ "email": "a@b", "external_id": "x" });
+        probe.create("k", &lead);
+        probe.create("k", &lead);
+        let page = probe.read("/sandbox/account/entries?after=1");
+        let entry = &page["entries"][0];
+        assert_eq!((&entry["effect"], &entry["idempotency_key"]), (&json!("created"), &json!("k")));
+        assert_eq!((&entry["external_id"], &entry["lead_id"]), (&json!("x"), &json!("lead_000001")));
+        assert_eq!((&entry["route"], &entry["app"], &entry["seq"]), (&json!("/crm/leads"), &json!("crm"), &json!(2)));
+        assert_eq!(page["entries"][1]["effect"], "replayed");
+    }
+
+    #[test]
+    fn the_control_routes_change_the_world_and_are_not_in_the_account() {
+        let mut probe = Probe::new(calm());
+        let (_, changed) = probe.write("POST", "/sandbox/change", &json!({ "count": 12 }));
+        let created = changed["created"].as_u64().unwrap();
+        assert_eq!(changed["updated"].as_u64().unwrap() + created, 12);
+        assert_eq!(probe.read("/sandbox/account")["customers"], 20 + created);
+        let (_, plan) = probe.write("POST", "/sandbox/faults", &json!({ "preset": "harsh" }));
+        assert_eq!(plan["reset_after"], 0.03);
+        assert_eq!(probe.world.faults(), &FaultPlan::harsh());
+        for wrong in [json!({ "preset": "kind" }), json!({ "preset": "mild", "stall": 1 }), json!({ "stall": 2.0 })] {
+            assert_eq!(probe.write("POST", "/sandbox/faults", &wrong).0, 400, "{wrong}");
+        }
+        assert_eq!(probe.write("POST", "/sandbox/change", &json!({ "count": 1_000_000 })).0, 400);
+        assert_eq!(probe.send("POST", "/sandbox/revoke", &[], "").status(), 200);
+        assert_eq!(probe.get("/shop/customers").status(), 401);
+        assert_eq!(json(&probe.get("/sandbox/account"))["counters"]["requests"], 2);
+    }
+}
