@@ -8,3 +8,4 @@ pub mod sandbox;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod transform;

@@ -23,5 +23,5 @@ mod token;
 
 pub use error::{CompileError, EvalError};
 pub use expression::Expression;
-pub use scope::Scope;
+pub use scope::{Entry, Scope, object};
 pub use template::{Template, encode_segment};

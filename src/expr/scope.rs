@@ -7,17 +7,23 @@ use serde_json::value::RawValue;
 
 use crate::model::{Fields, Step, entries};
 
-type Entries<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
-
 /// The name under which expressions see the record.
 pub const RECORD: &str = "record";
+
+/// A field's name and its raw JSON text.
+pub type Entry<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Borrowed values by name.
 #[derive(Default)]
 pub struct Scope<'a> {
-    record: Option<&'a Fields>,
-    index: OnceCell<Entries<'a>>,
+    record: Option<View<'a>>,
     named: Vec<(&'a str, Cow<'a, str>)>,
+}
+
+/// A record as one text, or as the fields it is being made of.
+enum View<'a> {
+    Whole { fields: &'a Fields, index: OnceCell<Vec<(Cow<'a, str>, &'a RawValue)>> },
+    Parts { entries: &'a [Entry<'a>], text: OnceCell<String> },
 }
 
 impl<'a> Scope<'a> {
@@ -27,12 +33,16 @@ impl<'a> Scope<'a> {
 
     /// A scope whose `record` is this one.
     pub fn of(record: &'a Fields) -> Self {
-        Self { record: Some(record), ..Self::default() }
+        Self::new().record(record)
+    }
+
+    /// A scope whose `record` has these fields.
+    pub fn of_entries(entries: &'a [Entry<'a>]) -> Self {
+        Self { record: Some(View::Parts { entries, text: OnceCell::new() }), ..Self::default() }
     }
 
     pub fn record(mut self, record: &'a Fields) -> Self {
-        self.record = Some(record);
-        self.index = OnceCell::new();
+        self.record = Some(View::Whole { fields: record, index: OnceCell::new() });
         self
     }
 
@@ -56,23 +66,52 @@ impl<'a> Scope<'a> {
 
     /// The raw JSON text at the end of the steps, or nothing when one of them leads nowhere.
     pub(super) fn find(&self, root: &str, steps: &[Step]) -> Option<&str> {
-        match self.record {
-            Some(fields) if root == RECORD => match steps.split_first() {
-                None => Some(fields.as_str()),
-                Some((Step::Field(name), rest)) => walk(field(self.entries(fields), name)?, rest),
+        match &self.record {
+            Some(view) if root == RECORD => match steps.split_first() {
+                None => Some(view.text()),
+                Some((Step::Field(name), rest)) => walk(view.field(name)?, rest),
                 Some((Step::Item(_), _)) => None,
             },
             _ => walk(&self.named.iter().rev().find(|(name, _)| *name == root)?.1, steps),
         }
     }
+}
 
-    fn entries(&self, fields: &'a Fields) -> &Entries<'a> {
-        self.index.get_or_init(|| fields.entries())
+impl<'a> View<'a> {
+    /// A field that stands twice counts by its last value.
+    fn field(&self, name: &str) -> Option<&str> {
+        match self {
+            View::Whole { fields, index } => last_of(index.get_or_init(|| fields.entries()), name),
+            View::Parts { entries, .. } => entries.iter().rev().find(|(field, _)| field == name).map(|(_, raw)| &**raw),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            View::Whole { fields, .. } => fields.as_str(),
+            View::Parts { entries, text } => text.get_or_init(|| object(entries)),
+        }
     }
 }
 
-/// A field that stands twice counts by its last value.
-fn field<'a>(all: &[(Cow<'_, str>, &'a RawValue)], name: &str) -> Option<&'a str> {
+/// The text of an object with these fields.
+pub fn object(entries: &[Entry<'_>]) -> String {
+    let bytes: usize = entries.iter().map(|(name, raw)| name.len() + raw.len() + 4).sum();
+    let mut out = String::with_capacity(bytes + 2);
+    out.push('{');
+    for (at, (name, raw)) in entries.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        super::json::push_string(&mut out, name);
+        out.push(':');
+        out.push_str(raw);
+    }
+    out.push('}');
+    out
+}
+
+fn last_of<'t>(all: &[(Cow<'_, str>, &'t RawValue)], name: &str) -> Option<&'t str> {
     all.iter().rev().find(|(field, _)| field == name).map(|(_, raw)| raw.get())
 }
 
@@ -80,7 +119,7 @@ fn walk<'t>(text: &'t str, steps: &[Step]) -> Option<&'t str> {
     let mut at = text;
     for step in steps {
         at = match step {
-            Step::Field(name) => field(&entries(at), name)?,
+            Step::Field(name) => last_of(&entries(at), name)?,
             Step::Item(index) => serde_json::from_str::<Vec<&RawValue>>(at).ok()?.get(*index)?.get(),
         };
     }
