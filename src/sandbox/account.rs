@@ -7,9 +7,10 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{
-    call::{Answer, Refusal},
+    call::{Answer, Call, Refusal},
     config::App,
     faults::FaultKind,
+    route::Route,
 };
 
 /// What a request did, to one lead or as a whole.
@@ -113,20 +114,30 @@ impl Account {
         Self { counters: Counters::default(), entries: VecDeque::new(), entries_max, seq: 0 }
     }
 
-    /// Enters the deeds of one request; `like` says what they have in common.
-    pub fn enter(&mut self, like: &Entry, deeds: Vec<Deed>) {
+    /// Enters the deeds of one request.
+    pub fn enter(&mut self, call: &Call, route: &Route, deeds: Vec<Deed>) {
         self.counters.requests += 1;
         for deed in deeds {
-            self.count(like.app, deed.effect);
+            self.count(route.app(), deed.effect);
             self.seq += 1;
+            if self.entries_max == 0 {
+                continue;
+            }
             if self.entries.len() >= self.entries_max {
                 self.entries.pop_front();
             }
-            if self.entries_max > 0 {
-                let Deed { effect, external_id, lead_id } = deed;
-                let (seq, request) = (self.seq, self.counters.requests);
-                self.entries.push_back(Entry { seq, request, effect, external_id, lead_id, ..like.clone() });
-            }
+            self.entries.push_back(Entry {
+                seq: self.seq,
+                request: self.counters.requests,
+                at: call.now,
+                app: route.app(),
+                method: call.method.to_string(),
+                route: route.template(),
+                effect: deed.effect,
+                external_id: deed.external_id,
+                lead_id: deed.lead_id,
+                idempotency_key: call.header("idempotency-key").map(String::from),
+            });
         }
     }
 
@@ -159,31 +170,22 @@ impl Account {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use serde_json::json;
 
-    fn like() -> Entry {
-        Entry {
-            seq: 0,
-            request: 0,
-            at: DateTime::UNIX_EPOCH,
-            app: App::Crm,
-            method: "POST".into(),
-            route: "/crm/leads",
-            effect: Effect::Read,
-            external_id: None,
-            lead_id: None,
-            idempotency_key: None,
-        }
-    }
+    use crate::sandbox::{
+        WorldConfig,
+        probe::{Probe, calm},
+    };
 
     #[test]
     fn old_entries_are_forgotten_and_the_counters_are_not() {
-        let mut account = Account::new(3);
-        (0..5).for_each(|_| account.enter(&like(), vec![Deed::plain(Effect::Created), Deed::plain(Effect::Refused)]));
-        let counters = &account.counters;
-        assert_eq!((counters.requests, counters.created, counters.refused), (5, 5, 5));
-        let kept: Vec<_> = account.after(0).map(|entry| (entry.seq, entry.request)).collect();
-        assert_eq!(kept, [(8, 4), (9, 5), (10, 5)]);
-        assert_eq!(account.after(9).count(), 1);
+        let mut probe = Probe::new(WorldConfig { entries_max: 3, ..calm() });
+        let batch = json!({ "inputs": [{ "email": "a@b", "external_id": "a" }, {}] });
+        (0..5).for_each(|_| drop(probe.write("POST", "/crm/leads/batch", &batch)));
+        let counters = probe.world.counters();
+        assert_eq!((counters.requests, counters.created, counters.unchanged, counters.refused), (6, 1, 4, 5));
+        let kept: Vec<_> = probe.world.entries(0).map(|entry| (entry.seq, entry.request)).collect();
+        assert_eq!(kept, [(9, 5), (10, 6), (11, 6)]);
+        assert_eq!(probe.world.entries(10).count(), 1);
     }
 }

@@ -18,8 +18,8 @@ pub(super) struct Call<'a> {
     pub query: &'a str,
     pub headers: &'a HeaderMap,
     pub body: &'a Bytes,
-    /// `http://host:port`, for the absolute addresses of next pages; empty if the client did not say.
-    pub origin: &'a str,
+    /// `scheme://host`, if the request line has it.
+    pub authority: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Call<'a> {
@@ -40,6 +40,15 @@ impl<'a> Call<'a> {
         match self.number(name, fallback as u64)? {
             0 => Err(bad_parameter(name, "must be at least 1")),
             size => Ok(usize::try_from(size).unwrap_or(max).clamp(1, max.max(1))),
+        }
+    }
+
+    /// `http://host:port`, for the absolute addresses of next pages; empty if the client did not say.
+    pub fn origin(&self) -> String {
+        match (self.authority, self.header("host")) {
+            (Some((scheme, host)), _) => format!("{scheme}://{host}"),
+            (None, Some(host)) => format!("http://{host}"),
+            (None, None) => String::new(),
         }
     }
 

@@ -63,7 +63,7 @@ pub(super) fn orders(orders: &Orders, call: &Call, config: &WorldConfig) -> Resu
     let mut answer = json(StatusCode::OK, &Value::Array(list));
     if end < orders.0.len() {
         let filter = if since > 0 { format!("&updated_since={since}") } else { String::new() };
-        let next = format!("{}/shop/orders?page={}&per_page={per_page}{filter}", call.origin, page + 1);
+        let next = format!("{}/shop/orders?page={}&per_page={per_page}{filter}", call.origin(), page + 1);
         set(&mut answer, "link", &format!("<{next}>; rel=\"next\""));
     }
     Ok(answer)
@@ -97,7 +97,7 @@ pub(super) fn events(shop: &Shop, call: &Call, config: &WorldConfig) -> Result<A
     let end = (start + limit).min(shop.log.len());
     let items: Vec<Value> = shop.log.range(start..end).map(event_json).collect();
     let next = shop.log.get(end.wrapping_sub(1)).filter(|_| end < shop.log.len() && end > start);
-    let next = next.map(|last| format!("{}/shop/events?after_id={}&limit={limit}", call.origin, last.id));
+    let next = next.map(|last| format!("{}/shop/events?after_id={}&limit={limit}", call.origin(), last.id));
     Ok(json(StatusCode::OK, &json!({ "items": items, "next": next })))
 }
 

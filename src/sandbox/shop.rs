@@ -5,6 +5,7 @@
 //! to `late` afterwards, so a client that has read past that moment never meets it unless it reads with an overlap.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound::{Excluded, Unbounded},
 };
@@ -37,8 +38,15 @@ struct Row {
 #[derive(Debug)]
 struct Shown {
     customer: Customer,
-    json: String,
+    /// Written when it is first read: a simulation makes thousands of worlds and reads few of their records.
+    json: OnceCell<String>,
     place: i64,
+}
+
+impl Shown {
+    fn json(&self) -> &str {
+        self.json.get_or_init(|| self.customer.to_json())
+    }
 }
 
 #[derive(Debug)]
@@ -153,7 +161,7 @@ impl Shop {
             if count > 0 {
                 body.push(',');
             }
-            body.push_str(&shown.json);
+            body.push_str(shown.json());
             (count, last) = (count + 1, (place, index));
         }
         match next {
@@ -243,8 +251,8 @@ impl Shop {
         if self.log.len() > config.events_max {
             self.log.pop_front();
         }
-        let json = customer.to_json();
-        if let Some(old) = self.rows[index].visible.replace(Shown { customer, json, place }) {
+        let shown = Shown { customer, json: OnceCell::new(), place };
+        if let Some(old) = self.rows[index].visible.replace(shown) {
             self.order.remove(&(old.place, index));
         }
         self.order.insert((place, index));
@@ -252,7 +260,7 @@ impl Shop {
 
     /// The JSON of a visible customer.
     pub fn json_of(&self, index: usize) -> &str {
-        self.rows.get(index).and_then(|row| row.visible.as_ref()).map_or("null", |shown| &shown.json)
+        self.rows.get(index).and_then(|row| row.visible.as_ref()).map_or("null", Shown::json)
     }
 }
 

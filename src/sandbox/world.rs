@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode};
 
 use super::{
     account::{Account, Counters, Effect, Entry, Outcome},
-    call::{Answer, Call, error, not_found, set},
+    call::{Call, error, not_found, set},
     config::{App, WorldConfig},
     control,
     crm::{Crm, Keyed},
@@ -66,12 +66,7 @@ impl World {
         self.now = self.now.max(now);
         self.shop.tick(self.now, &self.config);
         let (parts, body) = request.into_parts();
-        let origin = match (parts.uri.authority(), parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()))
-        {
-            (Some(authority), _) => format!("{}://{authority}", parts.uri.scheme_str().unwrap_or("http")),
-            (None, Some(host)) => format!("http://{host}"),
-            (None, None) => String::new(),
-        };
+        let authority = parts.uri.authority();
         let call = Call {
             now: self.now,
             takes,
@@ -80,14 +75,15 @@ impl World {
             query: parts.uri.query().unwrap_or_default(),
             headers: &parts.headers,
             body: &body,
-            origin: &origin,
+            authority: authority.map(|host| (parts.uri.scheme_str().unwrap_or("http"), host.as_str())),
         };
         let route = Route::of(call.path);
         let mut answer = if route.app() == App::Control {
             control::control(self, &call)
         } else {
             let outcome = self.admit(&call, &route);
-            self.enter(&call, &route, outcome)
+            self.account.enter(&call, &route, outcome.deeds);
+            outcome.answer
         };
         set(&mut answer, "date", &http_date(now));
         answer
@@ -218,23 +214,6 @@ impl World {
             Route::LeadByExternalId(external_id) => self.crm.upsert(call, external_id.clone()),
             Route::Token | Route::Control | Route::Unknown => Outcome::refused(not_found()),
         }
-    }
-
-    fn enter(&mut self, call: &Call, route: &Route, outcome: Outcome) -> Answer {
-        let like = Entry {
-            seq: 0,
-            request: 0,
-            at: call.now,
-            app: route.app(),
-            method: call.method.to_string(),
-            route: route.template(),
-            effect: Effect::Read,
-            external_id: None,
-            lead_id: None,
-            idempotency_key: call.header("idempotency-key").map(String::from),
-        };
-        self.account.enter(&like, outcome.deeds);
-        outcome.answer
     }
 }
 
