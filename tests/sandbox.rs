@@ -57,9 +57,13 @@ impl Client {
         self.http.get(format!("{}{path}", self.sandbox.url())).bearer_auth(&self.token)
     }
 
-    fn create(&self, key: &str, body: &Value) -> reqwest::RequestBuilder {
+    fn create_without_key(&self, body: &Value) -> reqwest::RequestBuilder {
         let request = self.http.post(format!("{}/crm/leads", self.sandbox.url())).bearer_auth(&self.token);
-        request.header("idempotency-key", key).body(body.to_string())
+        request.body(body.to_string())
+    }
+
+    fn create(&self, key: &str, body: &Value) -> reqwest::RequestBuilder {
+        self.create_without_key(body).header("idempotency-key", key)
     }
 
     fn next(&self, faults: &[FaultKind]) {
@@ -70,6 +74,19 @@ impl Client {
     fn leads(&self) -> usize {
         self.sandbox.world().leads().len()
     }
+}
+
+/// Sends the same create until an answer comes, as a client does that never learns whether the last one took effect.
+async fn insist(client: &Client, request: impl Fn() -> reqwest::RequestBuilder) {
+    for _ in 0..100 {
+        if let Ok(answer) = request().send().await
+            && answer.status() == 201
+            && answer.bytes().await.is_ok()
+        {
+            return;
+        }
+    }
+    panic!("no answer in 100 attempts: {:?}", client.sandbox.world().counters());
 }
 
 fn lead(name: &str) -> Value {
@@ -184,6 +201,28 @@ async fn a_client_that_waits_as_long_as_it_is_told_is_let_in() {
     assert_eq!(client.get("/shop/customers").send().await.unwrap().status(), 200);
     assert_eq!(client.sandbox.world().counters().throttled, 1);
     client.sandbox.stop().await;
+}
+
+#[tokio::test]
+async fn on_a_harsh_day_a_key_is_the_difference_between_one_lead_and_several() {
+    let faults = FaultPlan { latency_ms: 2, stall: 0.05, stall_ms: 2, ..FaultPlan::harsh() };
+    for keyed in [true, false] {
+        let client = client(calm()).await;
+        client.sandbox.world().set_faults(faults.clone());
+        for number in 0..300 {
+            let lead = json!({ "external_id": format!("x{number}"), "email": "a@example.com" });
+            insist(&client, || {
+                let request = client.create(&format!("k{number}"), &lead);
+                if keyed { request } else { client.create_without_key(&lead) }
+            })
+            .await;
+        }
+        let report = client.sandbox.world().report();
+        assert_eq!(report.counters.faults.len(), 8, "{:?}", report.counters.faults);
+        assert!(report.leads >= 300);
+        assert_eq!(report.doubled == 0, keyed, "keyed {keyed}: {} doubled", report.doubled);
+        client.sandbox.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -10,28 +10,18 @@ use chrono::{DateTime, Utc};
 
 use super::call::rfc3339;
 
-const FAMILIES: [(&str, &str); 10] = [
-    ("佐藤", "sato"),
-    ("鈴木", "suzuki"),
-    ("高橋", "takahashi"),
-    ("渡辺", "watanabe"),
-    ("伊藤", "ito"),
-    ("Müller", "mueller"),
-    ("Garcia", "garcia"),
-    ("O'Brien", "obrien"),
-    ("Rossi", "rossi"),
-    ("Smith", "smith"),
-];
-const GIVENS: [(&str, &str); 8] = [
-    ("愛子", "aiko"),
-    ("健太", "kenta"),
-    ("美咲", "misaki"),
-    ("翔", "sho"),
-    ("Anna", "anna"),
-    ("Luis", "luis"),
-    ("Zoë", "zoe"),
-    ("Max", "max"),
-];
+/// A name as it is written and as it stands in an address.
+type Name = (&'static str, &'static str);
+
+const JAPANESE_FAMILIES: [Name; 5] =
+    [("佐藤", "sato"), ("鈴木", "suzuki"), ("高橋", "takahashi"), ("渡辺", "watanabe"), ("伊藤", "ito")];
+const JAPANESE_GIVENS: [Name; 4] = [("愛子", "aiko"), ("健太", "kenta"), ("美咲", "misaki"), ("翔", "sho")];
+const OTHER_FAMILIES: [Name; 5] =
+    [("Müller", "mueller"), ("García", "garcia"), ("O'Brien", "obrien"), ("Rossi", "rossi"), ("Smith", "smith")];
+const OTHER_GIVENS: [Name; 4] = [("Anna", "anna"), ("Luis", "luis"), ("Zoë", "zoe"), ("Max", "max")];
+/// A country and how its telephone numbers begin.
+const COUNTRIES: [(&str, &str); 5] =
+    [("DE", "+49 30 "), ("ES", "+34 91 "), ("IE", "+353 1 "), ("IT", "+39 06 "), ("US", "+1 212 ")];
 const COMPANIES: [&str; 8] = [
     "株式会社青空",
     "合同会社みらい",
@@ -67,9 +57,9 @@ impl Customer {
     /// The person with this number, counted from 1.
     pub(super) fn born(seed: u64, number: usize, at: DateTime<Utc>, bad_email: f64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed ^ (number as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let family = FAMILIES[rng.usize(..FAMILIES.len())];
-        let given = GIVENS[rng.usize(..GIVENS.len())];
-        let japanese = !family.0.is_ascii() && family.1 != "mueller";
+        let country = if rng.bool() { "JP" } else { COUNTRIES[rng.usize(..COUNTRIES.len())].0 };
+        let givens = if country == "JP" { JAPANESE_GIVENS } else { OTHER_GIVENS };
+        let (family, given) = (family(&mut rng, country), givens[rng.usize(..givens.len())]);
         let email = if rng.f64() < bad_email {
             UNUSABLE[rng.usize(..UNUSABLE.len())].map(String::from)
         } else {
@@ -78,16 +68,16 @@ impl Customer {
         Self {
             id: format!("cus_{number:06}"),
             email,
-            name: full_name(given.0, family.0, japanese),
-            phone: phone(&mut rng, japanese),
+            name: full_name(given.0, family.0, country),
+            phone: phone(&mut rng, country),
             company: COMPANIES[rng.usize(..COMPANIES.len())].into(),
-            country: if japanese { "JP" } else { ["DE", "ES", "IE", "US"][rng.usize(..4)] },
+            country,
             consent: rng.f64() >= 0.1,
             tier: TIERS[rng.usize(..TIERS.len())],
             lifetime_cents: rng.u64(..2_000_000),
             created_at: at,
             updated_at: at,
-            other_name: full_name(given.0, FAMILIES[rng.usize(..FAMILIES.len())].0, japanese) + " (new)",
+            other_name: full_name(given.0, self::family(&mut rng, country).0, country) + " (new)",
         }
     }
 
@@ -141,10 +131,10 @@ impl Edit {
     pub fn apply(self, customer: &mut Customer, rng: &mut fastrand::Rng) {
         match self {
             Self::Name => {
-                let (name, _) = FAMILIES[rng.usize(..FAMILIES.len())];
+                let (name, _) = family(rng, customer.country);
                 customer.name = format!("{name} {}", rng.u32(100..1000));
             }
-            Self::Phone => customer.phone = phone(rng, customer.country == "JP"),
+            Self::Phone => customer.phone = phone(rng, customer.country),
             Self::Company => customer.company = format!("{} {}", COMPANIES[rng.usize(..COMPANIES.len())], rng.u8(1..)),
             Self::Value => customer.lifetime_cents += 1 + rng.u64(..100_000),
             Self::Flip => std::mem::swap(&mut customer.name, &mut customer.other_name),
@@ -162,15 +152,20 @@ fn address(rng: &mut fastrand::Rng, given: &str, family: &str, number: usize) ->
     }
 }
 
-fn full_name(given: &str, family: &str, japanese: bool) -> String {
-    if japanese { format!("{family} {given}") } else { format!("{given} {family}") }
+fn family(rng: &mut fastrand::Rng, country: &str) -> Name {
+    let families = if country == "JP" { JAPANESE_FAMILIES } else { OTHER_FAMILIES };
+    families[rng.usize(..families.len())]
 }
 
-fn phone(rng: &mut fastrand::Rng, japanese: bool) -> String {
-    if japanese {
-        format!("090-{:04}-{:04}", rng.u32(1000..10_000), rng.u32(..10_000))
-    } else {
-        format!("+49 30 {:07}", rng.u32(1_000_000..10_000_000))
+fn full_name(given: &str, family: &str, country: &str) -> String {
+    if country == "JP" { format!("{family} {given}") } else { format!("{given} {family}") }
+}
+
+/// The Japanese write the local form, the others the international one.
+fn phone(rng: &mut fastrand::Rng, country: &str) -> String {
+    match COUNTRIES.iter().find(|(name, _)| *name == country) {
+        Some((_, prefix)) => format!("{prefix}{:07}", rng.u32(1_000_000..10_000_000)),
+        None => format!("090-{:04}-{:04}", rng.u32(1000..10_000), rng.u32(..10_000)),
     }
 }
 
