@@ -198,6 +198,14 @@ pub fn contains(container: &Value, item: &Value) -> Result<bool> {
     }
 }
 
+/// The name of a field in `{name: value}`.
+pub fn name(value: &Value) -> Result {
+    if value.as_str().is_some() || value.is_integer() {
+        return text_of(value).map(Value::from);
+    }
+    Err(trouble(format!("the name of a field must be a text, not {}", type_name(value))))
+}
+
 /// `a[key]` and `a.key` on anything that is no plain variable. Nothing comes out of nothing.
 pub fn get(value: &Value, key: &Value) -> Result {
     if no_value(value) {

@@ -42,6 +42,31 @@ type Result<T> = std::result::Result<T, CompileError>;
 
 const KEYWORDS: [&str; 8] = ["and", "or", "not", "in", "is", "if", "else", "for"];
 
+/// What people know under another name, from Jinja, Python, SQL or spreadsheets.
+const CALLED_ELSEWHERE: [(&str, &str); 21] = [
+    ("d", "`default`"),
+    ("count", "`length`"),
+    ("len", "`length`"),
+    ("size", "`length`"),
+    ("strip", "`trim`"),
+    ("substring", "`slice(start, stop)`, or value[start:stop]"),
+    ("substr", "`slice(start, stop)`, or value[start:stop]"),
+    ("concat", "the operator `~`"),
+    ("ifnull", "`default`"),
+    ("nvl", "`coalesce`"),
+    ("isnull", "the test `is none`"),
+    ("selectattr", "`where(name, value)`"),
+    ("strftime", "`date(layout)`"),
+    ("strptime", "`parse_date(layout)`"),
+    ("timestamp", "`to_epoch`"),
+    ("format", "the operator `~`, or `fixed(digits)` for a number"),
+    ("filter", "`select(test)` or `where(name, value)`"),
+    ("md5", "`sha256`"),
+    ("dictsort", "`items`"),
+    ("startingwith", "`startswith`"),
+    ("now", "not offered: the same record must give the same result on every run"),
+];
+
 struct Rewriter<'t> {
     text: &'t str,
     tokens: Vec<Token>,
@@ -347,7 +372,9 @@ impl Rewriter<'_> {
     fn object(&mut self) -> Result<String> {
         let mut fields = Vec::new();
         while !self.take("}") {
+            let literal = self.kind() == Some(Kind::Text) && self.word_at(1) == ":";
             let name = self.ternary()?;
+            let name = if literal { name } else { format!("_name({name})") };
             if !self.take(":") {
                 return Err(self.strange());
             }
@@ -439,6 +466,9 @@ fn check(what: &str, name: &str, at: Range<usize>, known: impl Iterator<Item = &
         return Ok(());
     }
     let error = CompileError::new(format!("unknown {what} `{name}`"), at);
+    if let Some((_, here)) = CALLED_ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name) {
+        return Err(error.help(format!("here it is {here}")));
+    }
     if let Some(near) = nearest(name, &known) {
         return Err(error.help(format!("did you mean `{near}`?")));
     }

@@ -63,23 +63,30 @@ impl Transform {
     }
 
     fn run(&self, record: &Record) -> Result<Verdict, Reason> {
+        // The record is sliced once: into a draft when a step may change it, else for the filters alone.
+        let mut draft = self.changes().then(|| Draft::of(&record.fields));
         let scope = Scope::of(&record.fields);
-        let mut draft: Option<Draft<'_>> = None;
         for (at, step) in self.steps.iter().enumerate() {
             let number = at + 1;
-            if let Change::Filter(condition) = step {
-                let wanted = match &draft {
-                    Some(draft) => condition.evaluate_bool(&draft.scope()),
-                    None => condition.evaluate_bool(&scope),
-                };
-                if !wanted.map_err(|error| error.reason(&format!("step {number} (filter)")))? {
-                    return Ok(Verdict::Skipped);
+            match (step, &mut draft) {
+                (Change::Filter(condition), draft) => {
+                    let wanted = match draft {
+                        Some(draft) => condition.evaluate_bool(&draft.scope()),
+                        None => condition.evaluate_bool(&scope),
+                    };
+                    if !wanted.map_err(|error| error.reason(&format!("step {number} (filter)")))? {
+                        return Ok(Verdict::Skipped);
+                    }
                 }
-                continue;
+                (step, Some(draft)) => step.change(number, draft)?,
+                (_, None) => {}
             }
-            step.change(number, draft.get_or_insert_with(|| Draft::of(&record.fields)))?;
         }
         Ok(draft.and_then(Draft::finish).map_or(Verdict::Unchanged, Verdict::Changed))
+    }
+
+    fn changes(&self) -> bool {
+        self.steps.iter().any(|step| !matches!(step, Change::Filter(_)))
     }
 }
 

@@ -129,7 +129,7 @@ fn parse_with(value: &Value, layout: &Value) -> Result {
     let parsed = parsed.or_else(|| Some(NaiveDateTime::parse_from_str(given, layout).ok()?.and_utc().fixed_offset()));
     let parsed =
         parsed.or_else(|| Some(midnight(NaiveDate::parse_from_str(given, layout).ok()?)?.and_utc().fixed_offset()));
-    parsed.map(text).ok_or_else(|| trouble(format!("the text is no date of the layout {layout}")))
+    parsed.map(text).ok_or_else(|| trouble("the text is no date of this layout"))
 }
 
 fn format(value: &Value, layout: Option<&str>) -> Result {
@@ -138,7 +138,7 @@ fn format(value: &Value, layout: Option<&str>) -> Result {
     let items: Vec<Item<'_>> = StrftimeItems::new(layout).collect();
     // Writing with a broken layout would panic, so it is looked at first.
     if items.contains(&Item::Error) {
-        return Err(trouble(format!("{layout} is no layout of a date")));
+        return Err(trouble("the layout has a part that is unknown"));
     }
     read(value, |at| Value::from(at.format_with_items(items.iter()).to_string()))
 }

@@ -81,7 +81,7 @@ fn map(state: &mut State, value: &Value, arguments: Rest<ValueOrKwargs>) -> Resu
     let Some((filter, rest)) = positional.split_first() else {
         return Err(trouble("map needs the name of a filter, or attribute=\"name\""));
     };
-    let filter = text_argument(filter, "filter")?;
+    let filter = known(filter, super::filters())?;
     each(value, |items| {
         let mut mapped = Vec::with_capacity(items.len());
         for item in items {
@@ -91,6 +91,13 @@ fn map(state: &mut State, value: &Value, arguments: Rest<ValueOrKwargs>) -> Resu
         }
         Ok(Value::from(mapped))
     })
+}
+
+/// A name that is given as a text. One that is written in the expression was checked before; one that comes out of the
+/// record must not get into a message.
+fn known(name: &Value, mut all: impl Iterator<Item = &'static str>) -> Result<&str> {
+    let name = text_argument(name, "name")?;
+    if all.any(|known| known == name) { Ok(name) } else { Err(trouble("the name it is given is unknown")) }
 }
 
 /// The items themselves, or the field that `attribute="a.b"` names of each.
@@ -111,7 +118,7 @@ fn pick(state: &mut State, value: &Value, arguments: &[Value], wanted: bool) -> 
     let Some((test, rest)) = arguments.split_first() else {
         return Err(trouble("needs the name of a test"));
     };
-    let test = text_argument(test, "test")?;
+    let test = known(test, super::tests())?;
     each(value, |items| {
         let mut kept = Vec::new();
         for item in items {

@@ -39,6 +39,7 @@ pub fn environment() -> &'static Environment<'static> {
         language.add_function("_negate", ops::negate);
         language.add_function("_concat", ops::concat);
         language.add_function("_compare", ops::compare);
+        language.add_function("_name", ops::name);
         language.add_function("_get", ops::get);
         language.add_function("_slice", ops::slice);
         for add in [text::add, encode::add, number::add, date::add, null::add, list::add, object::add, test::add] {

@@ -5,7 +5,7 @@ use minijinja::{Environment, value::Value};
 use super::{Result, integer_argument, no_value, text_of, trouble, type_name};
 use crate::expr::number::{Decimal, decimal, fits, is_number};
 
-pub const FILTERS: &[&str] = &["round", "floor", "ceil", "abs", "int", "float", "number", "bool", "clamp"];
+pub const FILTERS: &[&str] = &["round", "floor", "ceil", "abs", "int", "float", "number", "bool", "clamp", "fixed"];
 
 pub fn add(language: &mut Environment<'static>) {
     language.add_filter("round", |value: &Value, digits: Option<Value>| {
@@ -13,6 +13,7 @@ pub fn add(language: &mut Environment<'static>) {
         let digits = u32::try_from(digits).map_err(|_| trouble("round needs its digits to be 0 or more"))?;
         map(value, |number| number.rounded(digits))
     });
+    language.add_filter("fixed", fixed);
     language.add_filter("floor", |value: &Value| map(value, Decimal::floor));
     language.add_filter("ceil", |value: &Value| map(value, |number| number.negated()?.floor()?.negated()));
     language.add_filter("abs", |value: &Value| {
@@ -30,6 +31,24 @@ pub fn add(language: &mut Environment<'static>) {
             Some(if raised.compare(high).is_gt() { high } else { raised })
         })
     });
+}
+
+/// The text of a number with so many digits behind the point, zeros included.
+fn fixed(value: &Value, digits: &Value) -> Result {
+    const DIGITS_MAX: i64 = 30;
+    let digits = integer_argument(digits, "digits")?;
+    if !(0..=DIGITS_MAX).contains(&digits) {
+        return Err(trouble("fixed takes 0 to 30 digits"));
+    }
+    if no_value(value) {
+        return Ok(value.clone());
+    }
+    let digits = digits.unsigned_abs() as usize;
+    let rounded = number_of(value)?.rounded(digits as u32).ok_or_else(|| trouble("the number has too many digits"))?;
+    let text = rounded.to_string();
+    let behind = text.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let point = if behind == 0 && digits > 0 { "." } else { "" };
+    Ok(Value::from(format!("{text}{point}{}", "0".repeat(digits - behind))))
 }
 
 fn number_of(value: &Value) -> Result<Decimal> {
