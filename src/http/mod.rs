@@ -9,6 +9,7 @@ mod egress;
 mod pause;
 mod policy;
 mod redact;
+pub mod render;
 mod retry_after;
 mod server_clock;
 mod transport;
