@@ -89,7 +89,7 @@ impl Deliverer<'_> {
                 }
                 Message::Rewind(start) => {
                     // The checkpoint goes back first: a file longer than its checkpoint is cut, a shorter one is an error.
-                    self.context.state.adopt(&self.route.stream, &Some(start.clone())).await?;
+                    self.context.state.rewind(&self.route.stream, &start).await?;
                     self.route.sink.resume(Some(start)).await?;
                 }
             }

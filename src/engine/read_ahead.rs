@@ -136,13 +136,15 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What this pass delivered is read again, so a sink with a mark goes back to where the pass began.
+    /// What this pass delivered is read again, so a sink with a mark goes back to where the pass began. The scan goes back
+    /// with it: the cursor of an ascending listing may already be beyond what the sink then holds.
     async fn rewind(&self, at: &Checkpoint) -> Result<(), Halt> {
-        let mark = at.scan.as_ref().and_then(|scan| scan.start_mark);
-        if let Some(mark) = mark {
-            let start = Checkpoint { cursor: at.cursor.clone(), scan: None, mark: Some(mark) };
-            self.queue.send(Message::Rewind(start)).await.map_err(|_| HungUp)?;
-        }
+        let Some((scan, mark)) = at.scan.as_ref().and_then(|scan| Some((scan, scan.start_mark?))) else {
+            return Ok(());
+        };
+        let scan = Scan { position: None, pages: 0, ..scan.clone() };
+        let start = Checkpoint { scan: Some(scan), mark: Some(mark), ..at.clone() };
+        self.queue.send(Message::Rewind(start)).await.map_err(|_| HungUp)?;
         Ok(())
     }
 }

@@ -113,7 +113,7 @@ impl State {
                 run.counts.resumed += batch.staged.batch.read();
             }
             run.counts.merge(&batch.counts());
-            ops.extend(link_ops(stream, batch));
+            ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox)));
             for (key, letter) in dead_letters(stream, batch, run, now)? {
                 ops.push(self.put(Tree::DeadLetters, key, &letter)?);
             }
@@ -155,6 +155,25 @@ impl State {
             None => Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() },
         };
         self.commit_ops(vec![op]).await
+    }
+
+    /// Takes an atomic sink's stream back to `start`, whose mark lies in the past: what came after it is read again, so
+    /// links that were written after it go.
+    pub async fn rewind(&self, stream: &StreamId, start: &Checkpoint) -> Result<(), Fault> {
+        let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), start)?];
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan(Tree::Links, &stream.prefix(), after.as_deref()).await?;
+            after = page.last().map(|(key, _)| key.clone());
+            for (key, bytes) in &page {
+                if decode_link(bytes)?.mark() > start.mark {
+                    ops.push(Op::Delete { tree: Tree::Links, key: key.clone() });
+                }
+            }
+            if page.len() < SCAN_LIMIT {
+                return self.commit_ops(ops).await;
+            }
+        }
     }
 
     /// Writes a run's record as it stands.
@@ -271,13 +290,14 @@ fn is_sealed(tree: Tree) -> bool {
 }
 
 /// A link is written for what the sink accepted. Items without a content hash need none.
-fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled) -> impl Iterator<Item = Op> + 'a {
+fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled, mark: Option<Mark>) -> impl Iterator<Item = Op> + 'a {
     batch.outcomes().filter_map(move |(item, verdict)| {
         let content = item.content?;
         let key = stream.link_key(&item.key);
         match verdict {
             Verdict::Created(id) | Verdict::Updated(id) => {
-                let sink_id = id.clone().or_else(|| item.sink_id.clone());
+                // What a file calls the record is where it stands.
+                let sink_id = mark.map(Link::id_of).or_else(|| id.clone()).or_else(|| item.sink_id.clone());
                 let link = Link { content, generation: item.generation + 1, sink_id };
                 Some(Op::Put { tree: Tree::Links, key, value: link.encode() })
             }
