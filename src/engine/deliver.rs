@@ -72,7 +72,7 @@ impl Deliverer<'_> {
                         writes.push(self.write(staged));
                     }
                     // An outbox sink has no mark to go back to; links tell what it holds.
-                    Some(Message::Rewind(_)) => {}
+                    Some(Message::Rewind(..)) => {}
                     None => open = false,
                 },
             }
@@ -87,10 +87,12 @@ impl Deliverer<'_> {
                     let settled = self.write(staged).await?;
                     self.commit(vec![settled]).await?;
                 }
-                Message::Rewind(start) => {
+                Message::Rewind(start, gone_back) => {
                     // The checkpoint goes back first: a file longer than its checkpoint is cut, a shorter one is an error.
                     self.context.state.rewind(&self.route.stream, &start).await?;
                     self.route.sink.resume(Some(start)).await?;
+                    // Nobody waits when the reader is gone.
+                    gone_back.send(()).ok();
                 }
             }
         }

@@ -5,7 +5,10 @@
 
 use std::time::Duration;
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
     prepare::{Drafted, Preparer},
@@ -26,8 +29,8 @@ const GATHER_TIME: Duration = Duration::from_millis(500);
 /// What goes over the queue.
 pub enum Message {
     Deliver(Staged),
-    /// The listing began again: cut the sink back to this checkpoint, once everything before is committed.
-    Rewind(Checkpoint),
+    /// The listing began again: take the sink back to this checkpoint, once everything before is committed, and say so.
+    Rewind(Checkpoint, oneshot::Sender<()>),
 }
 
 /// The reader's own state.
@@ -144,8 +147,10 @@ impl Reader<'_> {
         };
         let scan = Scan { position: None, pages: 0, ..scan.clone() };
         let start = Checkpoint { scan: Some(scan), mark: Some(mark), ..at.clone() };
-        self.queue.send(Message::Rewind(start)).await.map_err(|_| HungUp)?;
-        Ok(())
+        let (gone_back, wait) = oneshot::channel();
+        self.queue.send(Message::Rewind(start, gone_back)).await.map_err(|_| HungUp)?;
+        // Until then links vouch for what the sink is about to forget.
+        Ok(wait.await.map_err(|_| HungUp)?)
     }
 }
 
