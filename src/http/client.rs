@@ -189,7 +189,7 @@ impl Client {
             headers: call.headers.clone(),
             body: call.body.clone(),
             body_bytes_max: self.0.policy.body_bytes_max,
-            secrets: Vec::new(),
+            secrets: redact::in_url(&call.url),
         }
     }
 

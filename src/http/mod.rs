@@ -11,6 +11,8 @@ mod policy;
 mod redact;
 pub mod render;
 mod retry_after;
+#[cfg(test)]
+pub(crate) mod script;
 mod server_clock;
 mod transport;
 mod trouble;

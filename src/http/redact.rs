@@ -4,7 +4,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
-use url::Url;
+use url::{Url, form_urlencoded::byte_serialize};
 
 /// What stands where a secret stood.
 const HIDDEN: &str = "***";
@@ -42,10 +42,9 @@ pub fn url(url: &Url, secrets: &[SecretString]) -> String {
     let _ = shown.set_password(None);
     shown.set_fragment(None);
     if url.query().is_some() {
-        let hide = |name: &str| SECRET_NAMES.iter().any(|secret| name.to_ascii_lowercase().contains(secret));
         let pairs: Vec<String> = url
             .query_pairs()
-            .map(|(name, value)| format!("{name}={}", if hide(&name) { HIDDEN } else { &value }))
+            .map(|(name, value)| format!("{name}={}", if is_secret(&name) { HIDDEN } else { &value }))
             .collect();
         shown.set_query(None);
         return scrub(&format!("{shown}?{}", pairs.join("&")), secrets);
@@ -53,13 +52,24 @@ pub fn url(url: &Url, secrets: &[SecretString]) -> String {
     scrub(shown.as_str(), secrets)
 }
 
-/// Takes the secrets out of a text.
+/// Takes the secrets out of a text, as they are and as a URL or a form would write them.
 pub fn scrub(text: &str, secrets: &[SecretString]) -> String {
-    secrets
-        .iter()
-        .map(|secret| secret.expose_secret())
-        .filter(|secret| secret.len() >= SECRET_BYTES_MIN)
-        .fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
+    let plain = secrets.iter().map(|secret| secret.expose_secret().to_owned());
+    let encoded = secrets.iter().map(|secret| byte_serialize(secret.expose_secret().as_bytes()).collect());
+    let mut hidden: Vec<String> = plain.chain(encoded).filter(|secret| secret.len() >= SECRET_BYTES_MIN).collect();
+    // The longest first: a secret that begins with another one must not be left half.
+    hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+    hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
+}
+
+/// The secrets that a URL brings along, such as the token in a page link.
+pub fn in_url(url: &Url) -> Vec<SecretString> {
+    url.query_pairs().filter(|(name, _)| is_secret(name)).map(|(_, value)| value.as_ref().into()).collect()
+}
+
+fn is_secret(parameter: &str) -> bool {
+    let name = parameter.to_ascii_lowercase();
+    SECRET_NAMES.iter().any(|secret| name.contains(secret))
 }
 
 /// What the server said about its refusal, or nothing where it said nothing readable.
@@ -150,5 +160,17 @@ mod tests {
         assert!(shown.starts_with("bad  [31mtoken *** éé"), "{shown}");
         assert_eq!(shown.chars().count(), MESSAGE_CHARS_MAX + 3);
         assert!(!shown.chars().any(char::is_control));
+    }
+
+    #[test]
+    fn secrets_are_found_encoded_and_when_one_begins_with_another() {
+        let secrets = [SecretString::from("abcd"), SecretString::from("abcd/ef"), SecretString::from("abc")];
+        assert_eq!(scrub("x=abcd%2Fef y=abcd/ef z=abcd abc", &secrets), "x=*** y=*** z=*** abc");
+    }
+
+    #[test]
+    fn a_page_links_own_token_is_a_secret() {
+        let found = in_url(&Url::parse("https://api.test/?page_token=next-7&x=1").unwrap());
+        assert_eq!(found.iter().map(|secret| secret.expose_secret()).collect::<Vec<_>>(), ["next-7"]);
     }
 }
