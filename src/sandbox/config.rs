@@ -28,7 +28,7 @@ pub struct Quota {
 pub struct WorldConfig {
     /// Drives names, drift, late visibility and faults. The same seed and the same calls give the same world.
     pub seed: u64,
-    /// The customers that exist at the start.
+    /// The customers that exist at the start, at most a million.
     pub customers: usize,
     /// Every record of the start was changed before this moment.
     pub epoch: DateTime<Utc>,

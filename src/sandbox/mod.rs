@@ -15,6 +15,7 @@ mod faults;
 mod idempotency;
 mod lead;
 mod line;
+mod listing;
 mod oauth;
 mod people;
 #[cfg(test)]

@@ -7,24 +7,35 @@
 use std::{
     cell::OnceCell,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    ops::Bound::{Excluded, Unbounded},
+    ops::Bound,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use http::StatusCode;
 
 use super::{
-    call::{Answer, Call, Refusal, bad_parameter, bytes, error, later},
+    call::later,
     config::WorldConfig,
     people::{Customer, Edit},
     shelf::{Change, Orders},
-    token::PageToken,
 };
 
 /// Customers that share one `updated_at` at the start, as after an import.
 const IMPORT_GROUP: usize = 4;
 /// The span of time before the epoch in which the first customers came.
 const HISTORY_SECONDS: i64 = 30 * 24 * 3600;
+/// A shop that is full changes its customers and takes no new ones.
+const CUSTOMERS_MAX: usize = 1_000_000;
+
+/// Where a customer stands in the listing: the moment of its change (or a number drawn for it, in a listing without
+/// order), then its index.
+pub(super) type Place = (i64, usize);
+
+/// A customer as the listing shows it.
+pub(super) struct Listed<'a> {
+    pub place: Place,
+    pub updated_at: DateTime<Utc>,
+    pub json: &'a str,
+}
 
 #[derive(Debug)]
 struct Row {
@@ -53,8 +64,8 @@ impl Shown {
 pub(super) struct Shop {
     rng: fastrand::Rng,
     rows: Vec<Row>,
-    /// The visible customers in the order of the listing: place, then index.
-    order: BTreeSet<(i64, usize)>,
+    /// The visible customers in the order of the listing.
+    order: BTreeSet<Place>,
     /// Versions that are committed later, by the moment they show.
     waiting: BTreeMap<(DateTime<Utc>, u64), (usize, Customer)>,
     committed: u64,
@@ -68,9 +79,10 @@ pub(super) struct Shop {
 
 impl Shop {
     pub fn new(config: &WorldConfig) -> Self {
+        let customers = config.customers.min(CUSTOMERS_MAX);
         let mut shop = Self {
             rng: fastrand::Rng::with_seed(config.seed ^ 0x5e_ed0f),
-            rows: Vec::with_capacity(config.customers),
+            rows: Vec::with_capacity(customers),
             order: BTreeSet::new(),
             waiting: BTreeMap::new(),
             committed: 0,
@@ -80,9 +92,9 @@ impl Shop {
             log: VecDeque::new(),
             orders: Orders::default(),
         };
-        let groups = (config.customers / IMPORT_GROUP + 1) as i64;
+        let groups = (customers / IMPORT_GROUP + 1) as i64;
         let step_ms = (HISTORY_SECONDS * 1000 / groups).clamp(1, 60_000);
-        for index in 0..config.customers {
+        for index in 0..customers {
             let age = TimeDelta::milliseconds(step_ms * (groups - (index / IMPORT_GROUP) as i64));
             shop.insert(config.epoch - age, config, false);
         }
@@ -106,7 +118,8 @@ impl Shop {
     pub fn change(&mut self, now: DateTime<Utc>, config: &WorldConfig, count: usize) -> (usize, usize) {
         let mut created = 0;
         for _ in 0..count {
-            if self.rows.is_empty() || self.rng.u8(..3) == 0 {
+            let wanted = self.rows.is_empty() || self.rng.u8(..3) == 0;
+            if wanted && self.rows.len() < CUSTOMERS_MAX {
                 self.insert(now, config, true);
                 created += 1;
             } else {
@@ -123,55 +136,16 @@ impl Shop {
         self.tick(DateTime::<Utc>::MAX_UTC, config);
     }
 
-    /// `GET /shop/customers`
-    pub fn list(&mut self, call: &Call, config: &WorldConfig) -> Result<Answer, Refusal> {
-        let limit = call.page_size("limit", config.page_size, config.page_size_max)?;
-        let (since, before) = (instant(call, "updated_since")?, instant(call, "updated_before")?);
-        let from = match call.parameter("cursor") {
-            None => PageToken { at: i64::MIN, id: 0, since, before, issued_ms: 0 },
-            Some(text) => go_on(&text, since, before, call.now, config)?,
-        };
-        self.drift(call.now, config);
-        Ok(self.page(&from, limit, call.now, config))
+    /// The visible customers after a place in the listing, in its order.
+    pub fn listed(&self, after: Bound<Place>) -> impl Iterator<Item = Listed<'_>> {
+        self.order.range((after, Bound::Unbounded)).filter_map(|&place| {
+            let shown = self.rows[place.1].visible.as_ref()?;
+            Some(Listed { place, updated_at: shown.customer.updated_at, json: shown.json() })
+        })
     }
 
-    fn page(&self, from: &PageToken, limit: usize, now: DateTime<Utc>, config: &WorldConfig) -> Answer {
-        let mut body = String::from(r#"{"data":["#);
-        let (mut count, mut last, mut next) = (0, (from.at, from.id), None);
-        // In the ordered listing the place is the instant itself, so the filter is a range and no row is looked at twice.
-        let start = match (config.unordered, from.since) {
-            (false, Some(since)) if since > from.at => Excluded((since - 1, usize::MAX)),
-            _ if from.at == i64::MIN => Unbounded,
-            _ => Excluded((from.at, from.id)),
-        };
-        for &(place, index) in self.order.range((start, Unbounded)) {
-            let Some(shown) = &self.rows[index].visible else { continue };
-            let updated = shown.customer.updated_at.timestamp_micros();
-            if !config.unordered && from.before.is_some_and(|before| updated >= before) {
-                break;
-            }
-            if from.since.is_some_and(|since| updated < since) || from.before.is_some_and(|before| updated >= before) {
-                continue;
-            }
-            if count == limit {
-                let (at, id) = last;
-                next = Some(PageToken { at, id, issued_ms: now.timestamp_millis(), ..from.clone() }.write());
-                break;
-            }
-            if count > 0 {
-                body.push(',');
-            }
-            body.push_str(shown.json());
-            (count, last) = (count + 1, (place, index));
-        }
-        match next {
-            Some(next) => body.push_str(&format!(r#"],"next_cursor":"{next}","has_more":true}}"#)),
-            None => body.push_str(r#"],"next_cursor":null,"has_more":false}"#),
-        }
-        bytes(StatusCode::OK, body.into_bytes())
-    }
-
-    fn drift(&mut self, now: DateTime<Utc>, config: &WorldConfig) {
+    /// Changes some customers, maybe, as happens between two pages.
+    pub fn drift(&mut self, now: DateTime<Utc>, config: &WorldConfig) {
         if self.quiet || self.rng.f64() >= config.drift || self.drifted >= config.drift_changes_max {
             return;
         }
@@ -185,9 +159,9 @@ impl Shop {
             self.drifted += 1;
             match self.rng.u8(..10) {
                 // Most are new and never touched again: nothing later covers up for a client that missed one.
-                0..=5 => self.insert(now, config, true),
+                0..=5 if self.rows.len() < CUSTOMERS_MAX => self.insert(now, config, true),
                 _ if self.rows.is_empty() => {}
-                6..=7 => {
+                ..=7 => {
                     let index = self.rng.usize(..self.rows.len());
                     self.edit_somehow(now, config, index);
                 }
@@ -264,45 +238,6 @@ impl Shop {
     }
 }
 
-/// Reads the token and checks it against the filters, which may be left out because the token knows them.
-fn go_on(
-    text: &str,
-    since: Option<i64>,
-    before: Option<i64>,
-    now: DateTime<Utc>,
-    config: &WorldConfig,
-) -> Result<PageToken, Refusal> {
-    let Some(token) = PageToken::read(text) else {
-        return Err(error(StatusCode::BAD_REQUEST, "invalid_cursor", "the cursor is not one of ours"));
-    };
-    let fits = |given: Option<i64>, known: Option<i64>| given.is_none() || given == known;
-    if !fits(since, token.since) || !fits(before, token.before) {
-        return Err(error(
-            StatusCode::BAD_REQUEST,
-            "cursor_mismatch",
-            "the cursor belongs to a listing with other filters",
-        ));
-    }
-    let age_ms = now.timestamp_millis().saturating_sub(token.issued_ms);
-    match config.page_token_ttl {
-        Some(ttl) if age_ms > i64::try_from(ttl.as_millis()).unwrap_or(i64::MAX) => {
-            Err(error(StatusCode::GONE, "cursor_expired", "start the listing again"))
-        }
-        _ => Ok(token),
-    }
-}
-
-/// Microseconds of an RFC 3339 parameter.
-fn instant(call: &Call, name: &str) -> Result<Option<i64>, Refusal> {
-    match call.parameter(name) {
-        None => Ok(None),
-        Some(text) => match DateTime::parse_from_rfc3339(&text) {
-            Ok(at) => Ok(Some(at.timestamp_micros())),
-            Err(_) => Err(bad_parameter(name, "is not an RFC 3339 time (is a + written as %2B?)")),
-        },
-    }
-}
-
 fn grain(at: DateTime<Utc>, config: &WorldConfig) -> DateTime<Utc> {
     let grain = i64::try_from(config.clock_grain.as_millis()).unwrap_or(1).max(1);
     let ms = at.timestamp_millis();
@@ -316,89 +251,10 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::sandbox::probe::{Probe, calm, json};
+    use crate::sandbox::probe::{Probe, calm};
 
     fn text<'a>(records: &'a [Value], field: &str) -> Vec<&'a str> {
         records.iter().map(|record| record[field].as_str().unwrap()).collect()
-    }
-
-    fn ids(records: &[Value]) -> HashSet<&str> {
-        text(records, "id").into_iter().collect()
-    }
-
-    #[test]
-    fn pages_hold_every_customer_once_in_the_order_of_their_change() {
-        let mut probe = Probe::new(calm());
-        for limit in [1, 3, 7, 20, 200] {
-            let all = probe.walk(&format!("limit={limit}"));
-            let times = text(&all, "updated_at");
-            assert!(times.is_sorted(), "{times:?}");
-            assert_eq!((all.len(), ids(&all).len()), (20, 20), "limit {limit}");
-        }
-        let all = probe.walk("");
-        assert_eq!(all[0]["updated_at"], all[3]["updated_at"], "an import gives many records one time");
-    }
-
-    #[test]
-    fn a_window_is_half_open() {
-        let mut probe = Probe::new(calm());
-        let all = probe.walk("");
-        let (from, to) = (all[4]["updated_at"].as_str().unwrap(), all[12]["updated_at"].as_str().unwrap());
-        for limit in [1, 3, 50] {
-            let window = probe.walk(&format!("updated_since={from}&updated_before={to}&limit={limit}"));
-            assert_eq!(window, all[4..12], "limit {limit}");
-        }
-    }
-
-    #[test]
-    fn a_cursor_knows_its_filters_and_fits_no_others() {
-        let mut probe = Probe::new(calm());
-        let all = probe.walk("");
-        let since = all[4]["updated_at"].as_str().unwrap();
-        let first = probe.read(&format!("/shop/customers?limit=4&updated_since={since}"));
-        let cursor = first["next_cursor"].as_str().unwrap();
-        let rest = probe.read(&format!("/shop/customers?limit=200&cursor={cursor}"));
-        assert_eq!(rest["data"].as_array().unwrap()[..], all[8..]);
-        let other = probe.get(&format!("/shop/customers?cursor={cursor}&updated_since=2020-01-01T00:00:00Z"));
-        assert_eq!((other.status().as_u16(), json(&other)["error"].as_str()), (400, Some("cursor_mismatch")));
-        let damaged = probe.get(&format!("/shop/customers?cursor=x{cursor}"));
-        assert_eq!((damaged.status().as_u16(), json(&damaged)["error"].as_str()), (400, Some("invalid_cursor")));
-    }
-
-    #[test]
-    fn an_old_cursor_is_gone_when_tokens_expire() {
-        let mut probe = Probe::new(WorldConfig { page_token_ttl: Some(Duration::from_secs(10)), ..calm() });
-        let first = probe.read("/shop/customers?limit=4");
-        let path = format!("/shop/customers?cursor={}", first["next_cursor"].as_str().unwrap());
-        probe.later(10_000);
-        assert_eq!(probe.get(&path).status(), 200);
-        probe.later(1);
-        let gone = probe.get(&path);
-        assert_eq!((gone.status().as_u16(), json(&gone)["error"].as_str()), (410, Some("cursor_expired")));
-    }
-
-    #[test]
-    fn parameters_that_make_no_sense_are_refused_and_large_pages_are_cut() {
-        let mut probe = Probe::new(WorldConfig { page_size_max: 5, ..calm() });
-        assert_eq!(probe.read("/shop/customers?limit=1000")["data"].as_array().unwrap().len(), 5);
-        for query in
-            ["limit=0", "limit=-1", "limit=x", "updated_since=yesterday", "updated_since=2026-01-01T00:00:00+09:00"]
-        {
-            assert_eq!(probe.get(&format!("/shop/customers?{query}")).status(), 400, "{query}");
-        }
-        assert_eq!(probe.walk("updated_since=2000-01-01T00:00:00%2B09:00").len(), 20);
-    }
-
-    #[test]
-    fn an_unordered_listing_is_complete_and_its_pages_say_nothing_about_the_rest() {
-        let mut probe = Probe::new(WorldConfig { unordered: true, ..calm() });
-        let all = probe.walk("limit=3");
-        assert_eq!(ids(&all).len(), 20);
-        assert!(!text(&all, "updated_at").is_sorted());
-        let since = "2025-12-31T23:57:00.000Z";
-        let late = all.iter().filter(|record| record["updated_at"].as_str().unwrap() >= since).count();
-        assert!(late > 0 && late < 20);
-        assert_eq!(probe.walk(&format!("limit=3&updated_since={since}")).len(), late);
     }
 
     #[test]
@@ -419,23 +275,25 @@ mod tests {
 
     #[test]
     fn drift_adds_customers_that_nobody_touches_again_and_flips_some_there_and_back() {
-        let mut probe = Probe::new(WorldConfig { drift: 1.0, drift_changes_max: 300, ..calm() });
+        let config = WorldConfig { customers: 500, drift: 1.0, drift_changes_max: 200, ..calm() };
+        let mut probe = Probe::new(config);
         let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for _ in 0..400 {
+        for _ in 0..200 {
             probe.later(500);
-            for record in probe.walk("limit=200") {
-                let name = record["name"].as_str().unwrap().to_owned();
-                let seen = names.entry(record["id"].as_str().unwrap().into()).or_default();
-                if seen.last() != Some(&name) {
-                    seen.push(name);
+            probe.get("/shop/customers?limit=1");
+            for customer in probe.world.customers() {
+                let seen = names.entry(customer.id.clone()).or_default();
+                if seen.last() != Some(&customer.name) {
+                    seen.push(customer.name.clone());
                 }
             }
         }
-        assert!(names.len() > 100, "{} customers", names.len());
-        assert!(names.values().filter(|seen| seen.len() == 1).count() > names.len() / 2);
-        assert!(names.values().any(|seen| seen.windows(3).any(|run| run[0] == run[2])), "no flip came back");
-        let before = probe.walk("limit=200");
-        assert_eq!(before, probe.walk("limit=200"), "drift ends at its bound");
+        let untouched = names.iter().filter(|(id, seen)| id.as_str() > "cus_000500" && seen.len() == 1).count();
+        assert!(names.len() > 560 && untouched > 50, "{} customers, {untouched} untouched", names.len());
+        let back = names.values().filter(|seen| seen.windows(3).any(|run| run[0] == run[2])).count();
+        assert!(back > 10, "by chance alone one or two would flip back: {back}");
+        let before = probe.get("/shop/customers");
+        assert_eq!(before.body(), probe.get("/shop/customers").body(), "drift ends at its bound");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::{
     crm::{Crm, Keyed},
     faults::{FaultKind, FaultPlan},
     lead::Lead,
+    listing,
     oauth::{Oauth, unauthorized},
     people::Customer,
     quota::Bucket,
@@ -201,7 +202,7 @@ impl World {
     fn work(&mut self, call: &Call, route: &Route) -> Outcome {
         let config = &self.config;
         match route {
-            Route::Customers => Outcome::read(self.shop.list(call, config)),
+            Route::Customers => Outcome::read(listing::customers(&mut self.shop, call, config)),
             Route::Orders => Outcome::read(shelf::orders(&self.shop.orders, call, config)),
             Route::Events => Outcome::read(shelf::events(&self.shop, call, config)),
             Route::Products => Outcome::read(shelf::products(call, config)),
