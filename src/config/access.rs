@@ -231,11 +231,7 @@ impl<'de> VariantAccess<'de> for Choice<'_, '_> {
         de::Deserializer::deserialize_seq(self.content()?, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Mistake> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Mistake> {
         de::Deserializer::deserialize_struct(self.content()?, self.variant, fields, visitor)
     }
 }

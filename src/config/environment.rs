@@ -35,12 +35,12 @@ impl Environment for SystemEnvironment {
 
     fn file(&self, path: &Path) -> Result<SecretString, String> {
         let mut text = Zeroizing::new(String::new());
-        File::open(path)
-            .and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text))
-            .map_err(|error| match error.kind() {
+        File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX + 1).read_to_string(&mut text)).map_err(
+            |error| match error.kind() {
                 io::ErrorKind::InvalidData => "it is not UTF-8 text".to_owned(),
                 _ => error.to_string(),
-            })?;
+            },
+        )?;
         if text.len() as u64 > SECRET_BYTES_MAX {
             return Err(format!("it is larger than {SECRET_BYTES_MAX} bytes"));
         }

@@ -4,7 +4,7 @@
 //! Scalars are filled here, at the last moment, and typed values never quote what they were filled with: a message may
 //! name a type, a key or a bound, not a value.
 
-use std::{cell::RefCell, fmt, path::Path};
+use std::{cell::RefCell, path::Path};
 
 use serde::de::{self, DeserializeOwned, Visitor};
 use zeroize::Zeroizing;
@@ -13,7 +13,7 @@ use super::{
     access::{Choice, Entries, Items, Parts, Single},
     diagnostic::Problem,
     environment::Environment,
-    fill::{self, HOLE},
+    fill::{self, Filled, HOLE},
     mistake::Mistake,
     node::{Entry, Node, Scalar, ScalarKind, Value, kind_of},
     shape,
@@ -33,6 +33,16 @@ pub struct Reading<'a> {
     /// A missing variable is no problem; checks go on with a stand-in.
     pub offline: bool,
     pub problems: RefCell<Vec<Problem>>,
+}
+
+impl Reading<'_> {
+    /// Reports the references that could not be filled.
+    pub fn report_missing(&self, filled: &Filled, span: Span) {
+        for missing in filled.missing.iter().filter(|missing| missing.malformed || !self.offline) {
+            let code = if missing.malformed { Code::YamlSyntax } else { Code::MissingVariable };
+            self.problems.borrow_mut().push(Problem::new(code, span, &missing.message).help(&missing.help));
+        }
+    }
 }
 
 /// Reads a file's tree. Also returns whether parts of it were dropped, so that later checks do not complain about what
@@ -96,11 +106,7 @@ impl<'n> From<'n, '_> {
     /// The scalar's text, filled, and whether it held references. Missing variables are reported here.
     fn filled(&self, scalar: &Scalar) -> (Zeroizing<String>, bool) {
         let filled = fill::fill(&scalar.text, self.reading.env, self.reading.base);
-        for missing in filled.missing.iter().filter(|missing| missing.malformed || !self.reading.offline) {
-            let code = if missing.malformed { Code::YamlSyntax } else { Code::MissingVariable };
-            let problem = Problem::new(code, self.node.span, &missing.message).help(&missing.help);
-            self.reading.problems.borrow_mut().push(problem);
-        }
+        self.reading.report_missing(&filled, self.node.span);
         (filled.text, filled.references)
     }
 
@@ -272,7 +278,9 @@ impl<'n, 'r> From<'n, 'r> {
             Value::Map(entries) if !entries.is_empty() => {
                 if let Some(extra) = entries.get(1) {
                     let message = format!("`{}` and `{}` name two kinds where one belongs", entries[0].key, extra.key);
-                    return Err(Mistake::new(Code::Conflict, message).help(format!("keep one of: {list}")).at(extra.key_span));
+                    return Err(Mistake::new(Code::Conflict, message)
+                        .help(format!("keep one of: {list}"))
+                        .at(extra.key_span));
                 }
                 (entries[0].key.as_str(), entries[0].key_span, Some(&entries[0]))
             }

@@ -60,7 +60,13 @@ fn one(out: &mut String, diagnostic: &Diagnostic, paint: Paint) {
         source(out, margin, ":::", &file, at, &related.snippet, &related.message, BLUE, paint);
     }
     if let Some(help) = &diagnostic.help {
-        let _ = writeln!(out, "{:margin$} {} {}", "", paint.with(BLUE, "="), paint.with(BOLD, &format!("help: {}", printable(help))));
+        let _ = writeln!(
+            out,
+            "{:margin$} {} {}",
+            "",
+            paint.with(BLUE, "="),
+            paint.with(BOLD, &format!("help: {}", printable(help)))
+        );
     }
 }
 
@@ -72,7 +78,17 @@ struct At {
 }
 
 #[expect(clippy::too_many_arguments, reason = "the parts of one printed block, used in this file only")]
-fn source(out: &mut String, margin: usize, arrow: &str, file: &str, at: At, snippet: &str, label: &str, style: &str, paint: Paint) {
+fn source(
+    out: &mut String,
+    margin: usize,
+    arrow: &str,
+    file: &str,
+    at: At,
+    snippet: &str,
+    label: &str,
+    style: &str,
+    paint: Paint,
+) {
     let _ = writeln!(out, "{:margin$}{} {file}:{}:{}", "", paint.with(BLUE, arrow), at.line, at.column);
     if snippet.trim().is_empty() {
         return;
@@ -84,7 +100,14 @@ fn source(out: &mut String, margin: usize, arrow: &str, file: &str, at: At, snip
     let _ = writeln!(out, "{:margin$} {bar}", "");
     let _ = writeln!(out, "{number} {bar} {shown}");
     let under = format!("{carets} {label}");
-    let _ = writeln!(out, "{:margin$} {bar} {:indent$}{}", "", "", paint.with(style, under.trim_end()), indent = column - 1);
+    let _ = writeln!(
+        out,
+        "{:margin$} {bar} {:indent$}{}",
+        "",
+        "",
+        paint.with(style, under.trim_end()),
+        indent = column - 1
+    );
 }
 
 /// The part of a long line around a column, and the column in it.
@@ -100,5 +123,15 @@ fn window(line: &str, column: usize) -> (String, usize) {
 
 /// One character for one, so that columns stay; control characters cannot reach the terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c == '\t' { ' ' } else if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| {
+            if c == '\t' {
+                ' '
+            } else if c.is_control() {
+                '\u{fffd}'
+            } else {
+                c
+            }
+        })
+        .collect()
 }

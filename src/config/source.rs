@@ -130,9 +130,7 @@ fn consumed(source: &str, c: char, quote: Option<char>) -> usize {
             floor(source, 2 + digits)
         }
         (_, Some(first)) if first == c => first.len_utf8(),
-        (_, Some(first)) if first.is_whitespace() && c.is_whitespace() => {
-            source.len() - source.trim_start().len()
-        }
+        (_, Some(first)) if first.is_whitespace() && c.is_whitespace() => source.len() - source.trim_start().len(),
         _ => 0,
     }
 }

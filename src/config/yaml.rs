@@ -78,8 +78,11 @@ impl Tree<'_> {
                 }
                 Ok(())
             }
-            Event::Scalar(_, _, _, Some(tag)) | Event::SequenceStart(_, _, Some(tag)) | Event::MappingStart(_, _, Some(tag)) => {
-                let problem = Problem::new(Code::YamlSyntax, span, format!("the tag `{}` is not used here", tag.original()));
+            Event::Scalar(_, _, _, Some(tag))
+            | Event::SequenceStart(_, _, Some(tag))
+            | Event::MappingStart(_, _, Some(tag)) => {
+                let problem =
+                    Problem::new(Code::YamlSyntax, span, format!("the tag `{}` is not used here", tag.original()));
                 Err(Box::new(problem.help("remove the tag; quote a value to make it text")))
             }
             Event::Scalar(text, style, anchor, None) => {
@@ -88,7 +91,11 @@ impl Tree<'_> {
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(Box::new(Problem::new(Code::YamlSyntax, span, "an alias inside the value it stands for")));
+                    return Err(Box::new(Problem::new(
+                        Code::YamlSyntax,
+                        span,
+                        "an alias inside the value it stands for",
+                    )));
                 };
                 self.place(node, span)
             }
@@ -165,7 +172,9 @@ impl Tree<'_> {
 fn key_text(node: &Node, span: Span) -> Result<(String, Span), Box<Problem>> {
     match &node.value {
         Value::Scalar(scalar) => Ok((scalar.text.clone(), span)),
-        _ => Err(Box::new(Problem::new(Code::YamlSyntax, span, "a key that is a list or a map").help("keys are plain words"))),
+        _ => Err(Box::new(
+            Problem::new(Code::YamlSyntax, span, "a key that is a list or a map").help("keys are plain words"),
+        )),
     }
 }
 

@@ -49,6 +49,11 @@ impl Path {
         Ok(Self { text: text.to_owned(), steps })
     }
 
+    /// The path `.`, the whole text.
+    pub fn whole() -> Self {
+        Self { text: ".".to_owned(), steps: Vec::new() }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }
