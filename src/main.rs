@@ -1,2 +1,1 @@
-//! The binary. Everything it does is in `cli/`.
 fn main() {}

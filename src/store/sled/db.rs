@@ -58,7 +58,9 @@ impl Db {
             let (db, trees) = open_trees(path)?;
             trees[HEAD].insert(HEAD_KEY, envelope::wrap(HEAD_TREE, HEAD_KEY, Kind::Whole, 0, b""))?;
             db.flush().map(drop)
-        })
+        })?;
+        let path = path.join("db");
+        File::open(&path).and_then(|file| file.lock()).map_err(|source| layout.io("lock", &path, source))
     }
 
     /// Opens the database that is there. What a killed process wrote is synced first, so that nothing is served, and

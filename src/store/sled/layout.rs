@@ -74,7 +74,10 @@ impl Layout {
                 return Err(self.damaged("its format file is missing"));
             }
             self.clear_leftovers()?;
-            if Db::open(self)?.last_commit()? > 0 {
+            let db = Db::open(self)?;
+            let last_commit = db.last_commit();
+            db.close()?;
+            if last_commit? > 0 {
                 return Err(self.damaged("its format file and HEAD are missing"));
             }
         } else {
@@ -99,7 +102,10 @@ impl Layout {
     /// Removes what an interrupted snapshot left behind: sled never opens again beside it. Only called under the lock,
     /// because a snapshot may be under way in the process that holds it.
     pub fn clear_leftovers(&self) -> Result<(), Error> {
-        let failed = |source| self.io("read", &self.sled, source);
+        let failed = |source: io::Error| match source.kind() {
+            io::ErrorKind::NotFound => self.damaged("its directory sled is missing"),
+            _ => self.io("read", &self.sled, source),
+        };
         for entry in fs::read_dir(&self.sled).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();

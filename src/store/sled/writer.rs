@@ -62,8 +62,17 @@ impl Writer {
         }
         layout.clear_leftovers()?;
         let db = Db::open(&layout)?;
-        let found = db.last_commit()?;
-        let (head, last_commit) = open_head(&layout, found, options.accept_older)?;
+        let compared = db.last_commit().and_then(|found| {
+            let (head, last_commit) = open_head(&layout, found, options.accept_older)?;
+            Ok((found, head, last_commit))
+        });
+        let (found, head, last_commit) = match compared {
+            Ok(compared) => compared,
+            Err(error) => {
+                drop(db.close());
+                return Err(error);
+            }
+        };
         let mut writer = Self { db, head, last_commit, layout, disk_bytes_max: options.disk_bytes_max, _lock: lock };
         if found < last_commit {
             // The numbers of the commits that are gone are never given out again.

@@ -1,0 +1,99 @@
+//! Power cut at every operation: a child's file calls are written down, and for every moment between two of them the
+//! directory is rebuilt as a power cut would leave it, opened and compared.
+
+use std::{collections::HashSet, fs, path::Path};
+
+use super::{
+    child::{Part, behind},
+    disk::{Disk, Image, Survives, lay_out},
+    rounds, skip, trace,
+    workload::{Expected, verify},
+};
+
+/// How often a moment is drawn with another part of the unsynced data surviving.
+const DRAWS: u64 = 2;
+
+#[test]
+fn a_power_cut_at_any_operation_loses_no_acknowledged_commit_and_leaves_none_half_there() {
+    if !trace::is_installed() {
+        return skip("strace is not installed, so no file calls can be replayed");
+    }
+    let root = tempfile::tempdir().unwrap();
+    let state = root.path().join("files").join("state");
+    fs::create_dir(state.parent().unwrap()).unwrap();
+    // What is rebuilt from the trace needs no disk below it, so it goes to memory where there is such a place.
+    let scratch = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let mut replay = Replay::new(state.parent().unwrap(), scratch.path());
+    for process in 0..2 {
+        let output = root.path().join(format!("trace{process}"));
+        let commits = rounds(8, 60) as u64;
+        let ended = behind(trace::strace(&output), Part::Rounds(commits), &state).output().unwrap();
+        let text = fs::read_to_string(&output).unwrap_or_default();
+        if !text.contains("state/HEAD") {
+            return skip(&format!("strace cannot trace here: {}", String::from_utf8_lossy(&ended.stderr)));
+        }
+        replay.process(&text);
+    }
+    assert!(replay.disk.acknowledged > 0, "the children acknowledged nothing");
+    assert!(replay.opened > 100, "only {} power cuts were looked at", replay.opened);
+}
+
+struct Replay {
+    disk: Disk,
+    scratch: std::path::PathBuf,
+    expected: Expected,
+    seen: HashSet<(u32, u64)>,
+    opened: usize,
+    seed: u64,
+}
+
+impl Replay {
+    fn new(files: &Path, scratch: &Path) -> Self {
+        Self {
+            disk: Disk::new(files),
+            scratch: scratch.join("cut"),
+            expected: Expected::default(),
+            seen: HashSet::new(),
+            opened: 0,
+            seed: 0,
+        }
+    }
+
+    fn process(&mut self, text: &str) {
+        self.disk.next_process();
+        for (index, event) in trace::read(text).iter().enumerate() {
+            if !self.disk.follow(index, event) {
+                continue;
+            }
+            self.cut(Survives::Nothing, &format!("event {index}, nothing unsynced survives"));
+            self.cut(Survives::Everything, &format!("event {index}, everything survives"));
+            for _ in 0..DRAWS {
+                self.seed += 1;
+                let seed = self.seed;
+                let rng = fastrand::Rng::with_seed(seed);
+                self.cut(Survives::Some(rng), &format!("event {index}, survivors by seed {seed}"));
+            }
+        }
+    }
+
+    fn cut(&mut self, survives: Survives, history: &str) {
+        let image = self.disk.image(survives);
+        if !self.seen.insert((sum(&image), self.disk.acknowledged)) {
+            return;
+        }
+        self.opened += 1;
+        fs::create_dir(&self.scratch).unwrap();
+        lay_out(&image, &self.scratch);
+        verify(&self.scratch.join("state"), &mut self.expected, self.disk.acknowledged, history);
+        fs::remove_dir_all(&self.scratch).unwrap();
+    }
+}
+
+fn sum(image: &Image) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for (path, content) in image {
+        hasher.update(path.as_bytes());
+        hasher.update(content.as_deref().unwrap_or(b"directory"));
+    }
+    hasher.finalize()
+}

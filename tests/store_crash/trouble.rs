@@ -1,0 +1,212 @@
+//! Other processes, full disks, disks that cannot be written, and state of a newer version.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+    process::Command,
+};
+
+use renkei::{
+    model::Code,
+    store::{Error, Op, SledOptions, SledStore, StateStore, Tree},
+};
+
+use super::{
+    child::{Part, Spoken, behind, command},
+    skip,
+    workload::{Expected, block_on, content, number, ops_of, verify},
+};
+
+fn refusal(dir: &Path) -> Error {
+    SledStore::open(SledOptions::new(dir)).expect_err("the store must not open")
+}
+
+#[test]
+fn a_second_process_is_told_who_holds_the_directory_and_exits_with_7() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("state");
+    let mut child = Spoken::spawn(command(Part::Hold, &dir));
+    child.wait_for("held");
+    // A snapshot that the holder may just be writing must not be taken away from it.
+    let generating = dir.join("sled/snap.0000000000000001.generating");
+    fs::write(&generating, "half").unwrap();
+
+    let error = refusal(&dir);
+    assert!(matches!(&error, Error::Locked { pid: Some(pid), .. } if *pid == child.child.id()), "{error}");
+    let fault = error.fault();
+    assert_eq!((fault.code, fault.exit_code()), (Code::AlreadyRunning, 7));
+    assert!(fault.message.contains(dir.to_str().unwrap()), "{}", fault.message);
+    assert!(fault.help.contains(&format!("kill {}", child.child.id())), "{}", fault.help);
+    assert!(generating.exists());
+
+    drop(child.child.stdin.take());
+    assert!(child.child.wait().unwrap().success());
+    verify(&dir, &mut Expected::default(), 0, "after the holder is gone");
+}
+
+#[test]
+fn a_killed_holder_leaves_no_lock_behind() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("state");
+    let mut child = Spoken::spawn(command(Part::Hold, &dir));
+    child.wait_for("held");
+    child.kill();
+    verify(&dir, &mut Expected::default(), 0, "after the holder was killed");
+}
+
+#[test]
+fn a_leftover_of_an_interrupted_snapshot_does_not_keep_a_store_from_opening() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("state");
+    verify(&dir, &mut Expected::default(), 0, "new");
+    fs::write(dir.join("sled/snap.00000000000F0000.generating"), "half a snapshot").unwrap();
+    verify(&dir, &mut Expected::default(), 1, "with a leftover");
+    assert!(!dir.join("sled/snap.00000000000F0000.generating").exists());
+}
+
+#[test]
+fn state_of_a_newer_version_is_refused_untouched() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("state");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("format"), "renkei state, format 2\n").unwrap();
+    let error = refusal(&dir);
+    assert!(matches!(error, Error::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    assert_eq!(error.code(), Code::NewerFormat);
+    assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing may be written beside it");
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_is_told_from_a_damaged_one() {
+    let root = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+    let dir = root.path().join("state");
+    verify(&dir, &mut Expected::default(), 0, "new");
+    let existing = outcome_without_rights(&dir);
+    let new = outcome_without_rights(&root.path().join("new"));
+    match (existing, new) {
+        (Ok(existing), Ok(new)) => {
+            assert!(existing.starts_with("error RK0506"), "{existing}");
+            assert!(new.starts_with("error RK0506"), "{new}");
+        }
+        (Err(reason), _) | (_, Err(reason)) => skip(&reason),
+    }
+}
+
+/// What a child says that may read but not write the directory. The administrator may write everywhere, so then the
+/// child runs as another user, from a copy of this binary that this user may read.
+fn outcome_without_rights(dir: &Path) -> Result<String, String> {
+    let above = dir.parent().unwrap();
+    let program = above.join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    for path in [above, dir, &program] {
+        if path.exists() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o555)).unwrap();
+        }
+    }
+    let as_root = fs::File::create(above.join("probe")).is_ok();
+    let mut runner = Command::new("/usr/bin/env");
+    runner.arg("--").current_dir("/");
+    if as_root {
+        runner.uid(65534).gid(65534);
+    }
+    let mut command = behind_program(runner, &program, dir);
+    let output = command.output().map_err(|error| format!("another user cannot run here: {error}"))?;
+    fs::set_permissions(above, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(&program).unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = said.lines().find(|line| line.starts_with("error ") || *line == "open").map(str::to_owned);
+    line.ok_or_else(|| format!("another user cannot run here: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+fn behind_program(mut runner: Command, program: &Path, dir: &Path) -> Command {
+    runner.arg(program);
+    let played = behind(Command::new("true"), Part::Count(1), dir);
+    runner.args(played.get_args().skip(1));
+    for (name, value) in played.get_envs() {
+        if let Some(value) = value {
+            runner.env(name, value);
+        }
+    }
+    runner
+}
+
+#[test]
+fn a_full_disk_ends_the_handle_and_keeps_every_acknowledged_commit() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("state");
+    // A limit on the size of files, with its signal ignored, fails a write as a full disk does: in the middle of it.
+    for blocks in [600, 1100, 2100] {
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
+        let mut child = Spoken::spawn(behind(shell, Part::Count(100_000), &dir));
+        let mut error = None;
+        while let Some(said) = child.next() {
+            error = said.strip_prefix("error ").map(str::to_owned).or(error);
+        }
+        let error = error.unwrap_or_else(|| panic!("the child met no full disk: {}", child.stderr()));
+        assert!(error.starts_with("RK0505"), "{error}");
+        child.child.wait().unwrap();
+        assert!(child.acknowledged > 0 || blocks < 1024);
+        verify(&dir, &mut Expected::default(), child.acknowledged, &format!("file limit of {blocks} blocks"));
+    }
+}
+
+#[test]
+fn over_the_disk_budget_only_deletions_pass_and_the_handle_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let options = SledOptions { disk_bytes_max: 2 << 20, ..SledOptions::new(root.path().join("state")) };
+    let store = SledStore::open(options.clone()).unwrap();
+    block_on(async {
+        let mut last = 0;
+        let error = loop {
+            match store.commit(ops_of(last + 1)).await {
+                Ok(n) => last = n,
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, Error::OverBudget { bytes_max, .. } if bytes_max == 2 << 20), "{error}");
+        assert_eq!(error.code(), Code::DiskFull);
+        assert!(content(&store).await.unwrap() == *Expected::default().at(last));
+        let delete = vec![Op::Delete { tree: Tree::Links, key: b"none".to_vec() }];
+        assert_eq!(store.commit(delete).await.unwrap(), last + 1);
+        store.close().await;
+        let larger = SledStore::open(SledOptions { disk_bytes_max: 1 << 30, ..options }).unwrap();
+        assert_eq!(number(&larger).await.unwrap(), last);
+        assert_eq!(larger.commit(ops_of(last + 1)).await.unwrap(), last + 2);
+    });
+}
+
+#[test]
+fn large_values_never_become_files_of_their_own() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("state");
+    let store = SledStore::open(SledOptions::new(&dir)).unwrap();
+    block_on(async {
+        // Entries of the largest size kept whole, side by side so that they fill leaves, and values that are cut.
+        for n in 0..40u64 {
+            let keys = (0..8).map(|turn| [&[b'k'; 240][..], &((n * 37) % 40 + turn * 40).to_be_bytes()].concat());
+            let ops = keys.map(|key| Op::Put { tree: Tree::Outbox, key, value: vec![n as u8; 4082] });
+            store.commit(ops.collect()).await.unwrap();
+            let large = Op::Put { tree: Tree::Runs, key: vec![n as u8], value: vec![n as u8; 300_000] };
+            store.commit(vec![large]).await.unwrap();
+            assert_eq!(fs::read_dir(dir.join("sled/blobs")).unwrap().count(), 0, "after round {n}");
+        }
+        store.close().await;
+    });
+}
+
+#[test]
+fn after_an_error_every_call_says_that_the_store_is_closed() {
+    let root = tempfile::tempdir().unwrap();
+    let store = SledStore::open(SledOptions::new(root.path().join("state"))).unwrap();
+    block_on(async {
+        store.commit(ops_of(1)).await.unwrap();
+        store.close().await;
+        assert!(matches!(store.commit(ops_of(2)).await, Err(Error::Closed { .. })));
+        assert!(matches!(store.get(Tree::Meta, b"n").await, Err(Error::Closed { .. })));
+        assert!(matches!(store.scan(Tree::Meta, b"", None, 1).await, Err(Error::Closed { .. })));
+        assert!(matches!(store.get_many(Tree::Meta, vec![]).await, Err(Error::Closed { .. })));
+        store.close().await;
+    });
+}
