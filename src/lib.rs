@@ -1,7 +1,13 @@
 //! renkei keeps business systems in step: it reads what changed from one system, maps it, and writes it to another,
 //! and every record ends with a verdict.
+pub mod auth;
+pub mod config;
+pub mod engine;
+pub mod expr;
 pub mod http;
 pub mod model;
+pub mod sandbox;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod transform;

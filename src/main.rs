@@ -1,1 +1,2 @@
+//! The binary. Everything it does is in `cli/`.
 fn main() {}

@@ -137,7 +137,9 @@ pub struct OAuth2 {
 pub enum Grant {
     ClientCredentials,
     /// The first refresh token, as configured. A rotated one in the store takes precedence.
-    RefreshToken { token: SecretString },
+    RefreshToken {
+        token: SecretString,
+    },
 }
 
 /// When an answer looks so, it means that.
@@ -162,9 +164,13 @@ pub struct When {
 pub enum Meaning {
     Accept,
     /// Try again, after the given time or the usual delay.
-    Retry { after: Option<Duration> },
+    Retry {
+        after: Option<Duration>,
+    },
     /// The account is asked to slow down: everybody on the connection pauses.
-    Throttle { after: Option<Duration> },
+    Throttle {
+        after: Option<Duration>,
+    },
     /// This record or request will never be accepted.
     Reject,
     /// This record waits for a person.
@@ -266,7 +272,10 @@ pub enum Incremental {
     Field(CursorField),
     /// The vendor gives an opaque token at the listing's end; the next pass starts with it (templates see it as
     /// `window.since`).
-    Token { next: Path, query: Option<String> },
+    Token {
+        next: Path,
+        query: Option<String>,
+    },
 }
 
 #[derive(Clone, Debug)]

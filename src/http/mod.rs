@@ -1,28 +1,58 @@
-//! One path for every request. Policies are small values; their order is the text of [`Client::execute`].
+//! One path for every request. Policies are small values; their order is the text of [`Client::execute`]. Nothing above
+//! this room retries a call, waits for quota or reads a status to find out whether to.
+
+mod backoff;
+mod budget;
+mod client;
+mod effort;
+mod egress;
+mod pause;
+mod policy;
+mod redact;
+pub mod render;
+mod retry_after;
+#[cfg(test)]
+pub(crate) mod script;
+mod server_clock;
+mod transport;
+mod trouble;
+mod usage;
+mod verdict;
 
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
+use secrecy::SecretString;
 use url::Url;
 
-use crate::model::{BoxFuture, Fault};
+pub use client::{Answer, Client, Ruling, Seams};
+pub use egress::{Decision, Egress, Refusal};
+pub use policy::Policy;
+pub use redact::{scrub, url as redacted};
+pub use transport::HttpTransport;
+pub use usage::Usage;
 
-/// One attempt as it leaves.
+use crate::{
+    config::plan::AnswerRule,
+    model::{BoxFuture, Fault},
+};
+
+/// One attempt as it leaves. It has no Debug, because it carries credentials.
 #[derive(Clone)]
 pub struct Request {
     pub method: Method,
     pub url: Url,
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// From sending to the last byte of the answer.
-    pub timeout: Duration,
     /// A larger answer is refused.
     pub body_bytes_max: usize,
+    /// Texts the signer put in. They are taken out of everything that is shown about this attempt.
+    pub secrets: Vec<SecretString>,
 }
 
 /// One answer, read whole.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Response {
     pub status: StatusCode,
     pub headers: HeaderMap,
@@ -43,34 +73,45 @@ pub enum SendError {
     /// The connection broke. What the server did is unknown.
     Broken(String),
     /// The answer's head came, its body did not come whole.
-    Truncated {
-        status: StatusCode,
-    },
-    BodyTooLarge {
-        status: StatusCode,
-    },
-    /// A redirect to somewhere else.
-    Redirect {
-        to: String,
-    },
+    Truncated { status: StatusCode },
+    /// The answer's body is over the limit, counted after decompression.
+    BodyTooLarge { status: StatusCode },
+    /// A redirect to somewhere else, or one too many.
+    Redirect { to: String },
 }
 
-/// Sends one attempt. The real one is `http/transport.rs`; the simulation has its own.
+/// Sends one attempt. The real one is [`HttpTransport`]; the simulation has its own. The caller drops the future when
+/// the attempt's time is up.
 pub trait Transport: Send + Sync {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, SendError>>;
 }
 
 /// Puts credentials on an attempt. Implemented in `auth/`.
 pub trait Signer: Send + Sync {
-    /// Adds credentials to headers or URL.
+    /// Adds credentials to headers or URL, and to [`Request::secrets`].
     fn sign<'a>(&'a self, request: &'a mut Request) -> BoxFuture<'a, Result<(), Fault>>;
 
-    /// The server answered 401 to a request that carried `token` credentials signed by this signer. Returns true when
-    /// new credentials were got and one more try makes sense.
+    /// The server answered 401 to `request`, which this signer signed. Returns true when there are newer credentials
+    /// than the request carried and one more try makes sense.
     fn refused<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<bool, Fault>>;
 }
 
+/// Signs nothing.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Unsigned;
+
+impl Signer for Unsigned {
+    fn sign<'a>(&'a self, _: &'a mut Request) -> BoxFuture<'a, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn refused<'a>(&'a self, _: &'a Request) -> BoxFuture<'a, Result<bool, Fault>> {
+        Box::pin(async { Ok(false) })
+    }
+}
+
 /// What a caller wants done.
+#[derive(Clone, Debug)]
 pub struct Call {
     /// The stream or operation, for messages.
     pub name: Arc<str>,
@@ -84,4 +125,6 @@ pub struct Call {
     pub repeatable: bool,
     /// Replaces the connection's attempt timeout.
     pub timeout: Option<Duration>,
+    /// This call's own rules about answers, tried before the connection's.
+    pub answers: Vec<AnswerRule>,
 }

@@ -63,7 +63,7 @@ impl Cursor {
 }
 
 /// An unfinished listing.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Scan {
     /// Lower bound of the window that was sent, cursor - overlap.
     #[serde(default, skip_serializing_if = "Option::is_none")]

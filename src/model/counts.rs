@@ -33,6 +33,19 @@ impl Counts {
         *slot += 1;
     }
 
+    /// Adds another count's numbers.
+    pub fn merge(&mut self, more: &Self) {
+        self.read += more.read;
+        self.resumed += more.resumed;
+        self.created += more.created;
+        self.updated += more.updated;
+        self.unchanged += more.unchanged;
+        self.deleted += more.deleted;
+        self.skipped += more.skipped;
+        self.rejected += more.rejected;
+        self.parked += more.parked;
+    }
+
     /// Records that got a verdict in this run.
     pub fn verdicts(&self) -> u64 {
         self.created + self.updated + self.unchanged + self.deleted + self.skipped + self.rejected + self.parked

@@ -49,6 +49,11 @@ impl Path {
         Ok(Self { text: text.to_owned(), steps })
     }
 
+    /// The path `.`, the whole text.
+    pub fn whole() -> Self {
+        Self { text: ".".to_owned(), steps: Vec::new() }
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -170,7 +175,7 @@ impl<'de> Visitor<'de> for ItemAt {
 }
 
 /// The fields of an object's text in their order. Nothing for a text that is no object.
-pub(super) fn entries(text: &str) -> Vec<(Cow<'_, str>, &RawValue)> {
+pub fn entries(text: &str) -> Vec<(Cow<'_, str>, &RawValue)> {
     serde_json::from_str::<Entries<'_>>(text).map(|entries| entries.0).unwrap_or_default()
 }
 

@@ -3,7 +3,7 @@ use std::{fs, path::Path};
 use super::*;
 use crate::{
     model::{Clock, Fields, Key, Overlap, SystemClock},
-    store::{Batch, Item, Memory, State, StreamId},
+    store::{Batch, Item, Memory, Seal, State, StreamId},
 };
 
 fn staged(records: &[&str]) -> Staged {
@@ -23,7 +23,11 @@ fn staged(records: &[&str]) -> Staged {
         }
     };
     let batch = Batch { items: records.iter().map(item).collect(), ..Batch::default() };
-    State::new(Arc::new(Memory::default())).guard(&StreamId::new("p", "s"), batch, SystemClock.now())
+    State::new(Arc::new(Memory::default()), Arc::new(Seal::plain())).guard(
+        &StreamId::new("p", "s"),
+        batch,
+        SystemClock.now(),
+    )
 }
 
 fn sink(folder: &Path, rotate_bytes: u64) -> JsonlSink {

@@ -1,9 +1,15 @@
 //! Writing. A sink borrows a staged batch and answers for every record of it; a retry sends the very same bytes under
 //! the same keys.
 
+mod answer;
+mod api;
 mod jsonl;
+mod redact;
+mod request;
 mod segments;
+mod waves;
 
+pub use api::ApiSink;
 pub use jsonl::JsonlSink;
 
 use crate::{

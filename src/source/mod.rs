@@ -1,6 +1,20 @@
 //! Reading. A source is given a checkpoint and returns one page with the checkpoint that follows it; it keeps no
 //! position of its own, so any page can be read again after a crash.
 
+mod api;
+mod build;
+#[cfg(test)]
+mod fixture;
+mod instant;
+mod json;
+mod link;
+mod paginate;
+mod slice;
+mod window;
+
+pub use api::ApiSource;
+pub use build::build;
+
 use crate::model::{BoxFuture, Checkpoint, Fault, Page};
 
 /// Something that can be read page by page.

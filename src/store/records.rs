@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{Code, ContentHash, Counts, Key, KeyHash, Reason};
+use crate::model::{Code, ContentHash, Counts, Key, KeyHash, Mark, Reason};
 
 /// Names a stream's state: the pipeline and the stream it reads.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -61,6 +61,17 @@ pub struct Link {
 
 impl Link {
     const FORMAT: u8 = 1;
+
+    /// The id of a record in a file: the mark of the commit that wrote it.
+    pub(super) fn id_of(mark: Mark) -> String {
+        format!("{}+{}", mark.segment, mark.bytes)
+    }
+
+    /// The mark that `id_of` wrote.
+    pub(super) fn mark(&self) -> Option<Mark> {
+        let (segment, bytes) = self.sink_id.as_deref()?.split_once('+')?;
+        Some(Mark { segment: segment.parse().ok()?, bytes: bytes.parse().ok()? })
+    }
 
     /// `format, content (16), generation (4), sink id`: 21 bytes and the id, because a ledger has one for every record.
     pub(super) fn encode(&self) -> Vec<u8> {

@@ -2,6 +2,7 @@
 //! one commit or not at all.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -10,7 +11,7 @@ use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Op, StateStore, Tree,
+    Op, Seal, StateStore, Tree,
     batch::{Batch, Row, Settled, Staged, raw},
     records::{DeadLetter, Link, Run, StreamId},
 };
@@ -23,6 +24,8 @@ const SCAN_LIMIT: usize = 1_000;
 #[derive(Clone)]
 pub struct State {
     store: Arc<dyn StateStore>,
+    /// Seals what holds records: the outbox and dead letters.
+    seal: Arc<Seal>,
     order: Arc<Mutex<BTreeMap<StreamId, Order>>>,
 }
 
@@ -34,12 +37,8 @@ struct Order {
 }
 
 impl State {
-    pub fn new(store: Arc<dyn StateStore>) -> Self {
-        Self { store, order: Arc::default() }
-    }
-
-    pub fn store(&self) -> &Arc<dyn StateStore> {
-        &self.store
+    pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
+        Self { store, seal, order: Arc::default() }
     }
 
     /// How far a stream is delivered.
@@ -77,7 +76,7 @@ impl State {
         let row = Row::of(&batch, now).map_err(not_json)?;
         let seq = self.take_seq(stream);
         run.counts.read += batch.read();
-        let ops = vec![put(Tree::Outbox, stream.outbox_key(seq), &row)?, put_run(run)?];
+        let ops = vec![self.put(Tree::Outbox, stream.outbox_key(seq), &row)?, self.put_run(run)?];
         self.commit_ops(ops).await?;
         Ok(Staged { seq, staged_at: now, resumed: false, in_outbox: true, batch })
     }
@@ -103,7 +102,7 @@ impl State {
         self.check_prefix(stream, &settled)?;
         let mut checkpoint = last.staged.batch.next.clone();
         checkpoint.mark = mark.or(checkpoint.mark);
-        let mut ops = vec![put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
+        let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
         for batch in &settled {
             if batch.staged.in_outbox {
                 ops.push(Op::Delete { tree: Tree::Outbox, key: stream.outbox_key(batch.seq()) });
@@ -113,11 +112,13 @@ impl State {
             if batch.staged.resumed {
                 run.counts.resumed += batch.staged.batch.read();
             }
-            add_verdicts(&mut run.counts, batch);
-            ops.extend(link_ops(stream, batch));
-            ops.extend(dead_letter_ops(stream, batch, run, now)?);
+            run.counts.merge(&batch.counts());
+            ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox)));
+            for (key, letter) in dead_letters(stream, batch, run, now)? {
+                ops.push(self.put(Tree::DeadLetters, key, &letter)?);
+            }
         }
-        ops.push(put_run(run)?);
+        ops.push(self.put_run(run)?);
         self.commit_ops(ops).await?;
         Ok(checkpoint)
     }
@@ -150,15 +151,34 @@ impl State {
     /// Replaces a stream's checkpoint where the sink is the one who knows (an atomic sink at resume).
     pub async fn adopt(&self, stream: &StreamId, checkpoint: &Option<Checkpoint>) -> Result<(), Fault> {
         let op = match checkpoint {
-            Some(checkpoint) => put(Tree::Checkpoints, stream.prefix(), checkpoint)?,
+            Some(checkpoint) => self.put(Tree::Checkpoints, stream.prefix(), checkpoint)?,
             None => Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() },
         };
         self.commit_ops(vec![op]).await
     }
 
+    /// Takes an atomic sink's stream back to `start`, whose mark lies in the past: what came after it is read again, so
+    /// links that were written after it go.
+    pub async fn rewind(&self, stream: &StreamId, start: &Checkpoint) -> Result<(), Fault> {
+        let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), start)?];
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan(Tree::Links, &stream.prefix(), after.as_deref()).await?;
+            after = page.last().map(|(key, _)| key.clone());
+            for (key, bytes) in &page {
+                if decode_link(bytes)?.mark() > start.mark {
+                    ops.push(Op::Delete { tree: Tree::Links, key: key.clone() });
+                }
+            }
+            if page.len() < SCAN_LIMIT {
+                return self.commit_ops(ops).await;
+            }
+        }
+    }
+
     /// Writes a run's record as it stands.
     pub async fn save_run(&self, run: &Run) -> Result<(), Fault> {
-        self.commit_ops(vec![put_run(run)?]).await
+        self.commit_ops(vec![self.put_run(run)?]).await
     }
 
     /// All runs, oldest first (their ids sort by time).
@@ -203,9 +223,30 @@ impl State {
         Ok(self.store.commit(ops).await.map(drop)?)
     }
 
+    fn put_run(&self, run: &Run) -> Result<Op, Fault> {
+        self.put(Tree::Runs, run.id.clone().into_bytes(), run)
+    }
+
+    fn put<T: Serialize>(&self, tree: Tree, key: Vec<u8>, value: &T) -> Result<Op, Fault> {
+        let mut value_bytes = FORMAT.to_be_bytes().to_vec();
+        serde_json::to_writer(&mut value_bytes, value).map_err(not_json)?;
+        let value = if is_sealed(tree) { self.seal.close(tree, &key, &value_bytes)? } else { value_bytes };
+        Ok(Op::Put { tree, key, value })
+    }
+
+    fn decode<T: DeserializeOwned>(&self, tree: Tree, key: &[u8], bytes: &[u8]) -> Result<T, Fault> {
+        let opened = if is_sealed(tree) { Cow::Owned(self.seal.open(tree, key, bytes)?) } else { Cow::Borrowed(bytes) };
+        let (format, text) = opened.split_at_checked(4).ok_or_else(|| damaged(tree))?;
+        match format.try_into().map(u32::from_be_bytes) {
+            Ok(FORMAT) => serde_json::from_slice(text).map_err(|_| damaged(tree)),
+            Ok(format) if format > FORMAT => Err(newer(tree, format)),
+            _ => Err(damaged(tree)),
+        }
+    }
+
     async fn read<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, Fault> {
         let value = self.store.get(tree, key).await?;
-        value.map(|bytes| decode(tree, &bytes)).transpose()
+        value.map(|bytes| self.decode(tree, key, &bytes)).transpose()
     }
 
     async fn rows<T: DeserializeOwned>(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<(Vec<u8>, T)>, Fault> {
@@ -215,7 +256,8 @@ impl State {
             let page = self.scan(tree, prefix, after.as_deref()).await?;
             let full = page.len() == SCAN_LIMIT;
             for (key, bytes) in page {
-                all.push((key, decode(tree, &bytes)?));
+                let value = self.decode(tree, &key, &bytes)?;
+                all.push((key, value));
             }
             if !full {
                 return Ok(all);
@@ -243,25 +285,19 @@ impl State {
     }
 }
 
-fn add_verdicts(counts: &mut crate::model::Counts, batch: &Settled) {
-    let of_batch = batch.counts();
-    counts.created += of_batch.created;
-    counts.updated += of_batch.updated;
-    counts.unchanged += of_batch.unchanged;
-    counts.deleted += of_batch.deleted;
-    counts.skipped += of_batch.skipped;
-    counts.rejected += of_batch.rejected;
-    counts.parked += of_batch.parked;
+fn is_sealed(tree: Tree) -> bool {
+    matches!(tree, Tree::Outbox | Tree::DeadLetters)
 }
 
 /// A link is written for what the sink accepted. Items without a content hash need none.
-fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled) -> impl Iterator<Item = Op> + 'a {
+fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled, mark: Option<Mark>) -> impl Iterator<Item = Op> + 'a {
     batch.outcomes().filter_map(move |(item, verdict)| {
         let content = item.content?;
         let key = stream.link_key(&item.key);
         match verdict {
             Verdict::Created(id) | Verdict::Updated(id) => {
-                let sink_id = id.clone().or_else(|| item.sink_id.clone());
+                // What a file calls the record is where it stands.
+                let sink_id = mark.map(Link::id_of).or_else(|| id.clone()).or_else(|| item.sink_id.clone());
                 let link = Link { content, generation: item.generation + 1, sink_id };
                 Some(Op::Put { tree: Tree::Links, key, value: link.encode() })
             }
@@ -271,7 +307,13 @@ fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled) -> impl Iterator<Item 
     })
 }
 
-fn dead_letter_ops(stream: &StreamId, batch: &Settled, run: &Run, now: DateTime<Utc>) -> Result<Vec<Op>, Fault> {
+/// The dead letters that a batch leaves, with their keys.
+fn dead_letters(
+    stream: &StreamId,
+    batch: &Settled,
+    run: &Run,
+    now: DateTime<Utc>,
+) -> Result<Vec<(Vec<u8>, DeadLetter)>, Fault> {
     let refused = batch.staged.batch.rejects.iter();
     let refused = refused.map(|reject| (reject.key.as_ref(), &reject.fields, None, &reject.reason, false));
     let answered = batch.outcomes().filter_map(|(item, verdict)| {
@@ -282,58 +324,28 @@ fn dead_letter_ops(stream: &StreamId, batch: &Settled, run: &Run, now: DateTime<
         };
         Some((Some(&item.key), &item.source, Some(&item.fields), reason, parked))
     });
-    refused
-        .chain(answered)
-        .enumerate()
-        .map(|(n, letter)| dead_letter_op(stream, batch.seq(), n, letter, run, now))
-        .collect()
+    let letter = |n: usize, (key, source, fields, reason, parked): Letter<'_>| {
+        // Sorted by time, and unique by run, batch and position.
+        let of_run = &run.id[run.id.len().saturating_sub(6)..];
+        let id = format!("{:012x}-{of_run}-{:x}-{n:x}", now.timestamp_millis(), batch.seq());
+        let letter = DeadLetter {
+            id: id.clone(),
+            pipeline: stream.pipeline.clone(),
+            stream: stream.stream.clone(),
+            run: run.id.clone(),
+            at: now,
+            parked,
+            key: key.cloned(),
+            reason: reason.clone(),
+            source: raw(source).map_err(not_json)?,
+            fields: fields.map(raw).transpose().map_err(not_json)?,
+        };
+        Ok((stream.key(id.as_bytes()), letter))
+    };
+    refused.chain(answered).enumerate().map(|(n, parts)| letter(n, parts)).collect()
 }
 
 type Letter<'a> = (Option<&'a Key>, &'a Fields, Option<&'a Fields>, &'a Reason, bool);
-
-fn dead_letter_op(
-    stream: &StreamId,
-    seq: u64,
-    n: usize,
-    (key, source, fields, reason, parked): Letter<'_>,
-    run: &Run,
-    now: DateTime<Utc>,
-) -> Result<Op, Fault> {
-    // Unique within a run by batch and position, and sorted by time before that.
-    let id = format!("{:012x}-{seq:x}-{n:x}", now.timestamp_millis());
-    let letter = DeadLetter {
-        id: id.clone(),
-        pipeline: stream.pipeline.clone(),
-        stream: stream.stream.clone(),
-        run: run.id.clone(),
-        at: now,
-        parked,
-        key: key.cloned(),
-        reason: reason.clone(),
-        source: raw(source).map_err(not_json)?,
-        fields: fields.map(raw).transpose().map_err(not_json)?,
-    };
-    put(Tree::DeadLetters, stream.key(id.as_bytes()), &letter)
-}
-
-fn put_run(run: &Run) -> Result<Op, Fault> {
-    put(Tree::Runs, run.id.clone().into_bytes(), run)
-}
-
-fn put<T: Serialize>(tree: Tree, key: Vec<u8>, value: &T) -> Result<Op, Fault> {
-    let mut bytes = FORMAT.to_be_bytes().to_vec();
-    serde_json::to_writer(&mut bytes, value).map_err(not_json)?;
-    Ok(Op::Put { tree, key, value: bytes })
-}
-
-fn decode<T: DeserializeOwned>(tree: Tree, bytes: &[u8]) -> Result<T, Fault> {
-    let (format, text) = bytes.split_at_checked(4).ok_or_else(|| damaged(tree))?;
-    match format.try_into().map(u32::from_be_bytes) {
-        Ok(FORMAT) => serde_json::from_slice(text).map_err(|_| damaged(tree)),
-        Ok(format) if format > FORMAT => Err(newer(tree, format)),
-        _ => Err(damaged(tree)),
-    }
-}
 
 fn decode_link(bytes: &[u8]) -> Result<Link, Fault> {
     Link::decode(bytes).ok_or_else(|| damaged(Tree::Links))

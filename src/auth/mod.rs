@@ -1,0 +1,53 @@
+//! Signing in. Each kind of authentication is one [`Signer`]; only OAuth 2.0 has a state, and its one hard idea is that
+//! a refresh happens once for everybody and is never half done.
+
+mod exchange;
+mod fixed;
+mod oauth;
+#[cfg(test)]
+mod tests;
+mod token;
+mod vault;
+
+use std::sync::Arc;
+
+pub use vault::Vault;
+
+use crate::{
+    config::plan::{Api, Auth},
+    http::{Client, HttpTransport, Policy, Seams, Signer, Transport, Unsigned},
+    model::{Clock, Entropy, Fault},
+};
+
+/// What signing in stands on, besides the connection itself.
+#[derive(Clone)]
+pub struct Ground {
+    pub vault: Vault,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// A connection's client: its own sockets, signed as its plan says.
+pub fn client(api: &Api, ground: &Ground) -> Result<Client, Fault> {
+    client_over(api, Arc::new(HttpTransport::new(api)), ground)
+}
+
+/// The same over a given transport, such as the simulation's.
+pub fn client_over(api: &Api, transport: Arc<dyn Transport>, ground: &Ground) -> Result<Client, Fault> {
+    let signer = build(api, transport.clone(), ground)?;
+    let Ground { clock, entropy, .. } = ground.clone();
+    Ok(Client::new(Policy::of(api), Seams { transport, signer, clock, entropy }))
+}
+
+/// The signer of a connection. Token requests go over the same transport, so that TLS, egress and timeouts are the
+/// connection's.
+pub fn build(api: &Api, transport: Arc<dyn Transport>, ground: &Ground) -> Result<Arc<dyn Signer>, Fault> {
+    Ok(match &api.auth {
+        Auth::None => Arc::new(Unsigned),
+        Auth::Bearer { token } => Arc::new(fixed::bearer(token)?),
+        Auth::Basic { user, password } => Arc::new(fixed::basic(user, password)?),
+        Auth::ApiKeyHeader { header, value } => Arc::new(fixed::header(header, value)?),
+        Auth::ApiKeyQuery { parameter, value } => Arc::new(fixed::query(parameter, value)),
+        Auth::OAuth2(oauth2) => Arc::new(oauth::OAuth::new(api, oauth2, transport, ground)?),
+    })
+}

@@ -1,0 +1,256 @@
+//! Connections: a connector and an account become one `Api`; folders and databases stand for themselves.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::{
+    check::Check,
+    compile_body::ATTEMPT_MAX,
+    compile_connector::Connector,
+    diagnostic::Problem,
+    fill::HOLE,
+    plan::{Api, Bucket, Budget, Connection, Egress, Jsonl, Postgres, Retry, StorePlan, Timeouts},
+    raw_shared::{RawBudgetRule, RawRetry, RawTimeouts},
+    raw_workspace::{RawConnection, RawJsonl, RawPostgres, RawSled, RawStore, RawWorkspace},
+    shape::{OneOrMany, Spanned},
+    source::Span,
+};
+use crate::model::Code;
+
+const MS: Duration = Duration::from_millis(1);
+const BODY_MAX: u64 = 64 << 20;
+const SEGMENT_BYTES: u64 = 128 << 20;
+const DISK_MAX: u64 = 10_000_000_000;
+
+/// The connectors by folder name. Nothing stands for one whose file cannot be read.
+pub type Connectors = BTreeMap<String, Option<Connector>>;
+
+impl Check<'_> {
+    pub fn store(&self, raw: &RawWorkspace) -> StorePlan {
+        let default = RawSled::default();
+        let sled = raw.store.as_ref().map_or(&default, |RawStore::Sled(sled)| sled);
+        let path = sled.path.as_ref().map_or_else(|| self.reading.base.join("state"), |path| self.place(path));
+        let disk_bytes_max = self.size(sled.disk_max.as_ref(), DISK_MAX, 64_000_000..=100_000_000_000_000);
+        StorePlan { path, disk_bytes_max, key: self.reading.env.variable("RENKEI_KEY") }
+    }
+
+    pub fn connection(
+        &self,
+        name: &Spanned<String>,
+        raw: &RawConnection,
+        connectors: &Connectors,
+    ) -> Option<Connection> {
+        self.name("connection", name);
+        match (&raw.connector, &raw.jsonl, &raw.postgres) {
+            (Some(connector), None, None) => match connectors.get(&connector.value) {
+                Some(known) => self.api(name, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api))),
+                None => {
+                    self.no_such_connector(connector, connectors.keys().map(String::as_str));
+                    None
+                }
+            },
+            (None, Some(jsonl), None) => {
+                self.only_for_connectors(raw);
+                Some(Connection::Jsonl(Arc::new(self.jsonl(name, jsonl))))
+            }
+            (None, None, Some(postgres)) => {
+                self.only_for_connectors(raw);
+                self.postgres(name, postgres).map(|postgres| Connection::Postgres(Arc::new(postgres)))
+            }
+            (None, None, None) => {
+                self.missing_key(
+                    name.span,
+                    "connector",
+                    "say what it is with one of `connector`, `jsonl` and `postgres`",
+                );
+                None
+            }
+            _ => {
+                let message = format!("the connection `{}` is of two kinds", name.value);
+                self.conflict(name.span, message, "keep one of `connector`, `jsonl` and `postgres`");
+                None
+            }
+        }
+    }
+
+    fn only_for_connectors(&self, raw: &RawConnection) {
+        let keys = [
+            ("base_url", raw.base_url.as_ref().map(|url| url.span)),
+            ("auth", raw.auth.as_ref().map(|auth| auth.span)),
+            ("body_max", raw.body_max.as_ref().map(|size| size.span)),
+            ("ca", raw.ca.as_ref().map(|ca| ca.span)),
+        ];
+        for (key, span) in keys {
+            if let Some(span) = span {
+                let message = format!("`{key}` belongs to a connection with a connector");
+                self.conflict(span, message, "remove it here; a database's `ca` stands under `postgres`");
+            }
+        }
+    }
+
+    fn api(&self, name: &Spanned<String>, raw: &RawConnection, connector: &Connector) -> Option<Api> {
+        let base = raw.base_url.as_ref().or(connector.raw.base_url.as_ref());
+        if base.is_none() {
+            let help = format!("write `base_url:` here or in connectors/{}/connector.yaml", connector.name);
+            self.missing_key(name.span, "base_url", help);
+        }
+        let base_url = base.and_then(|base| self.url(base));
+        let settings = self.settings(name.span, raw.config.as_ref(), connector);
+        let auth = self.auth(connector.raw.auth.as_ref(), raw.auth.as_ref(), name.span, base_url.as_ref());
+        if let (Some(url), Some(base)) = (&base_url, base) {
+            self.warn_plain_http(base, url);
+        }
+        let body_max = raw.body_max.as_ref().or(connector.raw.body_max.as_ref());
+        let body_bytes_max = self.size(body_max, BODY_MAX, 64 << 10..=1 << 30);
+        let budget = self.budget(&connector.raw.budget, &raw.budget);
+        let timeouts = self.timeouts(raw.timeouts.as_ref(), connector.raw.timeouts.as_ref());
+        let retry = self.retry(raw.retry.as_ref(), connector.raw.retry.as_ref());
+        let egress = self.egress(raw, connector);
+        let ca = raw.ca.as_ref().map(|ca| self.place(ca));
+        let known = |(name, item): (&String, &Option<Arc<_>>)| item.clone().map(|item| (name.clone(), item));
+        Some(Api {
+            name: name.value.clone(),
+            connector: connector.name.clone(),
+            base_url: base_url?,
+            headers: connector.headers.clone(),
+            settings,
+            auth: auth?,
+            budget,
+            timeouts,
+            retry,
+            answers: connector.answers.clone(),
+            egress,
+            ca,
+            body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
+            streams: connector.streams.iter().filter_map(known).collect(),
+            operations: connector
+                .operations
+                .iter()
+                .filter_map(|(name, item)| Some((name.clone(), item.clone()?)))
+                .collect(),
+        })
+    }
+
+    fn warn_plain_http(&self, base: &Spanned<String>, url: &Url) {
+        let host = url.host_str().unwrap_or_default();
+        let local = host == "localhost" || host.starts_with("127.") || host == "[::1]" || host.ends_with(".invalid");
+        if url.scheme() == "http" && !local {
+            let message = "credentials and records travel unencrypted to this host";
+            let problem = Problem::new(Code::BadPath, base.span, message).warning();
+            self.report(problem.help("use https if the host offers it"));
+        }
+    }
+
+    fn egress(&self, raw: &RawConnection, connector: &Connector) -> Egress {
+        let own = raw.egress.as_ref().and_then(|egress| egress.hosts.as_ref());
+        let lists = [connector.raw.hosts.as_ref(), own];
+        let hosts = lists.into_iter().flatten().flat_map(|list: &OneOrMany<String>| &list.0);
+        let hosts = hosts.inspect(|host| self.host(host)).map(|host| host.value.to_lowercase()).collect();
+        Egress { hosts, private: raw.egress.as_ref().and_then(|egress| egress.private).unwrap_or(false) }
+    }
+
+    fn host(&self, host: &Spanned<String>) {
+        let proper = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '[' | ']');
+        if host.value.is_empty() || !host.value.chars().all(|c| proper(c) || c == HOLE) {
+            let problem = Problem::new(Code::BadPath, host.span, "this is no host name");
+            self.report(problem.help("write the name alone, such as files.example.com"));
+        }
+    }
+
+    /// The connection's limits hold besides the connector's; the smaller concurrency and wait count.
+    fn budget(&self, connector: &[RawBudgetRule], connection: &[RawBudgetRule]) -> Budget {
+        let (mut buckets, mut concurrency, mut wait_max) = (Vec::new(), None::<u64>, None::<Duration>);
+        for rule in connector.iter().chain(connection) {
+            match rule {
+                RawBudgetRule::Bucket(bucket) => {
+                    let requests = self.number(Some(&bucket.value.requests), 1, 1..=1_000_000_000);
+                    let per = self.time(Some(&bucket.value.per), MS, MS..=Duration::from_secs(31 * 86_400));
+                    let burst = self.number(bucket.value.burst.as_ref(), 1, 1..=requests);
+                    let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
+                    buckets.push(Bucket { requests: small(requests), per, burst: small(burst) });
+                }
+                RawBudgetRule::Concurrency(number) => {
+                    let number = self.number(Some(number), 8, 1..=1000);
+                    concurrency = Some(concurrency.map_or(number, |least| least.min(number)));
+                }
+                RawBudgetRule::WaitMax(time) => {
+                    let time = self.time(Some(time), 900_000 * MS, MS..=Duration::from_secs(86_400));
+                    wait_max = Some(wait_max.map_or(time, |least| least.min(time)));
+                }
+            }
+        }
+        Budget {
+            buckets,
+            concurrency: concurrency.and_then(|number| u32::try_from(number).ok()).unwrap_or(8),
+            wait_max: wait_max.unwrap_or(900_000 * MS),
+        }
+    }
+
+    fn timeouts(&self, connection: Option<&RawTimeouts>, connector: Option<&RawTimeouts>) -> Timeouts {
+        let pick = |get: fn(&RawTimeouts) -> Option<&Spanned<super::units::Time>>| {
+            connection.and_then(get).or(connector.and_then(get))
+        };
+        let connect = self.time(pick(|raw| raw.connect.as_ref()), 1000 * MS, MS..=60_000 * MS);
+        let attempt = self.time(pick(|raw| raw.attempt.as_ref()), 5000 * MS, MS..=ATTEMPT_MAX);
+        Timeouts { connect, attempt }
+    }
+
+    fn retry(&self, connection: Option<&RawRetry>, connector: Option<&RawRetry>) -> Retry {
+        let pick = |get: fn(&RawRetry) -> Option<&Spanned<super::units::Time>>| {
+            connection.and_then(get).or(connector.and_then(get))
+        };
+        let attempts = connection.and_then(|raw| raw.attempts.as_ref());
+        let attempts = attempts.or(connector.and_then(|raw| raw.attempts.as_ref()));
+        let attempts = self.number(attempts, 3, 1..=10);
+        let hour = 3_600_000 * MS;
+        let base = self.time(pick(|raw| raw.base.as_ref()), 500 * MS, MS..=hour);
+        let cap = self.time(pick(|raw| raw.cap.as_ref()), (30_000 * MS).max(base), MS..=hour);
+        if let Some(span) = pick(|raw| raw.cap.as_ref()).map(|cap| cap.span).filter(|_| cap < base) {
+            self.conflict(
+                span,
+                "`cap` is shorter than `base`",
+                "no delay is longer than `cap`; raise it or lower `base`",
+            );
+        }
+        Retry { attempts: u32::try_from(attempts).unwrap_or(3), base, cap }
+    }
+
+    fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Jsonl {
+        let rotate_bytes = self.size(raw.rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
+        Jsonl { name: name.value.clone(), folder: self.place(&raw.path), rotate_bytes }
+    }
+
+    fn postgres(&self, name: &Spanned<String>, raw: &RawPostgres) -> Option<Postgres> {
+        self.postgres_url(raw.url.value.0.expose_secret(), raw.url.span);
+        let schema = raw.schema.as_ref().map_or("public", |schema| schema.value.as_str());
+        if let Some(schema) = &raw.schema {
+            self.identifier("schema", schema);
+        }
+        Some(Postgres {
+            name: name.value.clone(),
+            url: raw.url.value.0.clone(),
+            schema: schema.to_owned(),
+            ca: raw.ca.as_ref().map(|ca| self.place(ca)),
+        })
+    }
+
+    fn postgres_url(&self, url: &str, span: Span) {
+        let parsed = Url::parse(url).ok();
+        let proper = |url: &Url| matches!(url.scheme(), "postgres" | "postgresql") && url.host_str().is_some();
+        if !url.contains(HOLE) && !parsed.as_ref().is_some_and(proper) {
+            let problem = Problem::new(Code::BadPath, span, "this is no PostgreSQL URL");
+            self.report(problem.help("write postgres://user:${PGPASSWORD}@host:5432/database"));
+        }
+    }
+
+    /// A name that PostgreSQL takes in quotes.
+    pub fn identifier(&self, what: &str, name: &Spanned<String>) {
+        let text = &name.value;
+        if text.is_empty() || text.len() > 63 || text.chars().any(char::is_control) {
+            let problem = Problem::new(Code::BadPath, name.span, format!("this cannot be the name of a {what}"));
+            self.report(problem.help("use 1 to 63 bytes without control characters"));
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! Pipelines: every name is resolved, every expression compiled, and what cannot work together is said here.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{
+    check::Check,
+    diagnostic::Problem,
+    plan::{Api, Changed, Connection, From, Makes, Operation, Pipeline, Postgres, StepPlan, Stream, To},
+    raw_pipeline::{RawChanged, RawFrom, RawPipeline, RawStep, RawTo},
+    shape::{Named, OneOrMany, Source, Spanned},
+};
+use crate::{
+    expr::Expression,
+    model::{Code, Path},
+};
+
+const ROOTS: [&str; 1] = ["record"];
+
+/// The connections by name. Nothing stands for one that could not be compiled; its own problems are reported already.
+pub type Connections = BTreeMap<String, Option<Connection>>;
+
+impl Check<'_> {
+    pub fn pipeline(&self, name: String, raw: &RawPipeline, connections: &Connections) -> Option<Pipeline> {
+        self.version(&raw.version);
+        let from = self.from(&raw.from, connections);
+        let steps: Vec<Option<StepPlan>> = raw.steps.iter().map(|step| self.step(step)).collect();
+        let fields = raw.to.value.fields.as_ref().map(|fields| self.expressions(fields));
+        let to = self.to(&raw.to, from.as_ref(), connections);
+        Some(Pipeline {
+            name,
+            description: raw.description.clone().unwrap_or_default(),
+            from: from?,
+            steps: steps.into_iter().collect::<Option<_>>()?,
+            fields,
+            to: to?,
+        })
+    }
+
+    fn known<'c>(&self, name: &Spanned<String>, connections: &'c Connections) -> Option<&'c Connection> {
+        match connections.get(&name.value) {
+            Some(connection) => connection.as_ref(),
+            None => {
+                let known = connections.keys().map(String::as_str);
+                self.unknown("connection", name, known, "the connections of renkei.yaml are");
+                None
+            }
+        }
+    }
+
+    fn from(&self, raw: &RawFrom, connections: &Connections) -> Option<From> {
+        let api = match self.known(&raw.connection, connections)? {
+            Connection::Api(api) => api,
+            Connection::Jsonl(_) | Connection::Postgres(_) => {
+                let message = format!("`{}` can only be written to", raw.connection.value);
+                let problem = Problem::new(Code::UnknownName, raw.connection.span, message);
+                self.report(problem.help("read from a connection with a connector"));
+                return None;
+            }
+        };
+        match api.streams.get(&raw.stream.value) {
+            Some(stream) => Some(From { api: Arc::clone(api), stream: Arc::clone(stream) }),
+            None => {
+                self.unknown_stream(&raw.stream, api, connections);
+                None
+            }
+        }
+    }
+
+    fn unknown_stream(&self, name: &Spanned<String>, api: &Api, connections: &Connections) {
+        let other = connections.iter().find_map(|(other, connection)| match connection {
+            Some(Connection::Api(other_api)) if other_api.streams.contains_key(&name.value) => Some(other),
+            _ => None,
+        });
+        if let Some(other) = other {
+            let message = format!("`{}` has no stream `{}`", api.name, name.value);
+            let help = format!("the connection `{other}` has one of that name");
+            self.report(Problem::new(Code::UnknownName, name.span, message).help(help));
+            return;
+        }
+        let lead = format!("the streams of the connector `{}` are", api.connector);
+        self.unknown("stream", name, api.streams.keys().map(String::as_str), &lead);
+    }
+
+    fn step(&self, raw: &RawStep) -> Option<StepPlan> {
+        match raw {
+            RawStep::Filter(condition) => self.expression(condition, &ROOTS).map(StepPlan::Filter),
+            RawStep::Set(fields) => {
+                let one = |(name, value): &(Spanned<String>, Spanned<Source>)| {
+                    (self.path(name), self.expression(value, &ROOTS))
+                };
+                let fields: Vec<(Path, Option<Expression>)> = fields.iter().map(one).collect();
+                let whole: Option<Vec<(Path, Expression)>> =
+                    fields.into_iter().map(|(path, value)| value.map(|value| (path, value))).collect();
+                whole.map(StepPlan::Set)
+            }
+            RawStep::Rename(names) => {
+                Some(StepPlan::Rename(names.iter().map(|(old, new)| (self.path(old), self.path(new))).collect()))
+            }
+            RawStep::Drop(fields) => Some(StepPlan::Drop(self.paths(fields))),
+            RawStep::Keep(fields) => Some(StepPlan::Keep(self.paths(fields))),
+        }
+    }
+
+    fn paths(&self, fields: &OneOrMany<String>) -> Vec<Path> {
+        fields.0.iter().map(|field| self.path(field)).collect()
+    }
+
+    fn expressions(&self, fields: &Named<Spanned<Source>>) -> Vec<(String, Expression)> {
+        let one = |(name, value): &(Spanned<String>, Spanned<Source>)| {
+            self.expression(value, &ROOTS).map(|value| (name.value.clone(), value))
+        };
+        fields.iter().filter_map(one).collect()
+    }
+
+    fn to(&self, raw: &Spanned<RawTo>, from: Option<&From>, connections: &Connections) -> Option<To> {
+        let to = &raw.value;
+        let connection = self.known(&to.connection, connections)?;
+        match connection {
+            Connection::Api(api) => {
+                let operation =
+                    self.wanted(raw, "operation", to.operation.as_ref(), [("file", &to.file), ("table", &to.table)])?;
+                self.to_operation(raw, operation, api, from)
+            }
+            Connection::Jsonl(jsonl) => {
+                let file =
+                    self.wanted(raw, "file", to.file.as_ref(), [("operation", &to.operation), ("table", &to.table)])?;
+                self.file_name(file);
+                self.no_key(to, "a file keeps records in the order they come");
+                Some(To::File { jsonl: Arc::clone(jsonl), name: file.value.clone() })
+            }
+            Connection::Postgres(postgres) => {
+                let table =
+                    self.wanted(raw, "table", to.table.as_ref(), [("operation", &to.operation), ("file", &to.file)])?;
+                self.to_table(raw, table, postgres)
+            }
+        }
+    }
+
+    /// The one of `operation`, `file` and `table` that fits the connection.
+    fn wanted<'t>(
+        &self,
+        raw: &Spanned<RawTo>,
+        key: &str,
+        value: Option<&'t Spanned<String>>,
+        others: [(&str, &Option<Spanned<String>>); 2],
+    ) -> Option<&'t Spanned<String>> {
+        let connection = &raw.value.connection.value;
+        let mut wrong = false;
+        for (other, span) in others.iter().filter_map(|(other, value)| value.as_ref().map(|value| (other, value.span)))
+        {
+            let message = format!("`{connection}` takes no `{other}`");
+            self.report(
+                Problem::new(Code::UnknownName, span, message).help(format!("write `{key}:` for this connection")),
+            );
+            wrong = true;
+        }
+        if value.is_none() && !wrong {
+            self.missing_key(raw.value.connection.span, key, format!("write `{key}:` for this connection"));
+        }
+        if let Some((first, _)) = raw.value.columns.iter().flat_map(|columns| columns.iter()).next()
+            && key != "table"
+        {
+            self.conflict(first.span, "`columns` belong to a table", "remove `columns`");
+        }
+        if let Some(changed) = raw.value.changed.as_ref().filter(|_| key != "operation") {
+            self.conflict(changed.span, "`changed` belongs to an operation that creates", "remove `changed`");
+        }
+        value
+    }
+
+    fn to_operation(
+        &self,
+        raw: &Spanned<RawTo>,
+        name: &Spanned<String>,
+        api: &Arc<Api>,
+        from: Option<&From>,
+    ) -> Option<To> {
+        let operation = self.known_operation(name, api);
+        let key = raw.value.key.as_ref().and_then(|key| self.sink_key(key, raw.value.fields.as_ref()));
+        let changed = operation.and_then(|operation| self.changed(raw, operation, api, from.map(|from| &*from.stream)));
+        Some(To::Operation { api: Arc::clone(api), operation: Arc::clone(operation?), key, changed: changed? })
+    }
+
+    fn known_operation<'c>(&self, name: &Spanned<String>, api: &'c Api) -> Option<&'c Arc<Operation>> {
+        let operation = api.operations.get(&name.value);
+        if operation.is_none() {
+            let lead = format!("the operations of the connector `{}` are", api.connector);
+            self.unknown("operation", name, api.operations.keys().map(String::as_str), &lead);
+        }
+        operation
+    }
+
+    fn sink_key(&self, key: &OneOrMany<String>, fields: Option<&Named<Spanned<Source>>>) -> Option<Path> {
+        let [key] = key.0.as_slice() else {
+            if let Some(second) = key.0.get(1) {
+                self.conflict(
+                    second.span,
+                    "the key of an operation is one field",
+                    "name one field; or none, for the stream's key",
+                );
+            }
+            return None;
+        };
+        let path = self.path(key);
+        if let Some(fields) = fields {
+            self.among_fields(key, fields, &path);
+        }
+        Some(path)
+    }
+
+    fn among_fields(&self, key: &Spanned<String>, fields: &Named<Spanned<Source>>, path: &Path) {
+        let first = path.as_str().split(['.', '[']).next().unwrap_or_default();
+        if fields.get(first).is_none() {
+            let message = format!("the key `{}` is not among `fields`", key.value);
+            let help = super::suggest::or_list(first, fields.names().into_iter(), "the fields are");
+            self.report(Problem::new(Code::UnknownName, key.span, message).help(help));
+        }
+    }
+
+    fn changed(
+        &self,
+        raw: &Spanned<RawTo>,
+        operation: &Operation,
+        api: &Api,
+        stream: Option<&Stream>,
+    ) -> Option<Changed> {
+        let Some(changed) = &raw.value.changed else {
+            let brings_changes = stream.is_some_and(|stream| stream.incremental.is_some());
+            if operation.makes == Makes::Create && brings_changes {
+                let at = raw.value.operation.as_ref().map_or(raw.span, |operation| operation.span);
+                let help = "say what to do with a record that changes after it was created: `changed: skip` leaves it, \
+                            `changed: { operation: <name> }` sends that operation, which sees the id as `sink.id`";
+                let message = format!("`{}` only creates, and the stream also brings changes", operation.name);
+                self.absent(Problem::new(Code::MissingKey, at, message).help(help));
+                return None;
+            }
+            return Some(Changed::Same);
+        };
+        if operation.makes != Makes::Create {
+            let message = format!("`{}` handles changes by itself", operation.name);
+            self.conflict(changed.span, message, "remove `changed`; it is for operations that only create");
+        }
+        match &changed.value {
+            RawChanged::Skip => Some(Changed::Skip),
+            RawChanged::Operation(name) => {
+                let operation = self.known_operation(name, api)?;
+                if operation.makes == Makes::Create {
+                    let message = format!("`{}` creates, too", name.value);
+                    self.conflict(name.span, message, "name an operation that updates, upserts or deletes");
+                }
+                Some(Changed::Operation(Arc::clone(operation)))
+            }
+        }
+    }
+
+    fn no_key(&self, to: &RawTo, reason: &str) {
+        if let Some(key) = to.key.as_ref().and_then(|key| key.0.first()) {
+            self.conflict(key.span, format!("`key` has no meaning here: {reason}"), "remove `key`");
+        }
+    }
+
+    fn file_name(&self, file: &Spanned<String>) {
+        let proper = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+        let text = &file.value;
+        if text.is_empty() || text.len() > 100 || text.starts_with('.') || !text.chars().all(proper) {
+            let problem = Problem::new(Code::BadPath, file.span, "this cannot be the base name of a file");
+            self.report(problem.help("use letters, digits, `_`, `-` and `.`; the folder stands in the connection"));
+        }
+    }
+
+    fn to_table(&self, raw: &Spanned<RawTo>, table: &Spanned<String>, postgres: &Arc<Postgres>) -> Option<To> {
+        let to = &raw.value;
+        self.identifier("table", table);
+        let key: &[Spanned<String>] = to.key.as_ref().map_or(&[], |key| &key.0);
+        if key.is_empty() {
+            self.missing_key(table.span, "key", "name the columns of the unique key, such as `key: id`");
+        }
+        for column in key {
+            self.identifier("column", column);
+            if let Some(fields) = to.fields.as_ref().filter(|fields| fields.get(&column.value).is_none()) {
+                let message = format!("the key `{}` is not among `fields`", column.value);
+                let help = super::suggest::or_list(&column.value, fields.names().into_iter(), "the fields are");
+                self.report(Problem::new(Code::UnknownName, column.span, message).help(help));
+            }
+        }
+        let mut columns = BTreeMap::new();
+        for (name, kind) in to.columns.iter().flat_map(|columns| columns.iter()) {
+            self.identifier("column", name);
+            self.column_type(kind);
+            columns.insert(name.value.clone(), kind.value.clone());
+        }
+        let key = key.iter().map(|column| column.value.clone()).collect();
+        Some(To::Table { postgres: Arc::clone(postgres), table: table.value.clone(), key, columns })
+    }
+
+    fn column_type(&self, kind: &Spanned<String>) {
+        let proper = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ' ' | '(' | ')' | ',' | '[' | ']');
+        let text = &kind.value;
+        if !text.starts_with(|c: char| c.is_ascii_alphabetic()) || !text.chars().all(proper) {
+            let problem = Problem::new(Code::BadPath, kind.span, "this is no column type");
+            self.report(problem.help("write a PostgreSQL type, such as text, bigint, numeric(12,2) or timestamptz"));
+        }
+    }
+}

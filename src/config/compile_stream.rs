@@ -1,0 +1,248 @@
+//! Streams: how a listing goes on, and what changed since last time.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use http::Method;
+
+use super::{
+    check::Check,
+    compile_body::{RawRequest, uses},
+    diagnostic::Problem,
+    fill::HOLE,
+    plan::{CursorField, CursorFormat, Incremental, Lag, NextToken, PageSize, Paginate, RequestPlan, Stream},
+    raw_stream::{RawCursorFormat, RawCursorPages, RawIncremental, RawOrder, RawPageSize, RawPaginate, RawStream},
+    shape::Spanned,
+    units::Time,
+};
+use crate::model::{Code, Cursor, Path};
+
+const ROOTS: [&str; 3] = ["config", "window", "page"];
+const PAGES_MAX: u64 = 100_000;
+const EMPTY_PAGES_MAX: u64 = 10;
+const HOUR: Duration = Duration::from_secs(3600);
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
+impl Check<'_> {
+    pub fn stream(&self, name: &Spanned<String>, raw: &Spanned<RawStream>) -> Option<Arc<Stream>> {
+        let stream = &raw.value;
+        let request = self.stream_request(name, stream);
+        let records = stream.records.as_ref().map_or_else(Path::whole, |path| self.path(path));
+        if stream.key.0.is_empty() {
+            self.missing_key(name.span, "key", "name the field that names a record for good, such as `key: id`");
+        }
+        let key = stream.key.0.iter().map(|key| self.path(key)).collect();
+        let version = self.maybe_path(stream.version.as_ref());
+        let paginate = stream.paginate.as_ref().map_or(Paginate::None, |raw| self.paginate(raw, request.as_ref()));
+        let incremental = stream.incremental.as_ref().and_then(|raw| self.incremental(raw, request.as_ref()));
+        if let (Some(version), Some(Incremental::Field(_))) = (&stream.version, &incremental) {
+            let help = "the cursor field names the record's state already; remove `version`";
+            self.conflict(version.span, "`version` beside an incremental field", help);
+        }
+        let pages_max = self.number(stream.pages_max.as_ref(), PAGES_MAX, 1..=10_000_000);
+        let empty = self.number(stream.empty_pages_max.as_ref(), EMPTY_PAGES_MAX, 1..=10_000);
+        Some(Arc::new(Stream {
+            name: name.value.clone(),
+            request: request?,
+            records,
+            key,
+            version,
+            paginate,
+            incremental,
+            pages_max,
+            empty_pages_max: u32::try_from(empty).unwrap_or(u32::MAX),
+        }))
+    }
+
+    fn stream_request(&self, name: &Spanned<String>, stream: &RawStream) -> Option<RequestPlan> {
+        let (method, path) = match (&stream.get, &stream.post) {
+            (Some(path), None) => (Method::GET, path),
+            (None, Some(path)) => (Method::POST, path),
+            (None, None) => {
+                self.missing_key(name.span, "get", "write `get: /path`, or `post: /path` for a search");
+                return None;
+            }
+            (Some(_), Some(post)) => {
+                self.conflict(post.span, "a stream has one path", "keep either `get` or `post`");
+                return None;
+            }
+        };
+        let body = stream.body.as_ref().and_then(|body| self.body(body, &ROOTS));
+        if method == Method::GET && stream.body.is_some() {
+            self.conflict(path.span, "a GET has no body", "use `query`, or `post` instead of `get`");
+        }
+        let (query, headers, timeout) = (&stream.query, &stream.headers, stream.timeout.as_ref());
+        self.request(&RawRequest { method, path, query, headers, timeout }, body, &ROOTS)
+    }
+
+    fn paginate(&self, raw: &Spanned<RawPaginate>, request: Option<&RequestPlan>) -> Paginate {
+        match &raw.value {
+            RawPaginate::Cursor(cursor) => self.cursor_pages(raw, cursor, request),
+            RawPaginate::NextUrl(next) => {
+                Paginate::NextUrl { next: self.path(&next.next), more: self.maybe_path(next.more.as_ref()) }
+            }
+            RawPaginate::Link(_) => Paginate::Link,
+            RawPaginate::Page(page) => Paginate::Page {
+                query: page.query.value.clone(),
+                first: page.first.unwrap_or(1),
+                size: page.size.as_ref().map(|size| self.page_size(size, 1)),
+                more: self.maybe_path(page.more.as_ref()),
+                total_pages: self.maybe_path(page.total_pages.as_ref()),
+            },
+            RawPaginate::Offset(offset) => Paginate::Offset {
+                query: offset.query.value.clone(),
+                // Pages overlap by one record, so a page of one would never get further.
+                size: self.page_size(&offset.size, 2),
+                more: self.maybe_path(offset.more.as_ref()),
+                total: self.maybe_path(offset.total.as_ref()),
+                cap: offset.cap.as_ref().map(|cap| self.number(Some(cap), u64::MAX, 1..=u64::MAX)),
+            },
+        }
+    }
+
+    fn cursor_pages(
+        &self,
+        raw: &Spanned<RawPaginate>,
+        cursor: &RawCursorPages,
+        request: Option<&RequestPlan>,
+    ) -> Paginate {
+        let next = match (&cursor.next, &cursor.last) {
+            (Some(next), None) => NextToken::Body(self.path(next)),
+            (None, Some(last)) => NextToken::LastRecord(self.path(last)),
+            (None, None) => {
+                let help =
+                    "write `next:` with the token's place in the answer, or `last:` with a field of the last record";
+                self.missing_key(raw.span, "next", help);
+                NextToken::Body(Path::whole())
+            }
+            (Some(_), Some(last)) => {
+                self.conflict(last.span, "two sources of one token", "keep either `next` or `last`");
+                NextToken::Body(Path::whole())
+            }
+        };
+        if cursor.query.is_none() && request.is_some_and(|request| !uses(request, "page")) {
+            let help = "write `query:` with the parameter's name, or use `page.token` in the path, query or body";
+            self.missing_key(raw.span, "query", help);
+        }
+        let query = cursor.query.as_ref().map(|query| query.value.clone());
+        Paginate::Cursor { next, query, more: self.maybe_path(cursor.more.as_ref()) }
+    }
+
+    fn page_size(&self, size: &RawPageSize, least: u64) -> PageSize {
+        let query = size.query.as_ref().map(|query| query.value.clone());
+        PageSize { query, records: self.number(Some(&size.records), least, least..=100_000) }
+    }
+
+    fn incremental(&self, raw: &Spanned<RawIncremental>, request: Option<&RequestPlan>) -> Option<Incremental> {
+        let incremental = &raw.value;
+        let sends = |query: bool| query || request.is_none_or(|request| uses(request, "window"));
+        if let Some(token) = &incremental.token {
+            if let Some(other) = first_other(incremental) {
+                self.conflict(other, "`token` stands alone", "keep `token`, or describe a `field`; not both");
+            }
+            if !sends(token.query.is_some()) {
+                let help = "write `query:` with the parameter's name, or use `window.since` in the path, query or body";
+                self.missing_key(raw.span, "query", help);
+            }
+            let query = token.query.as_ref().map(|query| query.value.clone());
+            return Some(Incremental::Token { next: self.path(&token.next), query });
+        }
+        let Some(field) = &incremental.field else {
+            let help =
+                "write `field:` with the field that grows with every change, or `token:` for a vendor's own token";
+            self.missing_key(raw.span, "field", help);
+            return None;
+        };
+        let Some(format) = incremental.format.map(meant) else {
+            let help = "write one of rfc3339, epoch_seconds, epoch_millis, integer";
+            self.missing_key(raw.span, "format", help);
+            return None;
+        };
+        if !sends(incremental.since.is_some()) {
+            let help = "write `since:` with the parameter's name, or use `window.since` in the path, query or body; a \
+                        vendor that cannot filter by change has no incremental stream";
+            self.missing_key(raw.span, "since", help);
+        }
+        Some(Incremental::Field(CursorField {
+            field: self.path(field),
+            format,
+            ascending: incremental.order == Some(RawOrder::Ascending),
+            overlap: self.overlap(incremental.overlap.as_ref(), format),
+            settle: self.settle(incremental.settle.as_ref(), format),
+            since: incremental.since.as_ref().map(|since| since.value.clone()),
+            until: incremental.until.as_ref().map(|until| until.value.clone()),
+            start: incremental.start.as_ref().and_then(|start| self.start(start, format)),
+        }))
+    }
+
+    fn overlap(&self, overlap: Option<&Spanned<String>>, format: CursorFormat) -> Lag {
+        let integer = format == CursorFormat::Integer;
+        let default = if integer { Lag::Count(0) } else { Lag::Time(Duration::from_secs(60)) };
+        let Some(overlap) = overlap.filter(|overlap| !overlap.value.contains(HOLE)) else { return default };
+        let lag = if integer {
+            overlap.value.parse().ok().map(Lag::Count)
+        } else {
+            Time::parse(&overlap.value).filter(|time| time.0 <= YEAR).map(|time| Lag::Time(time.0))
+        };
+        lag.unwrap_or_else(|| {
+            let (message, help) = if integer {
+                ("expected a whole number", "the overlap of an integer field is a count, such as `overlap: 100`")
+            } else {
+                ("expected a time of at most a year", "the overlap of a time field is a time, such as `overlap: 60s`")
+            };
+            self.report(Problem::new(Code::WrongType, overlap.span, message).help(help));
+            default
+        })
+    }
+
+    fn settle(&self, settle: Option<&Spanned<Time>>, format: CursorFormat) -> Duration {
+        if let (Some(settle), CursorFormat::Integer) = (settle, format) {
+            self.conflict(settle.span, "an integer field has no settle time", "remove `settle`");
+        }
+        let default = if format == CursorFormat::Integer { Duration::ZERO } else { Duration::from_secs(5) };
+        self.time(settle, default, Duration::ZERO..=HOUR)
+    }
+
+    fn start(&self, start: &Spanned<String>, format: CursorFormat) -> Option<Cursor> {
+        let text = start.value.as_str();
+        if text.contains(HOLE) {
+            return None;
+        }
+        let instant = || DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc));
+        let number = || text.parse::<i64>().ok();
+        let cursor = match format {
+            CursorFormat::Integer => number().map(Cursor::Integer),
+            CursorFormat::Rfc3339 => instant().map(Cursor::Instant),
+            CursorFormat::EpochSeconds => {
+                instant().or_else(|| DateTime::from_timestamp(number()?, 0)).map(Cursor::Instant)
+            }
+            CursorFormat::EpochMillis => {
+                instant().or_else(|| DateTime::from_timestamp_millis(number()?)).map(Cursor::Instant)
+            }
+        };
+        if cursor.is_none() {
+            let help = match format {
+                CursorFormat::Integer => "write a whole number",
+                _ => "write a time with its offset, such as 2026-01-01T00:00:00Z",
+            };
+            self.report(Problem::new(Code::WrongType, start.span, "this is no start for the cursor").help(help));
+        }
+        cursor
+    }
+}
+
+fn meant(format: RawCursorFormat) -> CursorFormat {
+    match format {
+        RawCursorFormat::Rfc3339 => CursorFormat::Rfc3339,
+        RawCursorFormat::EpochSeconds => CursorFormat::EpochSeconds,
+        RawCursorFormat::EpochMillis => CursorFormat::EpochMillis,
+        RawCursorFormat::Integer => CursorFormat::Integer,
+    }
+}
+
+/// The place of a key that does not belong beside `token`.
+fn first_other(raw: &RawIncremental) -> Option<super::source::Span> {
+    let texts = [&raw.field, &raw.overlap, &raw.since, &raw.until, &raw.start];
+    let text = texts.into_iter().flatten().map(|text| text.span).next();
+    text.or_else(|| raw.settle.as_ref().map(|settle| settle.span))
+}

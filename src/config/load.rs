@@ -1,0 +1,218 @@
+//! From a directory to a plan: read all files, compile all of them, and report everything that is wrong together.
+
+use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+
+use serde::de::DeserializeOwned;
+
+use super::{
+    check::Check,
+    compile_connection::Connectors,
+    compile_pipeline::Connections,
+    diagnostic::{Problem, Report},
+    environment::Environment,
+    files,
+    node::{Node, ScalarKind, Value, kind_of},
+    plan::{Connection, Pipeline, Plan, To},
+    raw_connector::RawConnector,
+    raw_pipeline::RawPipeline,
+    raw_workspace::RawWorkspace,
+    read::{self, Reading},
+    source::{Sources, Span},
+    yaml,
+};
+use crate::model::Code;
+
+/// The file that makes a directory a workspace.
+pub const WORKSPACE_FILE: &str = "renkei.yaml";
+
+/// A checked workspace and what is odd about it.
+#[derive(Debug)]
+pub struct Checked {
+    /// Nothing when there are errors.
+    pub plan: Option<Plan>,
+    /// Errors and warnings.
+    pub report: Report,
+}
+
+/// Loads a workspace. Every reference must be filled; the error is everything that is wrong, in all files.
+pub fn load(dir: &Path, env: &dyn Environment) -> Result<Plan, Report> {
+    let checked = compile(dir, env, false);
+    checked.plan.ok_or(checked.report)
+}
+
+/// Checks a workspace and also returns warnings. `offline` lets variables and secret files be missing, so that files can
+/// be checked where the secrets are not; a plan made that way holds stand-ins and must not run.
+pub fn check(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
+    compile(dir, env, offline)
+}
+
+/// A file that was read.
+struct Loaded<T> {
+    name: String,
+    span: Span,
+    /// Nothing when it could not be read at all.
+    raw: Option<T>,
+}
+
+struct Loading<'a> {
+    dir: &'a Path,
+    reading: Reading<'a>,
+    sources: Sources,
+    partial: Vec<u32>,
+}
+
+fn compile(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
+    let reading = Reading { env, base: dir, offline, problems: RefCell::new(Vec::new()) };
+    let mut loading = Loading { dir, reading, sources: Sources::default(), partial: Vec::new() };
+    let Some((workspace, connectors, pipelines)) = loading.files() else {
+        let report = Report::new(&loading.sources, loading.reading.problems.take());
+        return Checked { plan: None, report };
+    };
+    let Loading { reading, sources, partial, .. } = loading;
+    let check = Check { sources: &sources, reading: &reading, partial: partial.into_iter().collect() };
+    let plan = everything(&check, workspace.raw, connectors, &pipelines);
+    let report = Report::new(&sources, reading.problems.take());
+    Checked { plan: plan.filter(|_| report.errors() == 0), report }
+}
+
+fn everything(
+    check: &Check<'_>,
+    workspace: Option<RawWorkspace>,
+    connectors: Vec<Loaded<RawConnector>>,
+    pipelines: &[Loaded<RawPipeline>],
+) -> Option<Plan> {
+    let compiled = |Loaded { name, span, raw }: Loaded<RawConnector>| {
+        let connector = raw.map(|raw| check.connector(name.clone(), span, raw));
+        (name, connector)
+    };
+    let connectors: Connectors = connectors.into_iter().map(compiled).collect();
+    let workspace = workspace?;
+    check.version(&workspace.version);
+    let store = check.store(&workspace);
+    let connections = workspace.connections.iter();
+    let connections: Connections =
+        connections.map(|(name, raw)| (name.value.clone(), check.connection(name, raw, &connectors))).collect();
+    let mut plans = BTreeMap::new();
+    let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
+    for Loaded { name, span, raw } in pipelines {
+        let Some(raw) = raw else { continue };
+        let Some(pipeline) = check.pipeline(name.clone(), raw, &connections) else { continue };
+        one_writer(check, &pipeline, raw.to.value.file.as_ref().map_or(*span, |file| file.span), &mut files);
+        plans.insert(name.clone(), Arc::new(pipeline));
+    }
+    let connections: BTreeMap<String, Connection> =
+        connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect();
+    Some(Plan { store, connections, pipelines: plans })
+}
+
+/// Two pipelines that append to the same file would cut each other's records off when they resume.
+fn one_writer(check: &Check<'_>, pipeline: &Pipeline, at: Span, files: &mut BTreeMap<(String, String), Span>) {
+    let To::File { jsonl, name } = &pipeline.to else { return };
+    let place = (jsonl.name.clone(), name.clone());
+    match files.get(&place) {
+        Some(first) => {
+            let message = format!("another pipeline writes the file `{name}` of `{}`", jsonl.name);
+            let problem = Problem::new(Code::Conflict, at, message).help("give each pipeline a file of its own");
+            check.report(problem.related(*first, "it is written here"));
+        }
+        None => {
+            files.insert(place, at);
+        }
+    }
+}
+
+type Files = (Loaded<RawWorkspace>, Vec<Loaded<RawConnector>>, Vec<Loaded<RawPipeline>>);
+
+impl Loading<'_> {
+    fn problem(&self, problem: Problem) {
+        self.reading.problems.borrow_mut().push(problem);
+    }
+
+    fn files(&mut self) -> Option<Files> {
+        let path = self.dir.join(WORKSPACE_FILE);
+        if !path.exists() {
+            let file = self.sources.add(path.clone(), String::new());
+            let message = format!("there is no {WORKSPACE_FILE} in {}", self.dir.display());
+            let help = "go to a workspace or name one with --dir; `renkei init` makes a new one";
+            self.problem(Problem::new(Code::Workspace, Span::new(file, 0, 0), message).help(help));
+            return None;
+        }
+        let workspace = self.file(&path, String::new());
+        let connectors = self.connectors();
+        let pipelines = self.pipelines();
+        Some((workspace, connectors, pipelines))
+    }
+
+    fn connectors(&mut self) -> Vec<Loaded<RawConnector>> {
+        let folders = self.list("connectors");
+        let folders = folders.into_iter().filter(|path| path.is_dir());
+        folders
+            .map(|folder| (name_of(&folder), folder))
+            .map(|(name, folder)| self.file(&folder.join("connector.yaml"), name))
+            .collect()
+    }
+
+    fn pipelines(&mut self) -> Vec<Loaded<RawPipeline>> {
+        let mut all = Vec::new();
+        for path in self.list("pipelines") {
+            match path.extension().and_then(|extension| extension.to_str()) {
+                Some("yaml") => {
+                    let name = name_of(&path);
+                    all.push(self.file(&path, name));
+                }
+                Some("yml") => {
+                    let file =
+                        self.sources.add(path.strip_prefix(self.dir).unwrap_or(&path).to_path_buf(), String::new());
+                    let problem =
+                        Problem::new(Code::ConfigFile, Span::new(file, 0, 0), "a pipeline's file ends with .yaml");
+                    self.problem(problem.help("rename it, so that it is not overlooked"));
+                }
+                _ => {}
+            }
+        }
+        all
+    }
+
+    fn list(&mut self, folder: &str) -> Vec<std::path::PathBuf> {
+        files::list(&self.dir.join(folder)).unwrap_or_else(|error| {
+            let file = self.sources.add(folder.into(), String::new());
+            let message = format!("the folder cannot be read: {error}");
+            let problem = Problem::new(Code::ConfigFile, Span::new(file, 0, 0), message);
+            self.problem(problem.help("make it a folder that this user can read"));
+            Vec::new()
+        })
+    }
+
+    fn file<T: DeserializeOwned>(&mut self, path: &Path, name: String) -> Loaded<T> {
+        let mut problems = Vec::new();
+        let file = files::read(self.dir, path, &mut self.sources, &mut problems);
+        let node = file.and_then(|file| self.parse(file, &mut problems));
+        self.reading.problems.borrow_mut().append(&mut problems);
+        let span = Span::new(file.unwrap_or_default(), 0, 0);
+        let Some(node) = node else { return Loaded { name, span, raw: None } };
+        let (raw, partial) = read::read(&node, &self.reading);
+        if partial {
+            self.partial.extend(file);
+        }
+        Loaded { name, span, raw }
+    }
+
+    fn parse(&self, file: u32, problems: &mut Vec<Problem>) -> Option<std::rc::Rc<Node>> {
+        let text = &self.sources.file(file)?.text;
+        let found = problems.len();
+        let node = yaml::parse(file, text, problems);
+        let empty = node.as_ref().is_none_or(|node| match &node.value {
+            Value::Scalar(scalar) => scalar.plain && kind_of(&scalar.text) == ScalarKind::Null,
+            Value::List(_) | Value::Map(_) => false,
+        });
+        if empty && problems.len() == found {
+            let problem = Problem::new(Code::MissingKey, Span::new(file, 0, 0), "the file is empty");
+            problems.push(problem.help("begin with `version: 1`"));
+        }
+        node.filter(|_| !empty)
+    }
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}

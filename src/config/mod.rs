@@ -1,0 +1,52 @@
+//! From YAML to a checked plan. Everything that can be known to be wrong before running is found here, in all files at
+//! once, each with its place, its source line and help; only [`plan`] leaves this room.
+//!
+//! ```text
+//!   files -> yaml -> node         text to a tree with places, inside bounds
+//!   node  -> read -> raw_*        as typed: shapes and kinds, with `${...}` filled
+//!   raw_* -> compile_* -> plan    as meant: defaults, names, expressions, contradictions
+//! ```
+//!
+//! The hard idea is that no mistake hides another: a part that cannot be read is dropped and the rest is still checked,
+//! and nothing is reported twice because it was dropped.
+
+mod access;
+mod check;
+mod compile_auth;
+mod compile_body;
+mod compile_connection;
+mod compile_connector;
+mod compile_operation;
+mod compile_pipeline;
+mod compile_settings;
+mod compile_stream;
+mod diagnostic;
+mod environment;
+mod files;
+mod fill;
+mod load;
+mod mistake;
+mod node;
+pub mod plan;
+mod raw_connector;
+mod raw_operation;
+mod raw_pipeline;
+mod raw_shared;
+mod raw_stream;
+mod raw_workspace;
+mod read;
+mod render;
+mod schema;
+mod shape;
+mod source;
+mod suggest;
+#[cfg(test)]
+mod tests_load;
+mod units;
+mod yaml;
+
+pub use diagnostic::{Diagnostic, Related, Report, Severity};
+pub use environment::{Environment, MapEnvironment, SystemEnvironment};
+pub use load::{Checked, WORKSPACE_FILE, check, load};
+pub use plan::Plan;
+pub use schema::{FileKind, schema};

@@ -1,0 +1,83 @@
+//! `pipelines/<name>.yaml` as typed: from a stream, through steps, to a sink.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::shape::{Named, OneOrMany, Source, Spanned};
+
+/// From a connection's stream, through steps, to a connection's operation, file or table.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawPipeline {
+    /// The version of this format. Always 1.
+    pub version: Spanned<u32>,
+    /// What it is for, in a sentence.
+    pub description: Option<String>,
+    /// What is read.
+    pub from: RawFrom,
+    /// What happens to each record, in order.
+    #[serde(default)]
+    pub steps: Vec<RawStep>,
+    /// Where it goes.
+    pub to: Spanned<RawTo>,
+}
+
+/// A stream of a connection.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawFrom {
+    /// A connection of `renkei.yaml`.
+    pub connection: Spanned<String>,
+    /// A stream of its connector.
+    pub stream: Spanned<String>,
+}
+
+/// One step. Expressions see `record`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawStep {
+    /// Only records for which this is true go on; the others are counted as skipped.
+    Filter(Spanned<Source>),
+    /// Sets fields. All expressions see the record as it was before this step.
+    Set(Named<Spanned<Source>>),
+    /// Renames fields: old name to new name.
+    Rename(Named<Spanned<String>>),
+    /// Removes these fields.
+    Drop(OneOrMany<String>),
+    /// Removes all fields but these.
+    Keep(OneOrMany<String>),
+}
+
+/// Where records go: exactly one of `operation`, `file` and `table`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawTo {
+    /// A connection of `renkei.yaml`.
+    pub connection: Spanned<String>,
+    /// An operation of its connector.
+    pub operation: Option<Spanned<String>>,
+    /// The base name of the files of a `jsonl` connection.
+    pub file: Option<Spanned<String>>,
+    /// A table of a `postgres` connection. It is created, and grows columns, as needed.
+    pub table: Option<Spanned<String>>,
+    /// For a table: the columns of its unique key. For an operation: the field that names the record at the vendor;
+    /// records of one value stay in order. Default for an operation: the stream's key.
+    pub key: Option<OneOrMany<String>>,
+    /// What is sent, by field. Default: the record as it is.
+    pub fields: Option<Named<Spanned<Source>>>,
+    /// For a table: types of columns that are declared instead of learned.
+    pub columns: Option<Named<Spanned<String>>>,
+    /// What to do with a record that changed after it was created. Needed where an operation creates and the stream
+    /// brings changes.
+    pub changed: Option<Spanned<RawChanged>>,
+}
+
+/// What to do with a record that changed after it was created.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawChanged {
+    /// Leave it as it was created.
+    Skip,
+    /// Send this operation instead; it sees the id as `sink.id`.
+    Operation(Spanned<String>),
+}

@@ -1,0 +1,105 @@
+//! `renkei.yaml` as typed. The comments here are the descriptions in the JSON Schema.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    raw_shared::{RawAuth, RawBudgetRule, RawRetry, RawTimeouts},
+    shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
+    units::Size,
+};
+
+/// A workspace: where state lives, and which accounts and places it may use.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawWorkspace {
+    /// The version of this format. Always 1.
+    pub version: Spanned<u32>,
+    /// Where cursors, unfinished batches, links, dead letters and runs are kept.
+    pub store: Option<RawStore>,
+    /// Accounts and places, by the names that pipelines use.
+    #[serde(default)]
+    pub connections: Named<RawConnection>,
+}
+
+/// The kind of store.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawStore {
+    /// The embedded store: a directory of this machine, used by one process at a time.
+    Sled(RawSled),
+}
+
+/// The embedded store.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawSled {
+    /// The state directory, relative to the workspace. Default `state`.
+    pub path: Option<Spanned<String>>,
+    /// The store refuses to grow beyond this. Default 10GB, at least 64MB.
+    pub disk_max: Option<Spanned<Size>>,
+}
+
+/// One account or place. Exactly one of `connector`, `jsonl` and `postgres` says what it is; the other keys belong to
+/// `connector`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawConnection {
+    /// The folder in `connectors/` that describes the vendor's API.
+    pub connector: Option<Spanned<String>>,
+    /// A folder of JSON Lines files to write to.
+    pub jsonl: Option<RawJsonl>,
+    /// A PostgreSQL database to write to.
+    pub postgres: Option<RawPostgres>,
+    /// Replaces the connector's base URL.
+    pub base_url: Option<Spanned<String>>,
+    /// The connector's settings, as its `config` declares them.
+    pub config: Option<Named<Spanned<Tree>>>,
+    /// The account's credentials. Must be of the kind that the connector declares.
+    pub auth: Option<Spanned<RawAuth>>,
+    /// Further limits for this account, besides those of the connector.
+    #[serde(default)]
+    pub budget: Vec<RawBudgetRule>,
+    /// Replaces the connector's timeouts.
+    pub timeouts: Option<RawTimeouts>,
+    /// Replaces the connector's retry rule.
+    pub retry: Option<RawRetry>,
+    /// Where requests may go besides the base URL's host.
+    pub egress: Option<RawEgress>,
+    /// PEM file with certificates to trust besides the system's, relative to the workspace.
+    pub ca: Option<Spanned<String>>,
+    /// A larger answer is refused. Default 64MiB, from 64KiB to 1GiB.
+    pub body_max: Option<Spanned<Size>>,
+}
+
+/// A folder of JSON Lines files.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawJsonl {
+    /// The folder, relative to the workspace.
+    pub path: Spanned<String>,
+    /// A file that reached this size is closed and the next one begun. Default 128MiB, from 1kB to 100GB.
+    pub rotate: Option<Spanned<Size>>,
+}
+
+/// A PostgreSQL database.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawPostgres {
+    /// `postgres://user:password@host:port/database`; the password must be a reference such as `${PGPASSWORD}`.
+    pub url: Spanned<SecretUrl>,
+    /// The schema of its tables. Default `public`.
+    pub schema: Option<Spanned<String>>,
+    /// PEM file with certificates to trust besides the system's, relative to the workspace.
+    pub ca: Option<Spanned<String>>,
+}
+
+/// Where requests may go.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawEgress {
+    /// Host names besides the base URL's and the token URL's.
+    pub hosts: Option<OneOrMany<String>>,
+    /// Names may resolve to private or loopback addresses. Default false.
+    pub private: Option<bool>,
+}

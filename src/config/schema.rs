@@ -1,0 +1,30 @@
+//! JSON Schemas of the three kinds of files, for editors. They come from the raw types, so they cannot drift from what is
+//! accepted; the descriptions are the comments there.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+
+use super::{raw_connector::RawConnector, raw_pipeline::RawPipeline, raw_workspace::RawWorkspace};
+
+/// A kind of configuration file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FileKind {
+    /// `renkei.yaml`
+    Workspace,
+    /// `connectors/<name>/connector.yaml`
+    Connector,
+    /// `pipelines/<name>.yaml`
+    Pipeline,
+}
+
+/// The JSON Schema (draft 7, which every editor knows) of a kind of file.
+pub fn schema(kind: FileKind) -> serde_json::Value {
+    match kind {
+        FileKind::Workspace => of::<RawWorkspace>(),
+        FileKind::Connector => of::<RawConnector>(),
+        FileKind::Pipeline => of::<RawPipeline>(),
+    }
+}
+
+fn of<T: JsonSchema>() -> serde_json::Value {
+    SchemaSettings::draft07().into_generator().into_root_schema_for::<T>().to_value()
+}

@@ -1,0 +1,154 @@
+//! The deliverer: writes staged batches and commits the contiguous settled prefix.
+//!
+//! Batches may be answered in any order; the checkpoint only ever moves over batches of which none before is open.
+//! No key is in two staged batches (see `prepare.rs`), so several may be under way at once without overtaking.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::mpsc;
+
+use super::{
+    prepare::UnderWay,
+    read_ahead::Message,
+    stop::Stop,
+    sync::{Context, Route},
+};
+use crate::{
+    model::Fault,
+    sink::Durability,
+    store::{Run, Settled, Staged},
+};
+
+/// Batches written at once to a sink with an outbox.
+const UNDER_WAY_MAX: usize = 4;
+/// After a stop was asked for, deliveries go on for this long. What is left waits in the outbox.
+const GRACE: Duration = Duration::from_secs(10);
+
+pub struct Deliverer<'a> {
+    pub context: &'a Context,
+    pub route: &'a Route,
+    pub under_way: &'a UnderWay,
+    pub run: &'a tokio::sync::Mutex<Run>,
+    pub stop: &'a Stop,
+}
+
+impl Deliverer<'_> {
+    /// Delivers what comes over the queue until it ends, a batch meets a fault, or the grace after a stop is over.
+    pub async fn deliver(&self, mut queue: mpsc::Receiver<Message>) -> Result<(), Fault> {
+        tokio::select! {
+            biased;
+            delivered = async {
+                match self.route.sink.durability() {
+                    Durability::Outbox => self.deliver_concurrently(&mut queue).await,
+                    Durability::Atomic => self.deliver_in_turn(&mut queue).await,
+                }
+            } => delivered,
+            () = self.grace_over() => Ok(()),
+        }
+    }
+
+    async fn grace_over(&self) {
+        self.stop.wait().await;
+        tokio::time::sleep(GRACE).await;
+    }
+
+    async fn deliver_concurrently(&self, queue: &mut mpsc::Receiver<Message>) -> Result<(), Fault> {
+        let mut writes = FuturesUnordered::new();
+        let mut settled = Prefix::default();
+        let mut open = true;
+        let mut fault = None;
+        while open || !writes.is_empty() {
+            tokio::select! {
+                biased;
+                Some(result) = writes.next(), if !writes.is_empty() => match result {
+                    Ok(batch) => self.commit(settled.push(batch)).await?,
+                    // The others under way may still be answered; nothing new is begun.
+                    Err(first) => { fault.get_or_insert(first); open = false; }
+                },
+                message = queue.recv(), if open && writes.len() < UNDER_WAY_MAX => match message {
+                    Some(Message::Deliver(staged)) => {
+                        settled.expect(staged.seq());
+                        writes.push(self.write(staged));
+                    }
+                    // An outbox sink has no mark to go back to; links tell what it holds.
+                    Some(Message::Rewind(..)) => {}
+                    None => open = false,
+                },
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
+    async fn deliver_in_turn(&self, queue: &mut mpsc::Receiver<Message>) -> Result<(), Fault> {
+        while let Some(message) = queue.recv().await {
+            match message {
+                Message::Deliver(staged) => {
+                    let settled = self.write(staged).await?;
+                    self.commit(vec![settled]).await?;
+                }
+                Message::Rewind(start, gone_back) => {
+                    // The checkpoint goes back first: a file longer than its checkpoint is cut, a shorter one is an error.
+                    self.context.state.rewind(&self.route.stream, &start).await?;
+                    self.route.sink.resume(Some(start)).await?;
+                    // Nobody waits when the reader is gone.
+                    gone_back.send(()).ok();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write(&self, staged: Staged) -> Result<Settled, Fault> {
+        let verdicts = match staged.items().is_empty() {
+            true => Vec::new(),
+            false => self.route.sink.write(&staged).await?,
+        };
+        staged.settle(verdicts)
+    }
+
+    async fn commit(&self, settled: Vec<Settled>) -> Result<(), Fault> {
+        if settled.is_empty() {
+            return Ok(());
+        }
+        let mark = self.route.sink.seal().await?;
+        let records = settled.iter().map(|batch| batch.counts().verdicts()).sum();
+        let ended: Vec<_> = settled.iter().map(UnderWay::names_of).collect();
+        let now = self.context.clock.now();
+        {
+            let mut run = self.run.lock().await;
+            self.route.add_usage(&mut run);
+            self.context.state.commit(&self.route.stream, settled, mark, now, &mut run).await?;
+        }
+        ended.into_iter().for_each(|names| self.under_way.end(names));
+        self.context.progress.settle(records);
+        Ok(())
+    }
+}
+
+/// Settled batches that wait for an earlier one.
+#[derive(Default)]
+struct Prefix {
+    next: Option<u64>,
+    waiting: BTreeMap<u64, Settled>,
+}
+
+impl Prefix {
+    /// The first batch of a run tells where its order begins.
+    fn expect(&mut self, seq: u64) {
+        self.next.get_or_insert(seq);
+    }
+
+    /// Takes a settled batch and gives back those that are now free to be committed, in order.
+    fn push(&mut self, settled: Settled) -> Vec<Settled> {
+        self.waiting.insert(settled.seq(), settled);
+        let mut free = Vec::new();
+        while let Some(next) = self.next
+            && let Some(batch) = self.waiting.remove(&next)
+        {
+            free.push(batch);
+            self.next = Some(next + 1);
+        }
+        free
+    }
+}

@@ -1,0 +1,21 @@
+//! When to run, and one run: reading ahead, ordered staging, delivery, and what a fault leads to.
+//!
+//! ```text
+//!   reader    source.read -> steps, links -> stage -----.        one task, two loops,
+//!                                                        | queue  joined by a bounded queue
+//!   deliverer             commit <- settle <- sink.write <'
+//! ```
+
+mod deliver;
+mod escalate;
+mod prepare;
+mod progress;
+mod read_ahead;
+mod stop;
+mod sync;
+
+pub use escalate::{Ending, ending};
+pub use prepare::Writes;
+pub use progress::Progress;
+pub use stop::{Stop, Stopper};
+pub use sync::{Context, Options, Route, sync};

@@ -1,0 +1,204 @@
+//! The reader: reads pages while earlier ones are delivered, and puts them on the queue durably staged, in order.
+//!
+//! For an API each page is a batch, because each is a copy in the outbox. An atomic sink keeps its own records, so
+//! small pages are gathered into one batch, and one durable commit covers many of them.
+
+use std::time::Duration;
+
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
+
+use super::{
+    prepare::{Drafted, Preparer},
+    stop::Stop,
+    sync::{Context, Route},
+};
+use crate::{
+    model::{Checkpoint, Fault, Page, Scan},
+    sink::Durability,
+    store::{Batch, Run, Staged},
+};
+
+/// A gathered batch is staged when it holds this many records, this many bytes, or is this old.
+const GATHER_RECORDS: usize = 5_000;
+const GATHER_BYTES: usize = 4 << 20;
+const GATHER_TIME: Duration = Duration::from_millis(500);
+
+/// What goes over the queue.
+pub enum Message {
+    Deliver(Staged),
+    /// The listing began again: take the sink back to this checkpoint, once everything before is committed, and say so.
+    Rewind(Checkpoint, oneshot::Sender<()>),
+}
+
+/// The reader's own state.
+pub struct Reader<'a> {
+    pub context: &'a Context,
+    pub route: &'a Route,
+    pub preparer: Preparer<'a>,
+    pub run: &'a tokio::sync::Mutex<Run>,
+    pub stop: &'a Stop,
+    /// Records to read at the most.
+    pub limit: Option<u64>,
+    pub queue: mpsc::Sender<Message>,
+}
+
+/// The deliverer hung up, because it met a fault. Its fault is the one that counts.
+struct HungUp;
+
+enum Halt {
+    HungUp,
+    Fault(Fault),
+}
+
+impl From<HungUp> for Halt {
+    fn from(_: HungUp) -> Self {
+        Self::HungUp
+    }
+}
+
+impl From<Fault> for Halt {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl Reader<'_> {
+    /// Reads one pass from `at` until the listing ends, a stop is asked for, or the limit is reached.
+    pub async fn read_pass(self, at: Checkpoint) -> Result<(), Fault> {
+        match self.read_pages(at).await {
+            Ok(()) | Err(Halt::HungUp) => Ok(()),
+            Err(Halt::Fault(fault)) => Err(fault),
+        }
+    }
+
+    async fn read_pages(&self, mut at: Checkpoint) -> Result<(), Halt> {
+        let mut gathered = Gathered::default();
+        let mut left = self.limit;
+        let ended = loop {
+            if left == Some(0) || self.stop.requested() {
+                break Ok(());
+            }
+            let page = tokio::select! {
+                biased;
+                () = self.stop.wait() => break Ok(()),
+                page = self.route.source.read(&at) => page,
+            };
+            let page = match page {
+                Ok(page) => cut_to(page, &mut left, &at),
+                Err(fault) => break Err(Halt::Fault(fault)),
+            };
+            self.context.progress.page(page.records.len() as u64 + page.rejects.len() as u64);
+            self.run.lock().await.pages += 1;
+            if page.restarted {
+                self.flush(&mut gathered).await?;
+                self.rewind(&at).await?;
+            }
+            let (next, end, bytes) = (page.next.clone(), page.end, page.body_bytes);
+            for drafted in self.preparer.draft(page, &at) {
+                self.take(drafted, bytes, &mut gathered).await?;
+            }
+            at = next;
+            if end {
+                break Ok(());
+            }
+        };
+        self.flush(&mut gathered).await?;
+        ended
+    }
+
+    /// Adds a part of a page to what is gathered, and stages it when that is enough.
+    async fn take(&self, drafted: Drafted, bytes: usize, gathered: &mut Gathered) -> Result<(), Halt> {
+        if self.preparer.under_way.meets(&drafted) {
+            self.flush(gathered).await?;
+        }
+        let batch = self.preparer.compare(drafted).await?.ok_or(HungUp)?;
+        self.preparer.under_way.begin(&batch.items);
+        gathered.add(batch, bytes);
+        if self.route.sink.durability() == Durability::Outbox || gathered.is_enough() {
+            self.flush(gathered).await?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&self, gathered: &mut Gathered) -> Result<(), Halt> {
+        let Some(batch) = std::mem::take(gathered).batch else {
+            return Ok(());
+        };
+        let now = self.context.clock.now();
+        let staged = match self.route.sink.durability() {
+            Durability::Outbox => {
+                let mut run = self.run.lock().await;
+                self.context.state.stage(&self.route.stream, batch, now, &mut run).await?
+            }
+            Durability::Atomic => self.context.state.guard(&self.route.stream, batch, now),
+        };
+        self.queue.send(Message::Deliver(staged)).await.map_err(|_| HungUp)?;
+        Ok(())
+    }
+
+    /// What this pass delivered is read again, so a sink with a mark goes back to where the pass began. The scan goes back
+    /// with it: the cursor of an ascending listing may already be beyond what the sink then holds.
+    async fn rewind(&self, at: &Checkpoint) -> Result<(), Halt> {
+        let Some((scan, mark)) = at.scan.as_ref().and_then(|scan| Some((scan, scan.start_mark?))) else {
+            return Ok(());
+        };
+        let scan = Scan { position: None, pages: 0, ..scan.clone() };
+        let start = Checkpoint { scan: Some(scan), mark: Some(mark), ..at.clone() };
+        let (gone_back, wait) = oneshot::channel();
+        self.queue.send(Message::Rewind(start, gone_back)).await.map_err(|_| HungUp)?;
+        // Until then links vouch for what the sink is about to forget.
+        Ok(wait.await.map_err(|_| HungUp)?)
+    }
+}
+
+/// Pages on their way to one batch.
+#[derive(Default)]
+struct Gathered {
+    batch: Option<Batch>,
+    bytes: usize,
+    since: Option<Instant>,
+}
+
+impl Gathered {
+    fn add(&mut self, more: Batch, bytes: usize) {
+        self.bytes += bytes;
+        self.since.get_or_insert_with(Instant::now);
+        match &mut self.batch {
+            None => self.batch = Some(more),
+            Some(batch) => {
+                batch.items.extend(more.items);
+                batch.decided.merge(&more.decided);
+                batch.rejects.extend(more.rejects);
+                batch.next = more.next;
+            }
+        }
+    }
+
+    fn is_enough(&self) -> bool {
+        self.bytes >= GATHER_BYTES
+            || self.batch.as_ref().is_some_and(|batch| batch.read() >= GATHER_RECORDS as u64)
+            || self.since.is_some_and(|since| since.elapsed() >= GATHER_TIME)
+    }
+}
+
+/// Takes no more of a page than the limit leaves. A page that is cut is read again by the next run, from where it began.
+fn cut_to(mut page: Page, left: &mut Option<u64>, at: &Checkpoint) -> Page {
+    let Some(left) = left else {
+        return page;
+    };
+    let records = page.records.len() as u64;
+    if records > *left {
+        page.records.truncate(*left as usize);
+        page.rejects.clear();
+        let read = page.next.scan.take().or_else(|| at.scan.clone()).unwrap_or_default();
+        let before =
+            at.scan.clone().unwrap_or_else(|| Scan { position: None, pages: 0, furthest: None, ..read.clone() });
+        page.next = Checkpoint { scan: Some(Scan { partial: true, high: read.high, ..before }), ..at.clone() };
+        page.end = true;
+    }
+    *left = left.saturating_sub(records);
+    page
+}

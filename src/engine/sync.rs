@@ -1,0 +1,212 @@
+//! One run of one pipeline. Read this to know where a record is at every moment:
+//!
+//! | a record is | and a power cut means |
+//! |---|---|
+//! | on a page, being mapped | it is read again: the checkpoint did not move |
+//! | staged | it is in the outbox with its idempotency key; the next run sends it before reading anything |
+//! | sent, unanswered | the same: the same bytes go again under the same key |
+//! | answered, not committed | the same: the vendor answers the repeated key from its memory, or the upsert changes nothing |
+//! | committed | it has its verdict; checkpoint, link, dead letter and counts moved in the same commit |
+//!
+//! For an atomic sink (a file, a database) there is no outbox: until the commit the checkpoint has not moved, and `resume`
+//! makes the sink forget what the checkpoint does not know.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc};
+
+use super::{
+    deliver::Deliverer,
+    escalate::ending,
+    prepare::{Preparer, UnderWay, Writes},
+    progress::Progress,
+    read_ahead::{Message, Reader},
+    stop::Stop,
+};
+use crate::{
+    http::Usage,
+    model::{Checkpoint, Clock, Entropy, Fault},
+    sink::Sink,
+    source::Source,
+    store::{Run, RunFault, RunState, Staged, State, StreamId},
+    transform::{Mapping, Transform},
+};
+
+/// Batches staged ahead of the deliverer.
+const QUEUE: usize = 2;
+
+/// One pipeline, ready to run.
+pub struct Route {
+    pub stream: StreamId,
+    pub source: Box<dyn Source>,
+    pub transform: Transform,
+    pub mapping: Mapping,
+    pub writes: Writes,
+    pub sink: Box<dyn Sink>,
+    /// What the route's connections have used so far.
+    pub usage: Box<dyn Fn() -> Usage + Send + Sync>,
+}
+
+impl Route {
+    pub(super) fn add_usage(&self, run: &mut Run) {
+        let usage = (self.usage)();
+        run.requests = usage.requests;
+        run.retries = usage.retries;
+        run.throttled = usage.throttled;
+        run.waited_ms = usage.waited.as_millis() as u64;
+    }
+}
+
+/// What every run of a process shares.
+#[derive(Clone)]
+pub struct Context {
+    pub state: State,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    pub progress: Arc<Progress>,
+}
+
+/// What this run was asked for.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Options {
+    /// Read no more records than this.
+    pub limit: Option<u64>,
+    /// Forget the cursor first. Links stay, so what did not change is not written again.
+    pub full_refresh: bool,
+}
+
+/// Runs a pipeline once: delivers what an earlier run left in the outbox, then reads one pass and delivers it. The run's
+/// record tells how it went; a fault is returned beside it, for whoever shows it.
+pub async fn sync(context: &Context, route: &Route, options: Options, stop: &Stop) -> (Run, Option<Fault>) {
+    let run = Mutex::new(begin(context, route));
+    let result = sync_into(context, route, options, stop, &run).await;
+    let mut run = run.into_inner();
+    route.add_usage(&mut run);
+    let fault = end(context, &mut run, result, stop).await.err();
+    (run, fault)
+}
+
+async fn sync_into(
+    context: &Context,
+    route: &Route,
+    options: Options,
+    stop: &Stop,
+    run: &Mutex<Run>,
+) -> Result<(), Fault> {
+    let left = context.state.outbox(&route.stream).await?;
+    context.state.save_run(&*run.lock().await).await?;
+    let at = resume(context, route).await?;
+    let under_way = UnderWay::default();
+    deliver_left(context, route, stop, run, &under_way, left).await?;
+    if stop.requested() {
+        return Ok(());
+    }
+    let at = match options.full_refresh {
+        true => forget_cursor(context, route).await?,
+        // The outbox may have moved it.
+        false => context.state.checkpoint(&route.stream).await?.or(at).unwrap_or_default(),
+    };
+    deliver_pass(context, route, options, stop, run, &under_way, at).await
+}
+
+/// Makes sink and store agree on where they stand.
+async fn resume(context: &Context, route: &Route) -> Result<Option<Checkpoint>, Fault> {
+    let known = context.state.checkpoint(&route.stream).await?;
+    let agreed = route.sink.resume(known.clone()).await?;
+    if agreed != known {
+        context.state.adopt(&route.stream, &agreed).await?;
+    }
+    Ok(agreed)
+}
+
+/// Starts the stream over. The mark stays: what a file holds it keeps.
+async fn forget_cursor(context: &Context, route: &Route) -> Result<Checkpoint, Fault> {
+    let known = context.state.checkpoint(&route.stream).await?.unwrap_or_default();
+    let start = Checkpoint { mark: known.mark, ..Checkpoint::default() };
+    context.state.adopt(&route.stream, &Some(start.clone())).await?;
+    Ok(start)
+}
+
+/// Delivers what an earlier run staged, before anything is read: only then do links tell what the sink holds.
+async fn deliver_left(
+    context: &Context,
+    route: &Route,
+    stop: &Stop,
+    run: &Mutex<Run>,
+    under_way: &UnderWay,
+    left: Vec<Staged>,
+) -> Result<(), Fault> {
+    let (sender, queue) = mpsc::channel(left.len().max(1));
+    for staged in left {
+        under_way.begin(staged.items());
+        if sender.try_send(Message::Deliver(staged)).is_err() {
+            break;
+        }
+    }
+    drop(sender);
+    Deliverer { context, route, under_way, run, stop }.deliver(queue).await
+}
+
+/// Reads one pass and delivers it, the one running ahead of the other.
+async fn deliver_pass(
+    context: &Context,
+    route: &Route,
+    options: Options,
+    stop: &Stop,
+    run: &Mutex<Run>,
+    under_way: &UnderWay,
+    at: Checkpoint,
+) -> Result<(), Fault> {
+    let (sender, queue) = mpsc::channel(QUEUE);
+    let preparer = Preparer {
+        stream: &route.stream,
+        transform: &route.transform,
+        mapping: &route.mapping,
+        writes: &route.writes,
+        state: &context.state,
+        under_way,
+    };
+    let reader = Reader { context, route, preparer, run, stop, limit: options.limit, queue: sender };
+    let deliverer = Deliverer { context, route, under_way, run, stop };
+    let deliver_then_release_reader = async {
+        let delivered = deliverer.deliver(queue).await;
+        under_way.close();
+        delivered
+    };
+    let (read, delivered) = tokio::join!(reader.read_pass(at), deliver_then_release_reader);
+    delivered.and(read)
+}
+
+fn begin(context: &Context, route: &Route) -> Run {
+    let now = context.clock.now();
+    let id = uuid::Builder::from_unix_timestamp_millis(
+        now.timestamp_millis().unsigned_abs(),
+        &[context.entropy.bits().to_be_bytes(), context.entropy.bits().to_be_bytes()].concat()[..10]
+            .try_into()
+            .unwrap_or_default(),
+    );
+    Run {
+        id: id.into_uuid().to_string(),
+        pipeline: route.stream.pipeline.clone(),
+        stream: route.stream.stream.clone(),
+        started_at: now,
+        ended_at: None,
+        state: RunState::Running,
+        counts: Default::default(),
+        pages: 0,
+        requests: 0,
+        retries: 0,
+        throttled: 0,
+        waited_ms: 0,
+        fault: None,
+    }
+}
+
+async fn end(context: &Context, run: &mut Run, result: Result<(), Fault>, stop: &Stop) -> Result<(), Fault> {
+    let fault = result.as_ref().err();
+    run.ended_at = Some(context.clock.now());
+    run.state = ending(fault, stop.requested(), run.counts.dead_letters()).state;
+    run.fault = fault.map(|fault| RunFault { code: fault.code, message: fault.message.clone() });
+    let saved = context.state.save_run(run).await;
+    result.and(saved)
+}

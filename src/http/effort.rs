@@ -1,0 +1,110 @@
+//! How much one call has been tried. Every bound of a call is kept here: attempts, waits, and how often the server may
+//! ask us to slow down.
+
+use std::time::Duration;
+
+use super::{backoff::Backoff, policy::Policy, trouble};
+use crate::model::{Disposition, Entropy, Fault};
+
+/// How often one call lets itself be asked to slow down.
+const THROTTLED_MAX: u32 = 20;
+
+pub struct Effort<'p> {
+    policy: &'p Policy,
+    repeatable: bool,
+    delays: Backoff,
+    /// Attempts sent.
+    pub attempts: u32,
+    /// Attempts that failed. Being asked to slow down is no failure.
+    failures: u32,
+    throttled: u32,
+    refreshed: bool,
+    waited: Duration,
+    /// What the server said when it last asked us to slow down.
+    asked: Option<Fault>,
+}
+
+impl<'p> Effort<'p> {
+    pub fn new(policy: &'p Policy, repeatable: bool) -> Self {
+        Self {
+            policy,
+            repeatable,
+            delays: Backoff::new(&policy.retry),
+            attempts: 0,
+            failures: 0,
+            throttled: 0,
+            refreshed: false,
+            waited: Duration::ZERO,
+            asked: None,
+        }
+    }
+
+    /// How long this call may still wait for quota.
+    pub fn patience(&self) -> Duration {
+        self.policy.budget.wait_max.saturating_sub(self.waited)
+    }
+
+    /// Counts one more attempt and returns its number.
+    pub fn attempt(&mut self) -> u32 {
+        self.attempts += 1;
+        self.attempts
+    }
+
+    pub fn waited(&mut self, time: Duration) {
+        self.waited += time;
+    }
+
+    /// The fault of a wait that would last longer than the call's patience.
+    pub fn out_of_patience(&mut self, needed: Option<Duration>) -> Fault {
+        self.asked.take().unwrap_or_else(trouble::quota_wait).with(Disposition::Retry { after: needed })
+    }
+
+    /// The server asked us to slow down. Nothing was done, so any call may be sent again.
+    pub fn throttled(&mut self, fault: Fault) -> Result<(), Fault> {
+        self.throttled += 1;
+        if self.throttled > THROTTLED_MAX {
+            return Err(fault);
+        }
+        self.asked = Some(fault);
+        Ok(())
+    }
+
+    /// Whether new credentials may be tried. Once per call.
+    pub fn may_refresh(&mut self) -> bool {
+        !std::mem::replace(&mut self.refreshed, true)
+    }
+
+    /// The delay before the next attempt, or the fault that ends the call. `sent` says whether the attempt may have
+    /// taken effect; then only a repeatable call goes on.
+    pub fn again(
+        &mut self,
+        sent: bool,
+        after: Option<Duration>,
+        fault: &Fault,
+        entropy: &dyn Entropy,
+    ) -> Result<Duration, Fault> {
+        if sent && !self.repeatable {
+            return Err(trouble::outcome_unknown(fault.clone()));
+        }
+        self.failures += 1;
+        if self.failures >= self.policy.retry.attempts {
+            return Err(self.spent(after, fault));
+        }
+        let delay = self.delays.next(entropy).max(after.unwrap_or_default());
+        if delay > self.patience() {
+            return Err(self.spent(after, fault));
+        }
+        if after.is_some() {
+            self.waited(delay);
+        }
+        Ok(delay)
+    }
+
+    fn spent(&self, after: Option<Duration>, fault: &Fault) -> Fault {
+        let message = match self.failures {
+            1 => fault.message.clone(),
+            failures => format!("{} (after {failures} attempts)", fault.message),
+        };
+        Fault { message, ..fault.clone() }.with(Disposition::Retry { after })
+    }
+}

@@ -1,0 +1,120 @@
+//! One pause per connection. When the server asks one caller to slow down, everybody on the connection waits, once:
+//! requests that were already under way when the pause began get their own 429s, and those are the same episode.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+/// The first pause where the server names no time; doubled while the server keeps asking.
+const UNASKED: Duration = Duration::from_secs(1);
+/// No pause that we choose ourselves is longer.
+const UNASKED_MAX: Duration = Duration::from_secs(60);
+/// What is added to a time the server named, doubled while it keeps asking: `Retry-After: 0` must not spin.
+const ASKED_EXTRA: Duration = Duration::from_millis(50);
+
+#[derive(Default)]
+pub struct Pause(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    began: Option<Instant>,
+    until: Option<Instant>,
+    /// Pauses in a row without an accepted answer between them.
+    episodes: u32,
+}
+
+impl Pause {
+    /// Makes everybody wait, after an answer to a request sent at `sent`. `share` in 0.0..1.0 spreads the ends a little.
+    /// Returns when the pause ends.
+    pub fn begin(&self, sent: Instant, after: Option<Duration>, share: f64) -> Instant {
+        let mut state = self.lock();
+        let now = Instant::now();
+        if state.began.is_none_or(|began| sent >= began) {
+            state.episodes += 1;
+            state.began = Some(now);
+        } else if after.is_none() {
+            return state.until.unwrap_or(now);
+        }
+        let doubled = |time: Duration| time.saturating_mul(1 << (state.episodes - 1).min(16)).min(UNASKED_MAX);
+        let wait = match after {
+            Some(after) => after + doubled(ASKED_EXTRA).mul_f64(0.5 + share / 2.0),
+            None => doubled(UNASKED).mul_f64(1.0 + share / 10.0),
+        };
+        let until = state.until.map_or(now + wait, |until| until.max(now + wait));
+        state.until = Some(until);
+        until
+    }
+
+    /// An answer came that did not ask us to slow down, to a request sent at `sent`.
+    pub fn over(&self, sent: Instant) {
+        let mut state = self.lock();
+        if state.until.is_some_and(|until| sent >= until) {
+            *state = State::default();
+        }
+    }
+
+    /// The end of the pause, while it lasts.
+    pub fn until(&self) -> Option<Instant> {
+        self.lock().until.filter(|until| *until > Instant::now())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn requests_under_way_share_one_pause_and_the_longest_time_asked_wins() {
+        let pause = Pause::default();
+        let sent = Instant::now();
+        advance(SECOND).await;
+        let first = pause.begin(sent, None, 0.0);
+        assert_eq!(first, Instant::now() + SECOND);
+        assert_eq!(pause.begin(sent, None, 0.0), first, "the same episode does not grow");
+        let longer = pause.begin(sent, Some(5 * SECOND), 1.0);
+        assert_eq!(longer, Instant::now() + 5 * SECOND + ASKED_EXTRA);
+        assert_eq!(pause.begin(sent, Some(SECOND), 0.0), longer, "a shorter wish does not shorten it");
+        advance(6 * SECOND).await;
+        assert_eq!(pause.until(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_while_the_server_keeps_asking_and_an_accepted_answer_ends_that() {
+        let pause = Pause::default();
+        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+            let until = pause.begin(Instant::now(), None, 0.0);
+            assert_eq!(until - Instant::now(), expected * SECOND);
+            advance(until - Instant::now()).await;
+        }
+        pause.over(Instant::now());
+        assert_eq!(pause.begin(Instant::now(), None, 0.0) - Instant::now(), SECOND);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_to_a_request_from_before_the_pause_does_not_end_it() {
+        let pause = Pause::default();
+        let sent = Instant::now();
+        pause.begin(sent, Some(5 * SECOND), 0.0);
+        pause.over(sent);
+        assert!(pause.until().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_retry_after_zero_for_ever_is_asked_less_and_less() {
+        let pause = Pause::default();
+        let waits: Vec<u128> = (0..4)
+            .map(|_| (pause.begin(Instant::now(), Some(Duration::ZERO), 1.0) - Instant::now()).as_millis())
+            .collect();
+        assert_eq!(waits, [50, 100, 200, 400]);
+    }
+}

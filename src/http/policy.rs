@@ -1,0 +1,47 @@
+//! What one client obeys. Taken from a connection's plan, or made for a token endpoint, which has its own address and
+//! none of the vendor's rules.
+
+use url::Url;
+
+use super::Egress;
+use crate::config::plan::{self, AnswerRule, Api, Budget, Retry, Timeouts};
+
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// The connection's name, for messages and logs.
+    pub name: String,
+    pub egress: Egress,
+    pub budget: Budget,
+    pub timeouts: Timeouts,
+    pub retry: Retry,
+    pub answers: Vec<AnswerRule>,
+    pub body_bytes_max: usize,
+}
+
+/// No token answer is larger.
+const TOKEN_BYTES_MAX: usize = 1 << 20;
+
+impl Policy {
+    pub fn of(api: &Api) -> Self {
+        Self {
+            name: api.name.clone(),
+            egress: Egress::new(&api.base_url, &api.egress),
+            budget: api.budget.clone(),
+            timeouts: api.timeouts.clone(),
+            retry: api.retry.clone(),
+            answers: api.answers.clone(),
+            body_bytes_max: api.body_bytes_max,
+        }
+    }
+
+    /// The connection's timeouts and retries, for its token endpoint and nothing else.
+    pub fn for_tokens(api: &Api, token_url: &Url) -> Self {
+        Self {
+            egress: Egress::new(token_url, &plan::Egress::default()),
+            budget: Budget { buckets: Vec::new(), concurrency: 1, wait_max: api.budget.wait_max },
+            answers: Vec::new(),
+            body_bytes_max: TOKEN_BYTES_MAX,
+            ..Self::of(api)
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The network. The only file that knows reqwest: everything above sees [`Response`] or [`SendError`].
+//!
+//! Three things are not left to the library. Redirects are followed here, because it would follow them to other hosts
+//! and turn a write into a read. Bodies are counted as they come out of decompression, so a small gzip cannot become a
+//! large page. Names are resolved here, so that a name that points inside is not connected to.
+//!
+//! Nothing is built before the first request needs it: loading the system's certificates takes longer than a whole
+//! run without changes, and a plain URL never needs them.
+
+use std::{
+    error::Error as _,
+    io,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{Method, header};
+use reqwest::{
+    dns::{Addrs, Name, Resolve, Resolving},
+    redirect, tls,
+};
+use url::Url;
+
+use super::{
+    Request, Response, SendError, Transport,
+    egress::{self, Address, address, is_localhost},
+    redact,
+};
+use crate::{
+    config::plan::{Api, Auth},
+    model::BoxFuture,
+};
+
+/// Redirects within one attempt.
+const REDIRECTS_MAX: usize = 5;
+
+/// Shorter than the idle timeouts of common servers and load balancers, so that we hang up first.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// Capacity taken on a server's word; more comes only with the bytes.
+const PREALLOCATED_MAX: usize = 1 << 20;
+
+/// One connection's pool of sockets. Cheap until it is used.
+pub struct HttpTransport {
+    connect: Duration,
+    ca: Option<PathBuf>,
+    guard: Guard,
+    /// By [`Lane`]: what a URL needs decides how its client is built.
+    lanes: [OnceLock<Result<reqwest::Client, SendError>>; 4],
+}
+
+/// TLS needs certificates, and a loopback address must not go through a proxy.
+#[derive(Clone, Copy)]
+struct Lane {
+    secure: bool,
+    local: bool,
+}
+
+impl HttpTransport {
+    pub fn new(api: &Api) -> Self {
+        let mut names: Vec<String> = api.egress.hosts.iter().map(|host| host_name(host)).collect();
+        names.extend(api.base_url.host_str().map(str::to_owned));
+        if let Auth::OAuth2(oauth2) = &api.auth {
+            names.extend(oauth2.token_url.host_str().map(str::to_owned));
+        }
+        Self {
+            connect: api.timeouts.connect,
+            ca: api.ca.clone(),
+            guard: Guard { names: names.into(), private: api.egress.private },
+            lanes: Default::default(),
+        }
+    }
+
+    fn client(&self, url: &Url) -> Result<&reqwest::Client, SendError> {
+        let lane = Lane { secure: url.scheme() == "https", local: egress::is_loopback(url) };
+        let slot = &self.lanes[usize::from(lane.secure) * 2 + usize::from(lane.local)];
+        slot.get_or_init(|| self.build(lane)).as_ref().map_err(Clone::clone)
+    }
+
+    fn build(&self, lane: Lane) -> Result<reqwest::Client, SendError> {
+        // Fails only where a provider is installed already, which is then the same one.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("renkei/", env!("CARGO_PKG_VERSION")))
+            .redirect(redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.connect)
+            .pool_idle_timeout(IDLE)
+            .dns_resolver(self.guard.clone())
+            .tls_version_min(tls::Version::TLS_1_2);
+        if lane.local {
+            builder = builder.no_proxy();
+        }
+        builder = match lane.secure {
+            true => builder.tls_certs_merge(self.own_certificates()?),
+            false => builder.tls_certs_only([]),
+        };
+        builder.build().map_err(|error| SendError::Tls(chain(&error)))
+    }
+
+    fn own_certificates(&self) -> Result<Vec<reqwest::Certificate>, SendError> {
+        let Some(path) = &self.ca else { return Ok(Vec::new()) };
+        let bad = |why: String| SendError::Tls(format!("the ca file {} cannot be used: {why}", path.display()));
+        let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(chain(&error)))?;
+        if certificates.is_empty() {
+            return Err(bad("it holds no certificate".to_owned()));
+        }
+        Ok(certificates)
+    }
+
+    /// Follows redirects that stay where they are: same scheme, host and port. A write is only sent on where the status
+    /// keeps its method, because a POST that came back as a GET would look accepted.
+    async fn follow(&self, mut request: Request) -> Result<Response, SendError> {
+        for _ in 0..=REDIRECTS_MAX {
+            let response = self.once(&request).await?;
+            let Some(to) = redirected(&request, &response) else {
+                return read_body(response, request.body_bytes_max).await;
+            };
+            let keeps_method = matches!(response.status().as_u16(), 307 | 308);
+            let reads = matches!(request.method, Method::GET | Method::HEAD);
+            if !egress::same_origin(&request.url, &to) || !(keeps_method || reads) {
+                return Err(SendError::Redirect { to: redact::url(&to, &request.secrets) });
+            }
+            request.url = to;
+        }
+        Err(SendError::Redirect { to: format!("more than {REDIRECTS_MAX} places in a row") })
+    }
+
+    async fn once(&self, request: &Request) -> Result<reqwest::Response, SendError> {
+        let sending = self
+            .client(&request.url)?
+            .request(request.method.clone(), request.url.clone())
+            .headers(request.headers.clone())
+            .body(request.body.clone());
+        sending.send().await.map_err(|error| unsent(&error))
+    }
+}
+
+impl Transport for HttpTransport {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, SendError>> {
+        Box::pin(self.follow(request))
+    }
+}
+
+fn redirected(request: &Request, response: &reqwest::Response) -> Option<Url> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return None;
+    }
+    request.url.join(response.headers().get(header::LOCATION)?.to_str().ok()?).ok()
+}
+
+/// Reads the body whole. Whether it came whole is known from Content-Length, from the last chunk, or from the end of
+/// the compressed stream; a body that ends with the connection and has none of them cannot be checked.
+async fn read_body(mut response: reqwest::Response, bytes_max: usize) -> Result<Response, SendError> {
+    let status = response.status();
+    let announced = response.content_length().unwrap_or(0);
+    if announced > bytes_max as u64 {
+        return Err(SendError::BodyTooLarge { status });
+    }
+    let headers = std::mem::take(response.headers_mut());
+    let mut body = Body::default();
+    while let Some(chunk) = response.chunk().await.map_err(|_| SendError::Truncated { status })? {
+        if body.len() + chunk.len() > bytes_max {
+            return Err(SendError::BodyTooLarge { status });
+        }
+        body.push(chunk, (announced as usize).min(PREALLOCATED_MAX));
+    }
+    Ok(Response { status, headers, body: body.whole() })
+}
+
+/// A body as it comes. One that came in one piece is never copied.
+#[derive(Default)]
+struct Body {
+    first: Bytes,
+    rest: BytesMut,
+}
+
+impl Body {
+    fn len(&self) -> usize {
+        self.first.len().max(self.rest.len())
+    }
+
+    fn push(&mut self, chunk: Bytes, capacity: usize) {
+        if self.len() == 0 {
+            self.first = chunk;
+            return;
+        }
+        if self.rest.is_empty() {
+            self.rest.reserve(capacity.max(self.first.len() + chunk.len()));
+            self.rest.extend_from_slice(&self.first);
+        }
+        self.rest.extend_from_slice(&chunk);
+    }
+
+    fn whole(self) -> Bytes {
+        if self.rest.is_empty() { self.first } else { self.rest.freeze() }
+    }
+}
+
+/// Sorts an error that came before the answer's head, by the types in its chain.
+fn unsent(error: &reqwest::Error) -> SendError {
+    let mut cause = error.source();
+    while let Some(at) = cause {
+        if let Some(refused) = at.downcast_ref::<Inside>() {
+            return SendError::Egress(refused.to_string());
+        }
+        if let Some(tls) = tls_error(at) {
+            return SendError::Tls(tls.to_string());
+        }
+        cause = at.source();
+    }
+    match () {
+        () if error.is_connect() && error.is_timeout() => SendError::Unreachable("connecting took too long".to_owned()),
+        () if error.is_connect() => SendError::Unreachable(root(error)),
+        () if error.is_timeout() => SendError::Timeout,
+        () => SendError::Broken(root(error)),
+    }
+}
+
+/// An io::Error shows its inner error's source and not the inner error itself, so it has to be opened.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let inner = error.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
+    error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()))
+}
+
+/// The innermost cause in words. The outer ones name the URL, which may carry a key.
+fn root(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if cause.is::<reqwest::Error>() { "the request could not be sent".to_owned() } else { cause.to_string() }
+}
+
+/// The causes of an error that knows no URL.
+fn chain(error: &reqwest::Error) -> String {
+    let mut text = String::new();
+    let mut cause = error.source();
+    while let Some(at) = cause {
+        text = if text.is_empty() { at.to_string() } else { format!("{text}: {at}") };
+        cause = at.source();
+    }
+    text
+}
+
+/// Resolves names, and refuses those that point inside.
+#[derive(Clone)]
+struct Guard {
+    /// The configured hosts. Another name that comes here is a proxy's, which may well stand inside.
+    names: Arc<[String]>,
+    private: bool,
+}
+
+/// A name whose addresses are not to be connected to.
+#[derive(thiserror::Error, Debug)]
+#[error("{name} resolves to an address that is {kind:?} and not public, and `egress.private` is not set")]
+struct Inside {
+    name: String,
+    kind: Address,
+}
+
+impl Guard {
+    /// The addresses that may be connected to; an error when there are some and none may.
+    fn admit(&self, name: &str, found: Vec<std::net::SocketAddr>) -> Result<Vec<std::net::SocketAddr>, Inside> {
+        let meant = self.private || is_localhost(name) || !self.names.iter().any(|known| known == name);
+        let inside = found.iter().map(|at| address(at.ip())).find(|kind| *kind != Address::Public);
+        match inside {
+            // One inside address among public ones is an attempt at rebinding: the name as a whole is not trusted.
+            Some(kind) if !meant => Err(Inside { name: name.to_owned(), kind }),
+            _ => Ok(found),
+        }
+    }
+}
+
+impl Resolve for Guard {
+    fn resolve(&self, name: Name) -> Resolving {
+        let guard = self.clone();
+        Box::pin(async move {
+            // The port is filled in by the library.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            Ok(Box::new(guard.admit(name.as_str(), found)?.into_iter()) as Addrs)
+        })
+    }
+}
+
+/// The host of an `egress.hosts` entry, without its port.
+fn host_name(host: &str) -> String {
+    let parsed = Url::parse(&format!("https://{host}"));
+    parsed.ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| host.to_ascii_lowercase())
+}

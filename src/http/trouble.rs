@@ -1,0 +1,124 @@
+//! What each failure of the request path is called, whose move it is, and what is safe. One exhaustive table, so that
+//! the same failure reads the same everywhere.
+
+use http::StatusCode;
+
+use super::SendError;
+use crate::model::{Blame, Code, Disposition, Fault};
+
+const AGAIN: Disposition = Disposition::Retry { after: None };
+
+/// What is safe after a call that ended without a usable answer.
+const NOTHING_MOVED: &str = "Nothing is lost: the cursor has not moved, and staged records stay staged and are sent \
+    again under the same keys.";
+
+/// The fault of an attempt that got no answer.
+pub fn unanswered(error: &SendError) -> Fault {
+    match error {
+        SendError::Unreachable(why) => {
+            Fault::halt(Code::Unreachable, Blame::Remote, format!("the host cannot be reached: {why}"))
+                .with(AGAIN)
+                .help(format!("{NOTHING_MOVED} Check the base URL, the network and the proxy, then run again."))
+        }
+        SendError::Tls(why) => Fault::halt(Code::Tls, Blame::Remote, format!("TLS failed: {why}")).help(format!(
+            "{NOTHING_MOVED} Nothing was sent. If the server's certificate comes from your own authority, name its PEM \
+             file as `ca:` of the connection; otherwise the server's operator has to mend it."
+        )),
+        SendError::Egress(why) => Fault::halt(Code::Egress, Blame::Config, why.clone()).help(
+            "Nothing was sent. If the request is meant to go there, declare the host under `egress.hosts`, or set \
+             `egress.private: true` for names that resolve to private addresses.",
+        ),
+        SendError::Timeout => Fault::halt(Code::Timeout, Blame::Remote, "no answer in time").with(AGAIN).help(format!(
+            "{NOTHING_MOVED} Run again; if this is an endpoint that takes its time, raise `timeouts.attempt`."
+        )),
+        SendError::Broken(why) => {
+            Fault::halt(Code::Broken, Blame::Remote, format!("the connection broke: {why}"))
+                .with(AGAIN)
+                .help(format!("{NOTHING_MOVED} Run again."))
+        }
+        SendError::Truncated { status } => {
+            Fault::halt(Code::Truncated, Blame::Remote, format!("the answer ({status}) ended before its body was whole"))
+                .with(AGAIN)
+                .help(format!("{NOTHING_MOVED} No part of the answer was used. Run again."))
+        }
+        SendError::BodyTooLarge { status } => Fault::halt(
+            Code::BodyTooLarge,
+            Blame::Config,
+            format!("the answer ({status}) is larger than this connection allows"),
+        )
+        .help(format!(
+            "{NOTHING_MOVED} No part of the answer was used. Ask for smaller pages, or raise the connection's body limit."
+        )),
+        SendError::Redirect { to } => {
+            Fault::halt(Code::Redirect, Blame::Config, format!("the server redirects to {to}, which is not followed"))
+                .help(format!(
+                    "{NOTHING_MOVED} Credentials are never taken to another host. If the API moved, change the base URL."
+                ))
+        }
+    }
+}
+
+/// The fault of an answer whose status says no, with what the server said about it.
+pub fn refused(status: StatusCode, said: Option<&str>) -> Fault {
+    let (code, what) = match status {
+        StatusCode::NOT_FOUND | StatusCode::GONE => (Code::NotFound, "the server does not know this address"),
+        _ => (Code::Refused, "the server refused the request"),
+    };
+    Fault::halt(code, Blame::Remote, told(what, status, said)).with(Disposition::Reject).help(
+        "The request was understood and will be refused again as it is. Look at what the server says, mend the \
+         mapping, the record or the connector's path, and run again.",
+    )
+}
+
+pub fn unauthorized(status: StatusCode, said: Option<&str>) -> Fault {
+    Fault::halt(
+        Code::Unauthorized,
+        Blame::Credentials,
+        told("the server does not accept the credentials", status, said),
+    )
+    .help(format!(
+        "{NOTHING_MOVED} Check that the credentials of this connection are current and belong to this host, then \
+             run again."
+    ))
+}
+
+pub fn forbidden(status: StatusCode, said: Option<&str>) -> Fault {
+    Fault::halt(Code::Forbidden, Blame::Credentials, told("the account may not do this", status, said)).help(format!(
+        "{NOTHING_MOVED} Give the account the permission or scope that this request needs, then run again."
+    ))
+}
+
+pub fn throttled(status: StatusCode, said: Option<&str>) -> Fault {
+    Fault::halt(Code::Throttled, Blame::Remote, told("the server kept asking us to slow down", status, said))
+        .with(AGAIN)
+        .help(format!(
+            "{NOTHING_MOVED} Run again later, or lower the connection's `budget` if something else uses the same account."
+        ))
+}
+
+pub fn server_error(status: StatusCode, said: Option<&str>) -> Fault {
+    Fault::halt(Code::ServerError, Blame::Remote, told("the server failed", status, said))
+        .with(AGAIN)
+        .help(format!("{NOTHING_MOVED} Run again when the server is well."))
+}
+
+pub fn quota_wait() -> Fault {
+    Fault::halt(Code::QuotaWait, Blame::Remote, "waiting for quota would take longer than allowed")
+        .with(AGAIN)
+        .help(format!("{NOTHING_MOVED} Nothing was sent. Run again later, or raise `budget.wait_max` or the bucket."))
+}
+
+/// A call that must not be sent twice and may have had its effect.
+pub fn outcome_unknown(fault: Fault) -> Fault {
+    let message = format!("{}; whether it took effect is unknown", fault.message);
+    Fault { message, ..fault }.with(Disposition::Park).help(
+        "It was not sent again, because it declares no safe way to be. Look at the other side before you repeat it.",
+    )
+}
+
+fn told(what: &str, status: StatusCode, said: Option<&str>) -> String {
+    match said {
+        Some(said) => format!("{what} ({}): {said}", status.as_u16()),
+        None => format!("{what} ({})", status.as_u16()),
+    }
+}

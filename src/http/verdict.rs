@@ -1,0 +1,282 @@
+//! What became of an attempt. Pure: an attempt's outcome and the rules go in, one judgement comes out, each but
+//! `Accepted` with the fault to report if it is the last word.
+//!
+//! The call's own rules come first, then the connector's, then the defaults:
+//!
+//! | outcome | judgement |
+//! |---|---|
+//! | 2xx | accepted |
+//! | 401 | unauthorized: new credentials, once |
+//! | 403 that carries Retry-After or says that no quota is left; 429; 503 with Retry-After | throttled |
+//! | 403 | final: the account may not |
+//! | 408, 425, other 5xx but 501 and 505 | again |
+//! | everything else that was answered | refused |
+//! | could not connect | again, and nothing was sent |
+//! | no answer in time, broken, cut short | again, and it may have taken effect |
+//! | TLS, egress, redirect, too large | final |
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use http::StatusCode;
+use secrecy::SecretString;
+
+use super::{Response, SendError, redact, retry_after, trouble};
+use crate::{
+    config::plan::{AnswerRule, Meaning, When},
+    model::{Disposition, Fault},
+};
+
+#[derive(Debug)]
+pub enum Judgement {
+    Accepted(Response),
+    /// Answered, understood, and refused. The caller may know more about it.
+    Refused(Response, Fault),
+    Unauthorized(Fault),
+    Throttled {
+        after: Option<Duration>,
+        fault: Fault,
+    },
+    /// Worth another attempt, if sending twice is safe or nothing was sent.
+    Again {
+        after: Option<Duration>,
+        sent: bool,
+        fault: Fault,
+    },
+    Final(Fault),
+}
+
+/// Judges an attempt. `rules` are tried in order; `now` is our own time of day.
+pub fn judge(
+    outcome: Result<Response, SendError>,
+    rules: &[&[AnswerRule]],
+    secrets: &[SecretString],
+    now: DateTime<Utc>,
+) -> Judgement {
+    let answer = match outcome {
+        Ok(answer) => answer,
+        Err(error) => return unanswered(&error),
+    };
+    let said = redact::message(&answer.body, secrets);
+    match rules.iter().copied().flatten().find(|rule| matches(&rule.when, &answer)) {
+        Some(rule) => by_rule(&rule.is, answer, said.as_deref(), now),
+        None if answer.status.is_success() => Judgement::Accepted(answer),
+        None => by_status(answer, said.as_deref(), now),
+    }
+}
+
+fn unanswered(error: &SendError) -> Judgement {
+    let fault = trouble::unanswered(error);
+    match error {
+        SendError::Unreachable(_) => Judgement::Again { after: None, sent: false, fault },
+        SendError::Timeout | SendError::Broken(_) | SendError::Truncated { .. } => {
+            Judgement::Again { after: None, sent: true, fault }
+        }
+        SendError::Tls(_) | SendError::Egress(_) | SendError::BodyTooLarge { .. } | SendError::Redirect { .. } => {
+            Judgement::Final(fault)
+        }
+    }
+}
+
+fn by_rule(meaning: &Meaning, answer: Response, said: Option<&str>, now: DateTime<Utc>) -> Judgement {
+    let status = answer.status;
+    let asked = || retry_after::retry_after(&answer.headers, now);
+    match meaning {
+        Meaning::Accept => Judgement::Accepted(answer),
+        Meaning::Retry { after } => {
+            Judgement::Again { after: asked().or(*after), sent: true, fault: trouble::server_error(status, said) }
+        }
+        Meaning::Throttle { after } => Judgement::Throttled {
+            after: asked().or(*after).or_else(|| retry_after::reset(&answer.headers, now)),
+            fault: trouble::throttled(status, said),
+        },
+        Meaning::Reject => Judgement::Refused(answer, trouble::refused(status, said)),
+        Meaning::Park => Judgement::Refused(answer, trouble::refused(status, said).with(Disposition::Park)),
+        Meaning::Credentials => Judgement::Unauthorized(trouble::unauthorized(status, said)),
+        Meaning::Halt => Judgement::Final(trouble::refused(status, said).with(Disposition::Halt)),
+    }
+}
+
+fn by_status(answer: Response, said: Option<&str>, now: DateTime<Utc>) -> Judgement {
+    let status = answer.status;
+    let asked = retry_after::retry_after(&answer.headers, now);
+    let throttled = || Judgement::Throttled {
+        after: asked.or_else(|| retry_after::reset(&answer.headers, now)),
+        fault: trouble::throttled(status, said),
+    };
+    match status {
+        StatusCode::UNAUTHORIZED => Judgement::Unauthorized(trouble::unauthorized(status, said)),
+        StatusCode::TOO_MANY_REQUESTS => throttled(),
+        StatusCode::FORBIDDEN if asked.is_some() || retry_after::spent(&answer.headers) => throttled(),
+        StatusCode::FORBIDDEN => Judgement::Final(trouble::forbidden(status, said)),
+        StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => throttled(),
+        StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
+            Judgement::Refused(answer, trouble::refused(status, said))
+        }
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+            Judgement::Again { after: asked, sent: true, fault: trouble::server_error(status, said) }
+        }
+        _ if status.is_server_error() => {
+            Judgement::Again { after: asked, sent: true, fault: trouble::server_error(status, said) }
+        }
+        _ => Judgement::Refused(answer, trouble::refused(status, said)),
+    }
+}
+
+/// Whether an answer looks as the rule says. All given conditions must hold.
+fn matches(when: &When, answer: &Response) -> bool {
+    let status = answer.status.as_u16();
+    let status_ok = when.status.is_empty() || when.status.iter().any(|(from, to)| (*from..=*to).contains(&status));
+    let header_ok = when.header.as_ref().is_none_or(|(name, text)| {
+        answer.headers.get_all(name).iter().any(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
+    });
+    status_ok && header_ok && when.body.as_ref().is_none_or(|(path, texts)| body_matches(path, texts, &answer.body))
+}
+
+fn body_matches(path: &crate::model::Path, texts: &[String], body: &[u8]) -> bool {
+    let Some(raw) = std::str::from_utf8(body).ok().and_then(|body| path.find(body)) else { return false };
+    let value = match serde_json::from_str::<String>(raw.get()) {
+        Ok(text) => text,
+        Err(_) => raw.get().to_owned(),
+    };
+    if texts.is_empty() { raw.get() != "null" } else { texts.contains(&value) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Blame, Code, Path};
+    use bytes::Bytes;
+    use http::header;
+
+    fn now() -> DateTime<Utc> {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn answer(
+        status: u16,
+        headers: &[(&'static str, &'static str)],
+        body: &'static str,
+    ) -> Result<Response, SendError> {
+        Ok(Response {
+            status: StatusCode::from_u16(status).unwrap(),
+            headers: headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect(),
+            body: Bytes::from_static(body.as_bytes()),
+        })
+    }
+
+    fn by_default(outcome: Result<Response, SendError>) -> Judgement {
+        judge(outcome, &[], &[], now())
+    }
+
+    fn rule(when: When, is: Meaning) -> Vec<AnswerRule> {
+        vec![AnswerRule { when, is }]
+    }
+
+    #[test]
+    fn each_status_has_its_default() {
+        for status in [200, 201, 204, 206] {
+            assert!(matches!(by_default(answer(status, &[], "")), Judgement::Accepted(_)));
+        }
+        for (status, code) in [(400, Code::Refused), (404, Code::NotFound), (409, Code::Refused), (410, Code::NotFound)]
+            .into_iter()
+            .chain([(422, Code::Refused), (304, Code::Refused), (501, Code::Refused), (505, Code::Refused)])
+        {
+            let Judgement::Refused(_, fault) = by_default(answer(status, &[], "")) else { panic!("{status}") };
+            assert_eq!((fault.code, fault.disposition), (code, Disposition::Reject), "{status}");
+        }
+        for status in [408, 425, 500, 502, 503, 504, 520] {
+            let judgement = by_default(answer(status, &[], ""));
+            assert!(matches!(judgement, Judgement::Again { after: None, sent: true, .. }), "{status}");
+        }
+        let Judgement::Unauthorized(fault) = by_default(answer(401, &[], "")) else { panic!() };
+        assert_eq!((fault.code, fault.exit_code()), (Code::Unauthorized, 4));
+        let Judgement::Final(fault) = by_default(answer(403, &[], "")) else { panic!() };
+        assert_eq!((fault.code, fault.blame), (Code::Forbidden, Blame::Credentials));
+    }
+
+    #[test]
+    fn throttling_is_seen_in_429_in_403_with_quota_headers_and_in_503_with_retry_after() {
+        let after = |outcome| match by_default(outcome) {
+            Judgement::Throttled { after, .. } => after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(after(answer(429, &[], "")), None);
+        assert_eq!(after(answer(429, &[("retry-after", "3")], "")), Some(Duration::from_secs(3)));
+        assert_eq!(after(answer(429, &[("x-ratelimit-reset", "4")], "")), Some(Duration::from_secs(4)));
+        let both = [("retry-after", "3"), ("x-ratelimit-reset", "40")];
+        assert_eq!(after(answer(429, &both, "")), Some(Duration::from_secs(3)));
+        assert_eq!(after(answer(503, &[("retry-after", "5")], "")), Some(Duration::from_secs(5)));
+        assert_eq!(after(answer(403, &[("retry-after", "6")], "")), Some(Duration::from_secs(6)));
+        let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "7")];
+        assert_eq!(after(answer(403, &spent, "")), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn an_attempt_without_an_answer_says_whether_it_may_have_taken_effect() {
+        let judged = |error| by_default(Err(error));
+        assert!(matches!(judged(SendError::Unreachable("x".into())), Judgement::Again { sent: false, .. }));
+        for error in
+            [SendError::Timeout, SendError::Broken("x".into()), SendError::Truncated { status: StatusCode::OK }]
+        {
+            assert!(matches!(judged(error), Judgement::Again { sent: true, .. }));
+        }
+        for (error, code) in [
+            (SendError::Tls("x".into()), Code::Tls),
+            (SendError::Egress("x".into()), Code::Egress),
+            (SendError::BodyTooLarge { status: StatusCode::OK }, Code::BodyTooLarge),
+            (SendError::Redirect { to: "x".into() }, Code::Redirect),
+        ] {
+            let Judgement::Final(fault) = judged(error) else { panic!() };
+            assert_eq!((fault.code, fault.disposition), (code, Disposition::Halt));
+        }
+    }
+
+    #[test]
+    fn the_connectors_rules_come_before_the_defaults_and_the_calls_before_both() {
+        let status = |from, to| When { status: vec![(from, to)], ..When::default() };
+        let quota = When {
+            status: vec![(403, 403)],
+            body: Some((Path::parse("[0].errorCode").unwrap(), vec!["REQUEST_LIMIT_EXCEEDED".into()])),
+            ..When::default()
+        };
+        let salesforce = answer(403, &[], r#"[{"errorCode":"REQUEST_LIMIT_EXCEEDED"}]"#);
+        let connector = rule(quota, Meaning::Throttle { after: Some(Duration::from_secs(60)) });
+        let judged = judge(salesforce.clone(), &[&connector], &[], now());
+        assert!(matches!(judged, Judgement::Throttled { after: Some(after), .. } if after.as_secs() == 60));
+        let call = rule(status(400, 499), Meaning::Accept);
+        assert!(matches!(judge(salesforce.clone(), &[&call, &connector], &[], now()), Judgement::Accepted(_)));
+        assert!(matches!(judge(answer(403, &[], "[]"), &[&connector], &[], now()), Judgement::Final(_)));
+    }
+
+    #[test]
+    fn a_success_that_says_no_is_a_refusal_where_a_rule_knows_it() {
+        let body = |path: &str, texts: &[&str]| When {
+            body: Some((Path::parse(path).unwrap(), texts.iter().map(|text| (*text).to_owned()).collect())),
+            ..When::default()
+        };
+        let slack = answer(200, &[], r#"{"ok":false,"error":"not_in_channel","warning":null}"#);
+        let judged = |when, is| judge(slack.clone(), &[&rule(when, is)], &[], now());
+        let Judgement::Refused(_, fault) = judged(body("ok", &["false"]), Meaning::Reject) else { panic!() };
+        assert_eq!(fault.message, "the server refused the request (200): not_in_channel");
+        assert!(matches!(judged(body("error", &[]), Meaning::Halt), Judgement::Final(_)));
+        assert!(matches!(judged(body("warning", &[]), Meaning::Halt), Judgement::Accepted(_)));
+        assert!(matches!(judged(body("absent", &[]), Meaning::Halt), Judgement::Accepted(_)));
+    }
+
+    #[test]
+    fn each_meaning_becomes_its_judgement() {
+        let header = When { header: Some((header::SERVER.clone(), "edge".into())), ..When::default() };
+        let judged =
+            |is| judge(answer(400, &[("server", "cloud edge 7")], ""), &[&rule(header.clone(), is)], &[], now());
+        assert!(matches!(judged(Meaning::Retry { after: None }), Judgement::Again { after: None, sent: true, .. }));
+        assert!(matches!(judged(Meaning::Throttle { after: None }), Judgement::Throttled { after: None, .. }));
+        let Judgement::Refused(_, fault) = judged(Meaning::Park) else { panic!() };
+        assert_eq!(fault.disposition, Disposition::Park);
+        let Judgement::Final(fault) = judged(Meaning::Halt) else { panic!() };
+        assert_eq!(fault.disposition, Disposition::Halt);
+        assert!(matches!(judged(Meaning::Credentials), Judgement::Unauthorized(_)));
+        assert!(matches!(judged(Meaning::Reject), Judgement::Refused(..)));
+        assert!(matches!(judged(Meaning::Accept), Judgement::Accepted(_)));
+    }
+}

@@ -1,0 +1,125 @@
+//! Which path means what. Routes are named by their template, so an account groups them whatever ids they carry.
+
+use http::Method;
+
+use super::config::App;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Route {
+    Token,
+    Customers,
+    Orders,
+    Events,
+    Products,
+    Changes,
+    Leads,
+    Lead(String),
+    LeadByExternalId(String),
+    Batch,
+    BatchUpsert,
+    Control,
+    Unknown,
+}
+
+impl Route {
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/oauth/token" => Self::Token,
+            "/shop/customers" => Self::Customers,
+            "/shop/orders" => Self::Orders,
+            "/shop/events" => Self::Events,
+            "/shop/products" => Self::Products,
+            "/shop/changes" => Self::Changes,
+            "/crm/leads" => Self::Leads,
+            "/crm/leads/batch" => Self::Batch,
+            "/crm/leads/batch/upsert" => Self::BatchUpsert,
+            _ if path.starts_with("/sandbox/") => Self::Control,
+            _ => Self::of_lead(path).unwrap_or(Self::Unknown),
+        }
+    }
+
+    fn of_lead(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/crm/leads/")?;
+        let (last, make): (_, fn(String) -> Self) = match rest.strip_prefix("by-external-id/") {
+            Some(external_id) => (external_id, Self::LeadByExternalId),
+            None => (rest, Self::Lead),
+        };
+        let name = decoded(last)?;
+        (!name.is_empty() && !last.contains('/')).then(|| make(name))
+    }
+
+    pub fn app(&self) -> App {
+        match self {
+            Self::Token => App::Oauth,
+            Self::Control => App::Control,
+            Self::Leads | Self::Lead(_) | Self::LeadByExternalId(_) | Self::Batch | Self::BatchUpsert => App::Crm,
+            Self::Customers | Self::Orders | Self::Events | Self::Products | Self::Changes | Self::Unknown => App::Shop,
+        }
+    }
+
+    pub fn allows(&self, method: &Method) -> bool {
+        match self {
+            Self::Token | Self::Batch | Self::BatchUpsert => method == Method::POST,
+            Self::Customers | Self::Orders | Self::Events | Self::Products | Self::Changes => method == Method::GET,
+            Self::Leads => method == Method::GET || method == Method::POST,
+            Self::Lead(_) => method == Method::GET || method == Method::PATCH,
+            Self::LeadByExternalId(_) => method == Method::PUT,
+            Self::Control | Self::Unknown => true,
+        }
+    }
+
+    pub fn template(&self) -> &'static str {
+        match self {
+            Self::Token => "/oauth/token",
+            Self::Customers => "/shop/customers",
+            Self::Orders => "/shop/orders",
+            Self::Events => "/shop/events",
+            Self::Products => "/shop/products",
+            Self::Changes => "/shop/changes",
+            Self::Leads => "/crm/leads",
+            Self::Lead(_) => "/crm/leads/{id}",
+            Self::LeadByExternalId(_) => "/crm/leads/by-external-id/{external_id}",
+            Self::Batch => "/crm/leads/batch",
+            Self::BatchUpsert => "/crm/leads/batch/upsert",
+            Self::Control => "/sandbox",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// A path segment with its `%` escapes undone. `+` is itself in a path.
+fn decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if first == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_names_its_route_and_an_escaped_id_is_read_plain() {
+        assert_eq!(Route::of("/crm/leads/batch"), Route::Batch);
+        assert_eq!(Route::of("/crm/leads/lead_000001"), Route::Lead("lead_000001".into()));
+        let escaped = Route::of("/crm/leads/by-external-id/a%2Fb%E8%97%A4+c");
+        assert_eq!(escaped, Route::LeadByExternalId("a/b藤+c".into()));
+    }
+
+    #[test]
+    fn a_path_that_is_broken_or_goes_deeper_is_unknown() {
+        for path in ["/", "/crm/leads/", "/crm/leads/a/b", "/crm/leads/%zz", "/crm/leads/%f", "/crm/leads/%ff"] {
+            assert_eq!(Route::of(path), Route::Unknown, "{path}");
+        }
+    }
+}

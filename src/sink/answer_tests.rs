@@ -1,0 +1,191 @@
+//! Answers of every shape, as tables.
+
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+
+use super::*;
+use crate::{
+    config::plan::{KeyFormat, Repeat, RequestPlan},
+    expr::Template,
+};
+
+fn path(text: &str) -> Path {
+    Path::parse(text).unwrap()
+}
+
+fn operation(makes: Makes, answer: AnswerShape) -> Operation {
+    let request = RequestPlan {
+        method: Method::POST,
+        route: "/leads".into(),
+        path: Template::compile("/leads").unwrap(),
+        query: Vec::new(),
+        headers: Vec::new(),
+        body: None,
+        timeout: None,
+    };
+    let repeat = Repeat::IdempotencyKey {
+        header: HeaderName::from_static("idempotency-key"),
+        format: KeyFormat::Raw,
+        retention: Duration::from_secs(86_400),
+        mismatch: StatusCode::UNPROCESSABLE_ENTITY,
+        in_flight: StatusCode::CONFLICT,
+    };
+    Operation {
+        name: "write_lead".to_owned(),
+        request,
+        makes,
+        created: None,
+        batch: None,
+        repeat,
+        answer,
+        sink_id: Some(path("id")),
+    }
+}
+
+fn fields(texts: &[&str]) -> Vec<Fields> {
+    texts.iter().map(|text| Fields::parse(text.as_bytes()).unwrap()).collect()
+}
+
+fn read(operation: &Operation, status: u16, body: &str, sent: &[&str]) -> Result<Vec<Verdict>, Fault> {
+    let sent = fields(sent);
+    verdicts(operation, StatusCode::from_u16(status).unwrap(), body.as_bytes(), &sent.iter().collect::<Vec<_>>())
+}
+
+fn created(id: &str) -> Verdict {
+    Verdict::Created(Some(id.to_owned()))
+}
+
+fn refused_with(message: &str) -> Verdict {
+    Verdict::Rejected(Reason::new(Code::RecordRefused, message))
+}
+
+const THREE: [&str; 3] = [r#"{"mail":"a@x.test"}"#, r#"{"mail":"b@x.test"}"#, r#"{"mail":"c@x.test"}"#];
+
+#[test]
+fn a_whole_answer_is_about_the_one_record() {
+    let one = |makes| read(&operation(makes, AnswerShape::Whole), 201, r#"{"id":77}"#, &["{}"]).unwrap();
+    let id = || Some("77".to_owned());
+    assert_eq!(one(Makes::Create), [Verdict::Created(id())]);
+    assert_eq!(one(Makes::Upsert), [Verdict::Updated(id())]);
+    assert_eq!(one(Makes::Update), [Verdict::Updated(id())]);
+    assert_eq!(one(Makes::Delete), [Verdict::Deleted]);
+    let empty = read(&operation(Makes::Create, AnswerShape::Whole), 204, "", &["{}"]);
+    assert_eq!(empty.unwrap(), [Verdict::Created(None)]);
+}
+
+#[test]
+fn a_whole_answer_about_several_records_names_none_of_them() {
+    let verdicts = read(&operation(Makes::Create, AnswerShape::Whole), 200, r#"{"id":77}"#, &["{}", "{}"]);
+    assert_eq!(verdicts.unwrap(), [Verdict::Created(None), Verdict::Created(None)]);
+}
+
+#[test]
+fn an_upsert_says_by_status_or_field_whether_the_record_is_new() {
+    let with = |test| Operation { created: Some(test), ..operation(Makes::Upsert, AnswerShape::Whole) };
+    let by_status = with(CreatedTest::Status(StatusCode::CREATED));
+    assert_eq!(read(&by_status, 201, r#"{"id":"a"}"#, &["{}"]).unwrap(), [created("a")]);
+    assert!(matches!(read(&by_status, 200, r#"{"id":"a"}"#, &["{}"]).unwrap()[..], [Verdict::Updated(_)]));
+    let by_field = with(CreatedTest::Field { path: path("is"), values: vec!["new".to_owned()] });
+    for (body, is_new) in
+        [(r#"{"is":true}"#, true), (r#"{"is":"new"}"#, true), (r#"{"is":"old"}"#, false), ("{}", false)]
+    {
+        let verdicts = read(&by_field, 200, body, &["{}"]).unwrap();
+        assert_eq!(matches!(verdicts[..], [Verdict::Created(_)]), is_new, "{body}");
+    }
+}
+
+fn positional() -> Operation {
+    let shape = AnswerShape::Positional { list: path("r"), ok: Some(path("ok")), errors: Some(path("errors")) };
+    operation(Makes::Create, shape)
+}
+
+#[test]
+fn positional_entries_belong_to_the_records_in_their_order() {
+    let body =
+        r#"{"r":[{"ok":true,"id":"1"},{"ok":false,"errors":[{"message":"b@x.test is taken"}]},{"ok":true,"id":"3"}]}"#;
+    let expected = [created("1"), refused_with("the sink refused the record: *** is taken"), created("3")];
+    assert_eq!(read(&positional(), 200, body, &THREE).unwrap(), expected);
+}
+
+#[test]
+fn without_a_yes_an_entry_without_errors_is_accepted() {
+    let shape = AnswerShape::Positional { list: path("."), ok: None, errors: Some(path("errors")) };
+    let body = r#"[{"id":"1","errors":[]},{"errors":"no"},{"id":"3","errors":null}]"#;
+    let verdicts = read(&operation(Makes::Create, shape), 200, body, &THREE).unwrap();
+    assert_eq!(verdicts, [created("1"), refused_with("the sink refused the record: no"), created("3")]);
+}
+
+#[test]
+fn a_positional_answer_of_another_length_decides_nothing() {
+    for (body, code) in [
+        (r#"{"r":[{"ok":true},{"ok":true}]}"#, Code::Unanswered),
+        (r#"{"r":[]}"#, Code::Unanswered),
+        (r#"{"r":[{"ok":true},{"ok":true},{"ok":true},{"ok":true}]}"#, Code::StrangeAnswer),
+        (r#"{"r":[{"ok":true},{},{"ok":true}]}"#, Code::StrangeAnswer),
+        (r#"{"r":{}}"#, Code::StrangeAnswer),
+        ("{}", Code::StrangeAnswer),
+        ("<html>", Code::StrangeAnswer),
+        ("", Code::StrangeAnswer),
+    ] {
+        let fault = read(&positional(), 200, body, &THREE).unwrap_err();
+        assert_eq!(fault.code, code, "{body}");
+        assert!(fault.help.contains("stays staged"), "{}", fault.help);
+    }
+}
+
+fn listed(matched: MatchBy) -> Operation {
+    operation(Makes::Create, AnswerShape::Listed { ok: path("ok"), errors: Some(path("bad")), matched })
+}
+
+fn by_mail() -> Operation {
+    listed(MatchBy::Field { answer: path("key"), sent: path("mail") })
+}
+
+#[test]
+fn listed_entries_are_matched_whatever_their_order() {
+    let body =
+        r#"{"ok":[{"key":"c@x.test","id":3},{"key":"a@x.test","id":1}],"bad":[{"key":"b@x.test","message":"no"}]}"#;
+    let expected = [created("1"), refused_with("the sink refused the record: no"), created("3")];
+    assert_eq!(read(&by_mail(), 207, body, &THREE).unwrap(), expected);
+    let body = r#"{"ok":[{"at":2,"id":3},{"at":"0","id":1}],"bad":[{"at":1,"message":"no"}]}"#;
+    assert_eq!(read(&listed(MatchBy::Index(path("at"))), 207, body, &THREE).unwrap(), expected);
+}
+
+#[test]
+fn a_list_that_is_absent_or_null_is_empty() {
+    let body = r#"{"ok":null,"bad":[{"key":"a@x.test"},{"key":"b@x.test"},{"key":"c@x.test"}]}"#;
+    let silent = refused_with("the sink refused the record and did not say why");
+    assert_eq!(read(&by_mail(), 200, body, &THREE).unwrap(), [silent.clone(), silent.clone(), silent]);
+}
+
+#[test]
+fn a_listed_answer_that_does_not_fit_decides_nothing() {
+    let (a, b, c) = (r#"{"key":"a@x.test"}"#, r#"{"key":"b@x.test"}"#, r#"{"key":"c@x.test"}"#);
+    for (ok, bad, code) in [
+        (format!("{a},{b}"), String::new(), Code::Unanswered),
+        (String::new(), String::new(), Code::Unanswered),
+        (format!("{a},{b},{c}"), a.to_owned(), Code::StrangeAnswer),
+        (format!("{a},{b},{b}"), String::new(), Code::StrangeAnswer),
+        (format!(r#"{a},{b},{{"key":"d@x.test"}}"#), String::new(), Code::StrangeAnswer),
+        (format!("{a},{b},{{}}"), String::new(), Code::StrangeAnswer),
+        (format!("{a},{b},7"), String::new(), Code::StrangeAnswer),
+    ] {
+        let body = format!(r#"{{"ok":[{ok}],"bad":[{bad}]}}"#);
+        assert_eq!(read(&by_mail(), 200, &body, &THREE).unwrap_err().code, code, "{body}");
+    }
+    for at in ["3", "-1", "\"x\"", "null"] {
+        let body = format!(r#"{{"ok":[{{"at":{at}}}]}}"#);
+        let fault = read(&listed(MatchBy::Index(path("at"))), 200, &body, &THREE).unwrap_err();
+        assert_eq!(fault.code, Code::StrangeAnswer, "{body}");
+    }
+}
+
+#[test]
+fn records_that_share_a_value_take_its_answers_in_their_order() {
+    let twins = [r#"{"mail":"t"}"#, r#"{"mail":"t"}"#];
+    let body = r#"{"ok":[{"key":"t","id":"1"},{"key":"t","id":"2"}]}"#;
+    assert_eq!(read(&by_mail(), 200, body, &twins).unwrap(), [created("1"), created("2")]);
+    let body = r#"{"ok":[{"key":"t","id":"1"}]}"#;
+    assert_eq!(read(&by_mail(), 200, body, &twins).unwrap_err().code, Code::Unanswered);
+}

@@ -1,0 +1,256 @@
+//! Reads a stream of an API, one page per call. [`ApiSource::read`] asks, cuts and decides; what it decides is in the
+//! pure files beside this one.
+//!
+//! The hard idea is beginning again. A saved position may be refused (tokens expire), and an offset listing may turn out
+//! to have moved. Both lead to the same answer: the listing is read from its start, over the same pinned window, and the
+//! page says so. That is counted, because a listing that never holds still must become an error and not a loop.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering},
+};
+
+use http::StatusCode;
+use url::Url;
+
+use super::{
+    Source, instant,
+    paginate::{self, Answered, Turn},
+    slice, window,
+};
+use crate::{
+    config::plan::{Api, Auth, Incremental, PageSize, Paginate, Stream},
+    expr::Scope,
+    http::{Answer, Call, Client, Ruling, render},
+    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Page, Position, Scan},
+};
+
+/// Beginnings again of one pass before it is an error.
+const RESTARTS_MAX: u32 = 3;
+
+/// A stream of one connection.
+pub struct ApiSource {
+    api: Arc<Api>,
+    stream: Arc<Stream>,
+    client: Client,
+    name: Arc<str>,
+    /// How often the pass under way was begun again. It guards; no position depends on it.
+    restarts: AtomicU32,
+}
+
+impl Source for ApiSource {
+    fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
+        Box::pin(
+            async move { self.read_page(at).await.map_err(|fault| fault.at(format!("stream {}", self.stream.name))) },
+        )
+    }
+}
+
+impl ApiSource {
+    pub fn new(api: Arc<Api>, stream: Arc<Stream>, client: Client) -> Self {
+        let name = stream.name.as_str().into();
+        Self { api, stream, client, name, restarts: AtomicU32::new(0) }
+    }
+
+    async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
+        let stream = &*self.stream;
+        let mut restarted = false;
+        let mut scan = match &at.scan {
+            Some(scan) => scan.clone(),
+            None => window::begin(stream, at, self.client.server_now())?,
+        };
+        if !paginate::fits(&stream.paginate, scan.position.as_ref()) {
+            scan = window::again(&scan);
+            restarted = true;
+        }
+        let mut body_bytes = 0;
+        let mut empty_pages = 0;
+        loop {
+            if scan.pages >= stream.pages_max {
+                return Err(paginate::over_budget(stream));
+            }
+            let call = self.call(&scan)?;
+            let answer = self.client.execute(&call).await?;
+            if is_expired(&answer, &scan) && self.may_restart() {
+                scan = window::again(&scan);
+                restarted = true;
+                continue;
+            }
+            let answer = answer.accepted()?;
+            body_bytes += answer.body.len();
+            let mut cut = slice::cut(&answer.body, &answer.headers, stream)?;
+            window::pin(&mut scan, stream, answer.server_time.unwrap_or_else(|| self.client.server_now()));
+            scan.pages += 1;
+            let answered = Answered { cut: &cut, headers: &answer.headers, url: &call.url };
+            let next = match paginate::turn(stream, scan.position.as_ref(), &answered)? {
+                Turn::Moved if self.may_restart() => {
+                    scan = window::again(&scan);
+                    restarted = true;
+                    continue;
+                }
+                Turn::Moved => return Err(paginate::moving(stream, RESTARTS_MAX)),
+                Turn::Next(position) => Some(self.without_secrets(position)),
+                Turn::End => None,
+            };
+            self.remember_token(&cut, &mut scan);
+            if let (true, Some(position)) = (cut.items.is_empty(), &next) {
+                empty_pages += 1;
+                if empty_pages > stream.empty_pages_max {
+                    return Err(paginate::endless(stream));
+                }
+                scan.position = Some(position.clone());
+                continue;
+            }
+            // The record that was asked for once more to see whether the listing moved is already delivered.
+            let again = paginate::ask(stream, scan.position.as_ref())?.again;
+            cut.items.drain(..again.min(cut.items.len()));
+            return Ok(self.page(at, scan, cut, next, Found { restarted, body_bytes }));
+        }
+    }
+
+    fn page(&self, at: &Checkpoint, mut scan: Scan, cut: slice::Cut, next: Option<Position>, found: Found) -> Page {
+        let stream = &*self.stream;
+        let sorted = window::sort(cut.items, stream, at.cursor.as_ref(), &mut scan);
+        let ascending = matches!(&stream.incremental, Some(Incremental::Field(field)) if field.ascending);
+        // In an ascending listing nothing of this pass can follow what lies beyond it. So a stream that grows faster than
+        // it is read still ends.
+        let next = next.filter(|_| !(sorted.beyond && ascending));
+        let end = next.is_none();
+        if end {
+            self.restarts.store(0, Ordering::Relaxed);
+        }
+        let cursor = window::advance(stream, at.cursor.as_ref(), &scan, end);
+        let scan = next.map(|position| Scan { position: Some(position), partial: false, ..scan });
+        Page {
+            records: sorted.records,
+            rejects: sorted.rejects,
+            next: Checkpoint { cursor, scan, mark: at.mark },
+            end,
+            restarted: found.restarted,
+            body_bytes: found.body_bytes,
+        }
+    }
+
+    fn call(&self, scan: &Scan) -> Result<Call, Fault> {
+        let stream = &*self.stream;
+        let ask = paginate::ask(stream, scan.position.as_ref())?;
+        let bounds = Bounds::of(stream, scan);
+        let token = match &scan.position {
+            Some(Position::Token(token)) => Some(token.as_str()),
+            _ => None,
+        };
+        let page = serde_json::json!({"token": token, "number": ask.number, "offset": ask.offset, "size": ask.size});
+        let window = serde_json::json!({"since": bounds.since, "until": bounds.until});
+        let scope = Scope::new()
+            .json("config", self.api.settings.as_str())
+            .json("page", page.to_string())
+            .json("window", window.to_string());
+        let unbuilt = |reason: crate::model::Reason| {
+            Fault::halt(
+                reason.code,
+                Blame::Config,
+                format!("the request of stream {}: {}", stream.name, reason.message),
+            )
+            .help("Nothing was sent. Mend the stream's request in its connector, or the connection's settings.")
+        };
+        let mut call = render::call(&self.api, &stream.request, &self.name, &scope, true).map_err(unbuilt)?;
+        if let Some(Position::Url(next)) = &scan.position {
+            // The server wrote the whole address of the next page, its parameters included.
+            call.url = Url::parse(next).map_err(|_| {
+                Fault::halt(
+                    Code::PageLoop,
+                    Blame::Remote,
+                    format!("stream {}: the saved page address is no URL", stream.name),
+                )
+            })?;
+            return Ok(call);
+        }
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let size = |size: &'_ PageSize| size.query.clone().zip(number(ask.size));
+        let (place, limit) = match &stream.paginate {
+            Paginate::Cursor { query, .. } => (query.clone().zip(token.map(str::to_owned)), None),
+            Paginate::Page { query, size: sized, .. } => {
+                (Some(query.clone()).zip(number(ask.number)), sized.as_ref().and_then(size))
+            }
+            Paginate::Offset { query, size: sized, .. } => (Some(query.clone()).zip(number(ask.offset)), size(sized)),
+            Paginate::None | Paginate::NextUrl { .. } | Paginate::Link => (None, None),
+        };
+        let parameters = bounds.parameters(stream).into_iter().chain(place).chain(limit);
+        let parameters: Vec<(String, String)> = parameters.collect();
+        render::add_query(&mut call.url, parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        Ok(call)
+    }
+
+    /// Counts a beginning again, if there may be one more.
+    fn may_restart(&self) -> bool {
+        self.restarts.fetch_add(1, Ordering::Relaxed) < RESTARTS_MAX
+    }
+
+    /// A server may repeat our API key in its links. The signer adds it to each request; it must not be saved.
+    fn without_secrets(&self, position: Position) -> Position {
+        let (Position::Url(url), Auth::ApiKeyQuery { parameter, .. }) = (&position, &self.api.auth) else {
+            return position;
+        };
+        let Ok(mut url) = Url::parse(url) else { return position };
+        let kept: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(name, _)| name != parameter)
+            .map(|(n, v)| (n.into_owned(), v.into_owned()))
+            .collect();
+        url.set_query(None);
+        render::add_query(&mut url, kept.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        Position::Url(url.into())
+    }
+
+    /// A stream with an opaque token: the newest one wins.
+    fn remember_token(&self, cut: &slice::Cut, scan: &mut Scan) {
+        if let Some(Incremental::Token { next, .. }) = &self.stream.incremental
+            && let Some(token) = paginate::text_at(cut, next)
+        {
+            scan.furthest = Some(Cursor::Token(token));
+        }
+    }
+}
+
+/// What reading found besides the page itself.
+struct Found {
+    restarted: bool,
+    body_bytes: usize,
+}
+
+/// The window's bounds as they are sent.
+struct Bounds {
+    since: Option<String>,
+    until: Option<String>,
+}
+
+impl Bounds {
+    fn of(stream: &Stream, scan: &Scan) -> Self {
+        let format = match &stream.incremental {
+            Some(Incremental::Field(field)) => Some(field.format),
+            Some(Incremental::Token { .. }) | None => None,
+        };
+        let sent = |bound: &Option<Cursor>| bound.as_ref().map(|bound| instant::sent(format, bound));
+        Self { since: sent(&scan.from), until: sent(&scan.until) }
+    }
+
+    fn parameters(&self, stream: &Stream) -> Vec<(String, String)> {
+        let (since, until) = match &stream.incremental {
+            Some(Incremental::Field(field)) => (field.since.as_ref(), field.until.as_ref()),
+            Some(Incremental::Token { query, .. }) => (query.as_ref(), None),
+            None => (None, None),
+        };
+        let parameter = |name: Option<&String>, value: &Option<String>| name.cloned().zip(value.clone());
+        parameter(since, &self.since).into_iter().chain(parameter(until, &self.until)).collect()
+    }
+}
+
+/// Whether the server no longer accepts the position: a token or URL of its own that it once gave.
+fn is_expired(answer: &Answer, scan: &Scan) -> bool {
+    matches!(scan.position, Some(Position::Token(_) | Position::Url(_)))
+        && matches!(answer.ruling, Ruling::Refused(_))
+        && matches!(
+            answer.status,
+            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY
+        )
+}

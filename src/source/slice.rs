@@ -1,0 +1,337 @@
+//! Cuts a page into records without building trees. One walk over the page finds the list of records, and in each record
+//! the fields that name it and place it in time; a record stays a slice of the page.
+//!
+//! What the answer says besides its records (the next page's token, totals) is a few dozen bytes among a hundred thousand.
+//! The walk leaves them behind as the *frame*: the answer with an empty list in place of its records. Paths are looked up
+//! there, which is as good as free.
+
+use std::{borrow::Cow, ops::Range};
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+use super::{
+    instant,
+    json::{Malformed, Walker, is_name},
+};
+use crate::{
+    config::plan::{CursorField, Incremental, Stream},
+    model::{Blame, Code, Cursor, Disposition, Fault, Fields, Key, Path, Step, Version},
+};
+
+/// One answer, cut.
+#[derive(Debug)]
+pub struct Cut {
+    pub items: Vec<Item>,
+    frame: Frame,
+}
+
+/// One item of the list, as far as its page can tell.
+#[derive(Debug)]
+pub struct Item {
+    /// The record; an item that is no object is wrapped as `{"value": item}`.
+    pub fields: Fields,
+    pub object: bool,
+    /// Nothing: its key is missing, or is no text or whole number.
+    pub key: Option<Key>,
+    /// Nothing: the stream has no cursor field, or here it is missing or cannot be read.
+    pub cursor: Option<Cursor>,
+    pub version: Option<Version>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    whole: Bytes,
+    /// The answer with `[]` for its records.
+    text: String,
+    records: Path,
+}
+
+impl Cut {
+    /// The raw JSON text at a path of the answer.
+    pub fn find(&self, path: &Path) -> Option<&str> {
+        let frame = &self.frame;
+        let inside = frame.records.steps().is_empty() || path.steps().starts_with(frame.records.steps());
+        let text = if inside { std::str::from_utf8(&frame.whole).unwrap_or_default() } else { &frame.text };
+        path.find(text).map(|raw| raw.get())
+    }
+}
+
+/// Cuts the body of an answer as the stream describes it.
+pub fn cut(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Result<Cut, Fault> {
+    let text = std::str::from_utf8(body).map_err(|_| not_json(body, headers, None))?;
+    let mut cutter = Cutter::new(body, text, stream);
+    let mut walker = Walker::new(text);
+    let walked = cutter.answer(&mut walker, stream.records.steps()).and_then(|()| walker.end());
+    walked.map_err(|malformed| not_json(body, headers, Some(malformed)))?;
+    match cutter.found {
+        Found::List(range) => {
+            let text = [&text[..range.start], "[]", &text[range.end..]].concat();
+            let frame = Frame { whole: body.clone(), text, records: stream.records.clone() };
+            Ok(Cut { items: cutter.items, frame })
+        }
+        Found::Null => {
+            let frame = Frame { whole: body.clone(), text: text.to_owned(), records: stream.records.clone() };
+            Ok(Cut { items: Vec::new(), frame })
+        }
+        Found::Nothing => Err(no_records(stream, "nothing")),
+        Found::Other(what) => Err(no_records(stream, what)),
+    }
+}
+
+/// What stands where the records should be.
+enum Found {
+    Nothing,
+    Null,
+    List(Range<usize>),
+    Other(&'static str),
+}
+
+/// A field that is wanted from every record: caught by its first step while the record is walked, the rest looked up in
+/// what was caught.
+struct Wanted<'s> {
+    path: &'s Path,
+    caught: Option<Range<usize>>,
+}
+
+struct Cutter<'s> {
+    body: &'s Bytes,
+    text: &'s str,
+    key: Vec<Wanted<'s>>,
+    cursor: Option<(&'s CursorField, Wanted<'s>)>,
+    version: Option<Wanted<'s>>,
+    items: Vec<Item>,
+    found: Found,
+}
+
+impl<'s> Cutter<'s> {
+    fn new(body: &'s Bytes, text: &'s str, stream: &'s Stream) -> Self {
+        let wanted = |path| Wanted { path, caught: None };
+        let cursor = match &stream.incremental {
+            Some(Incremental::Field(field)) => Some((field, wanted(&field.field))),
+            Some(Incremental::Token { .. }) | None => None,
+        };
+        Self {
+            body,
+            text,
+            key: stream.key.iter().map(wanted).collect(),
+            cursor,
+            version: stream.version.as_ref().map(wanted),
+            items: Vec::new(),
+            found: Found::Nothing,
+        }
+    }
+
+    /// Walks one value of the answer, down the given steps to the records.
+    fn answer(&mut self, walker: &mut Walker<'_>, steps: &[Step]) -> Result<(), Malformed> {
+        let first = walker.peek()?;
+        match (steps.split_first(), first) {
+            (None, b'[') => {
+                // A field that stands twice counts by its last value.
+                self.items.clear();
+                let range = walker.list(|walker| self.item(walker))?;
+                self.found = Found::List(range);
+            }
+            (None, _) => {
+                walker.value()?;
+                self.items.clear();
+                self.found = match first {
+                    b'n' => Found::Null,
+                    b'{' => Found::Other("an object"),
+                    b'"' => Found::Other("a text"),
+                    _ => Found::Other("a number or boolean"),
+                };
+            }
+            (Some((Step::Field(name), rest)), b'{') => {
+                let text = self.text;
+                walker.object(|walker, range| {
+                    if is_name(text, range, name) { self.answer(walker, rest) } else { walker.value().map(drop) }
+                })?;
+            }
+            (Some((Step::Item(wanted), rest)), b'[') => {
+                let mut index = 0;
+                walker.list(|walker| {
+                    index += 1;
+                    if index - 1 == *wanted { self.answer(walker, rest) } else { walker.value().map(drop) }
+                })?;
+            }
+            (Some(_), _) => {
+                walker.value()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, walker: &mut Walker<'_>) -> Result<(), Malformed> {
+        if walker.peek()? != b'{' {
+            let range = walker.value()?;
+            let wrapped = format!(r#"{{"value":{}}}"#, &self.text[range]);
+            let fields = Fields::from_object(wrapped.into());
+            self.items.push(Item { fields, object: false, key: None, cursor: None, version: None });
+            return Ok(());
+        }
+        let text = self.text;
+        for wanted in self.wanted() {
+            wanted.caught = None;
+        }
+        let range = walker.object(|walker, name| {
+            let value = walker.value()?;
+            for wanted in self.wanted() {
+                if let Some(Step::Field(head)) = wanted.path.steps().first()
+                    && is_name(text, name.clone(), head)
+                {
+                    wanted.caught = Some(value.clone());
+                }
+            }
+            Ok(())
+        })?;
+        let placed = self.cursor.as_ref().and_then(|(field, wanted)| instant::read(field.format, wanted.raw(text)?));
+        let (cursor, version) = placed.unzip();
+        let version =
+            version.or_else(|| self.version.as_ref().and_then(|wanted| scalar(wanted.raw(text)?)).map(Version::new));
+        let fields = Fields::from_object(self.body.slice(range));
+        self.items.push(Item { fields, object: true, key: self.key(), cursor, version });
+        Ok(())
+    }
+
+    fn wanted(&mut self) -> impl Iterator<Item = &mut Wanted<'s>> {
+        let cursor = self.cursor.as_mut().map(|(_, wanted)| wanted);
+        self.key.iter_mut().chain(cursor).chain(self.version.as_mut())
+    }
+
+    fn key(&self) -> Option<Key> {
+        if let [only] = self.key.as_slice() {
+            return Some(Key::new(name(only.raw(self.text)?)?));
+        }
+        let mut all = String::from("[");
+        for (at, wanted) in self.key.iter().enumerate() {
+            let raw = wanted.raw(self.text)?;
+            let part = name(raw)?;
+            all.push_str(if at > 0 { "," } else { "" });
+            match raw.starts_with('"') {
+                // Written anew, because one text can be escaped in several ways.
+                true => all.push_str(&serde_json::to_string(&part).ok()?),
+                false => all.push_str(&part),
+            }
+        }
+        all.push(']');
+        Some(Key::new(all))
+    }
+}
+
+impl Wanted<'_> {
+    fn raw<'t>(&self, text: &'t str) -> Option<&'t str> {
+        let caught = &text[self.caught.clone()?];
+        below(caught, self.path.steps().get(1..)?)
+    }
+}
+
+/// The raw text at the end of the steps, inside a text that is known to be JSON.
+fn below<'t>(text: &'t str, steps: &[Step]) -> Option<&'t str> {
+    let Some((step, rest)) = steps.split_first() else { return Some(text) };
+    let mut walker = Walker::new(text);
+    let mut hit = None;
+    match (step, text.as_bytes().first()?) {
+        (Step::Field(name), b'{') => walker.object(|walker, range| {
+            let value = walker.value()?;
+            if is_name(text, range, name) {
+                hit = Some(value);
+            }
+            Ok(())
+        }),
+        (Step::Item(wanted), b'[') => {
+            let mut index = 0;
+            walker.list(|walker| {
+                let value = walker.value()?;
+                if index == *wanted {
+                    hit = Some(value);
+                }
+                index += 1;
+                Ok(())
+            })
+        }
+        _ => return None,
+    }
+    .ok()?;
+    below(&text[hit?], rest)
+}
+
+/// A text or whole number that can name something. An empty text names nothing.
+fn name(raw: &str) -> Option<Cow<'_, str>> {
+    let text = scalar(raw)?;
+    let whole = || raw.strip_prefix('-').unwrap_or(raw).bytes().all(|byte| byte.is_ascii_digit());
+    ((raw.starts_with('"') && !text.is_empty()) || (!raw.starts_with('"') && whole())).then_some(text)
+}
+
+/// The text of a JSON text or number; nothing for null, booleans, objects and lists.
+pub fn scalar(raw: &str) -> Option<Cow<'_, str>> {
+    match raw.as_bytes().first()? {
+        b'"' => {
+            let inner = &raw[1..raw.len() - 1];
+            if inner.contains('\\') {
+                serde_json::from_str(raw).ok().map(Cow::Owned)
+            } else {
+                Some(Cow::Borrowed(inner))
+            }
+        }
+        b'-' | b'0'..=b'9' => Some(Cow::Borrowed(raw)),
+        _ => None,
+    }
+}
+
+fn no_records(stream: &Stream, what: &str) -> Fault {
+    let message =
+        format!("stream {} has its records at `{}`, where the answer has {what}", stream.name, stream.records);
+    Fault::halt(Code::NoRecords, Blame::Config, message).help(
+        "Nothing was read, and the cursor did not move. Compare `records:` of the stream with an answer of the API; a \
+         list of records may be null, but not absent.",
+    )
+}
+
+/// How much of a body that is no JSON is shown.
+const SHOWN_CHARS: usize = 80;
+
+fn not_json(body: &Bytes, headers: &HeaderMap, malformed: Option<Malformed>) -> Fault {
+    let safe = "Nothing of this page was taken over, and the cursor did not move: run again.";
+    if let Some(Malformed { at, ended: true }) = malformed
+        && body.trim_ascii_start().first().is_some_and(|first| matches!(first, b'{' | b'['))
+    {
+        let message = format!("the answer's JSON ends early, after {at} bytes");
+        return Fault::halt(Code::Truncated, Blame::Remote, message)
+            .with(Disposition::Retry { after: None })
+            .help(format!("{safe} If it stays so, something between here and the API cuts answers off."));
+    }
+    let kind =
+        headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("no content type");
+    let message = match malformed {
+        _ if body.trim_ascii().is_empty() => format!("the answer is empty instead of JSON ({kind})"),
+        Some(Malformed { at, .. }) if at > 0 => {
+            format!("the answer is no JSON from byte {at} on ({kind}): {}", shown(body))
+        }
+        _ => format!("the answer is no JSON but {kind}: {}", shown(body)),
+    };
+    Fault::halt(Code::NotJson, Blame::Remote, message).with(Disposition::Retry { after: None }).help(format!(
+        "{safe} If it stays so, the address leads to a web page (a login, a proxy, maintenance): check base_url and the \
+         stream's path."
+    ))
+}
+
+/// The first printable characters of a body that is no JSON. A long run of letters and digits is left out: it may be a
+/// token that the server echoed.
+fn shown(body: &Bytes) -> String {
+    const RUN_CHARS_MAX: usize = 20;
+    let head = String::from_utf8_lossy(&body[..body.len().min(SHOWN_CHARS * 8)]).into_owned();
+    let printable = head.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let mut out = String::new();
+    for word in printable {
+        out.push_str(if out.is_empty() { "" } else { " " });
+        for run in word.split_inclusive(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_')) {
+            out.push_str(if run.len() > RUN_CHARS_MAX { "..." } else { run });
+        }
+    }
+    out.chars().take(SHOWN_CHARS).collect()
+}
+
+#[cfg(test)]
+#[path = "slice_tests.rs"]
+mod tests;

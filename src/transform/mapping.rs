@@ -1,0 +1,62 @@
+//! `fields:` of a target: what the sink gets of a record, in the order written.
+
+use bytes::Bytes;
+
+use crate::{
+    expr::{Expression, Scope},
+    model::{Code, Fields, Reason, Record},
+};
+
+/// The largest mapped record.
+const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Names with their expressions, or nothing: the record as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Mapping {
+    fields: Option<Vec<Field>>,
+}
+
+#[derive(Clone, Debug)]
+struct Field {
+    name: String,
+    /// The name as JSON with the colon, written once.
+    head: String,
+    value: Expression,
+}
+
+impl Mapping {
+    pub fn new(fields: Option<&[(String, Expression)]>) -> Self {
+        let field = |(name, value): &(String, Expression)| Field {
+            name: name.clone(),
+            head: format!("{}:", serde_json::Value::from(name.as_str())),
+            value: value.clone(),
+        };
+        Self { fields: fields.map(|fields| fields.iter().map(field).collect()) }
+    }
+
+    /// What the sink gets. A field whose value is absent is left out; null is written as null.
+    pub fn apply(&self, record: &Record) -> Result<Fields, Reason> {
+        let Some(fields) = &self.fields else {
+            return Ok(record.fields.clone());
+        };
+        let scope = Scope::of(&record.fields);
+        let mut out = String::with_capacity(record.fields.len() + 64);
+        out.push('{');
+        for field in fields {
+            let value = field.value.evaluate_json(&scope);
+            let Some(value) = value.map_err(|error| error.reason(&format!("field {}", field.name)))? else {
+                continue;
+            };
+            if out.len() > 1 {
+                out.push(',');
+            }
+            out.push_str(&field.head);
+            out.push_str(&value);
+            if out.len() > RECORD_BYTES_MAX {
+                return Err(Reason::new(Code::FuelSpent, "the mapped record is larger than 16 MiB"));
+            }
+        }
+        out.push('}');
+        Ok(Fields::from_object(Bytes::from(out)))
+    }
+}

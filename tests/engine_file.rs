@@ -1,0 +1,160 @@
+//! One run into a file when the server forgets where the listing stood: every line is there exactly once.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use renkei::{
+    engine::{Context, Options, Progress, Route, Stopper, Writes, sync},
+    http::Usage,
+    model::{
+        BoxFuture, Checkpoint, Clock, Code, Cursor, Fault, Fields, Key, Overlap, Page, Position, Record, Scan,
+        SystemEntropy, Version,
+    },
+    sink::{Durability, JsonlSink},
+    source::Source,
+    store::{Memory, Run, RunState, Seal, State, StreamId},
+    transform::{Mapping, Transform},
+};
+
+fn noon() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600, 0).unwrap()
+}
+
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> DateTime<Utc> {
+        noon()
+    }
+}
+
+/// An ascending listing of ten pages with two records each, whose fifth page refuses its position once. The cursor moves
+/// page by page, and every record lies in the overlap that a later pass reads again.
+struct Forgetful {
+    forgets: AtomicBool,
+    /// Dies right after it began again, as a crash at the worst moment would.
+    dies: bool,
+}
+
+const PAGES: u64 = 10;
+
+impl Source for Forgetful {
+    fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
+        Box::pin(async move {
+            let scan = at.scan.clone().unwrap_or(Scan { start_mark: at.mark, ..Scan::default() });
+            let mut number = match scan.position {
+                Some(Position::Page(number)) => number,
+                _ => 0,
+            };
+            let restarted = number == 4 && self.forgets.swap(false, Ordering::Relaxed);
+            if self.dies && !self.forgets.load(Ordering::Relaxed) && !restarted {
+                std::future::pending::<()>().await;
+            }
+            if restarted {
+                number = 0;
+            }
+            let end = number + 1 == PAGES;
+            let cursor = Some(Cursor::Instant(noon() + TimeDelta::seconds(number as i64)));
+            let scan = Scan { position: Some(Position::Page(number + 1)), pages: number + 1, ..scan };
+            let next = Checkpoint { cursor, scan: (!end).then_some(scan), ..at.clone() };
+            let records = (0..2).map(|n| record(number * 2 + n)).collect();
+            Ok(Page { records, rejects: Vec::new(), next, end, restarted, body_bytes: 5 << 20 })
+        })
+    }
+}
+
+fn record(n: u64) -> Record {
+    Record {
+        key: Key::new(n.to_string()),
+        version: Some(Version::new("1")),
+        overlap: Overlap { before: true, after: true },
+        fields: Fields::parse(format!(r#"{{"id":{n}}}"#).as_bytes()).unwrap(),
+    }
+}
+
+async fn run(state: &State, folder: &Path, source: Forgetful) -> (Run, Option<Fault>) {
+    let context = Context {
+        state: state.clone(),
+        clock: Arc::new(Noon),
+        entropy: Arc::new(SystemEntropy::seeded(1)),
+        progress: Arc::new(Progress::default()),
+    };
+    let route = Route {
+        stream: StreamId::new("p", "s"),
+        source: Box::new(source),
+        transform: Transform::new(&[]),
+        mapping: Mapping::new(None),
+        writes: Writes {
+            connection: "files".into(),
+            operation: "out".into(),
+            durability: Durability::Atomic,
+            key: None,
+            skip_changed: false,
+            remember_overlap: true,
+        },
+        sink: Box::new(JsonlSink::new(folder.to_owned(), "out".into(), 20)),
+        usage: Box::new(Usage::default),
+    };
+    sync(&context, &route, Options::default(), &Stopper::new().1).await
+}
+
+/// The numbers in all segments, in the order of the lines.
+fn lines(folder: &Path) -> Vec<u64> {
+    let mut segments: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    segments.retain(|path| path.extension().is_some_and(|ending| ending == "jsonl"));
+    segments.sort();
+    let text: String = segments.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    text.lines().map(|line| line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_listing_that_begins_again_leaves_every_line_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
+    let source = Forgetful { forgets: AtomicBool::new(true), dies: false };
+    let (first, fault) = run(&state, folder.path(), source).await;
+    assert_eq!((fault, first.state), (None, RunState::Done));
+    assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_crash_right_after_beginning_again_loses_no_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
+    let source = Forgetful { forgets: AtomicBool::new(true), dies: true };
+    tokio::select! {
+        _ = run(&state, folder.path(), source) => panic!("it should have died"),
+        () = gone_back(&state) => {}
+    }
+    let again = || Forgetful { forgets: AtomicBool::new(false), dies: false };
+    let (mut second, mut fault) = run(&state, folder.path(), again()).await;
+    // A write of the dead run may still be under way on its thread and hold the file's lock.
+    while fault.as_ref().is_some_and(|fault| fault.code == Code::FileSink) {
+        (second, fault) = run(&state, folder.path(), again()).await;
+    }
+    assert_eq!((fault, second.state), (None, RunState::Done));
+    assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
+}
+
+/// Resolves when the checkpoint went back and the first page was delivered again.
+async fn gone_back(state: &State) {
+    let mut furthest = 0;
+    loop {
+        let at = state.checkpoint(&StreamId::new("p", "s")).await.unwrap();
+        let bytes = at.and_then(|at| at.mark).map_or(0, |mark| mark.segment * 1_000 + mark.bytes);
+        if bytes < furthest {
+            return;
+        }
+        furthest = furthest.max(bytes);
+        tokio::task::yield_now().await;
+    }
+}

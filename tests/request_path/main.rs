@@ -1,0 +1,5 @@
+//! The request path over real sockets: servers that answer, break off, stall, lie about lengths and redirect.
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its servers has to fail")]
+
+mod bodies;
+mod support;
