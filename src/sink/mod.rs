@@ -4,6 +4,7 @@
 mod answer;
 mod api;
 mod jsonl;
+mod postgres;
 mod redact;
 mod request;
 mod segments;
@@ -11,6 +12,7 @@ mod waves;
 
 pub use api::ApiSink;
 pub use jsonl::JsonlSink;
+pub use postgres::{PostgresSink, TableConfig};
 
 use crate::{
     model::{BoxFuture, Checkpoint, Fault, Mark, Verdict},
