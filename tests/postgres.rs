@@ -8,6 +8,8 @@ mod columns;
 mod crash;
 #[path = "postgres/database.rs"]
 mod database;
+#[path = "postgres/engine.rs"]
+mod engine;
 #[path = "postgres/records.rs"]
 mod records;
 #[path = "postgres/session.rs"]

@@ -100,7 +100,9 @@ impl Deliverer<'_> {
     }
 
     async fn write(&self, staged: Staged) -> Result<Settled, Fault> {
-        let verdicts = match staged.items().is_empty() {
+        // An atomic sink gets empty batches too, because its own checkpoint has to move along with ours.
+        let is_needless = staged.items().is_empty() && self.route.sink.durability() == Durability::Outbox;
+        let verdicts = match is_needless {
             true => Vec::new(),
             false => self.route.sink.write(&staged).await?,
         };

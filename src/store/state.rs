@@ -141,7 +141,8 @@ impl State {
             )
             .help("nothing was changed; run the pipeline once so that they are delivered, then reset"));
         }
-        let mut ops = vec![Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() }];
+        // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
+        let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?];
         if forget_links {
             ops.extend(self.keys(Tree::Links, &stream.prefix()).await?);
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use renkei::{
     model::{Checkpoint, Clock, Cursor, Fault, Fields, Key, Overlap, SystemClock, Verdict},
     sink::{PostgresSink, Sink, TableConfig},
-    store::{Batch, Item, Memory, Staged, State, StreamId},
+    store::{Batch, Item, Memory, Seal, Staged, State, StreamId},
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -109,7 +109,11 @@ pub fn batch(number: i64, records: &[&str]) -> Staged {
         }
     };
     let batch = Batch { items: records.iter().map(item).collect(), next: at(number), ..Batch::default() };
-    State::new(Arc::new(Memory::default())).guard(&StreamId::new("pipe", "leads"), batch, SystemClock.now())
+    State::new(Arc::new(Memory::default()), Arc::new(Seal::plain())).guard(
+        &StreamId::new("pipe", "leads"),
+        batch,
+        SystemClock.now(),
+    )
 }
 
 /// Writes one batch and tells the verdicts in short: `created 1`, `rejected RK0408: ..`.

@@ -76,10 +76,10 @@ impl Progress {
         })
     }
 
-    /// Where to go on, given what the store knows.
+    /// Where to go on, given what the store knows. An empty checkpoint is a person's wish to read everything again.
     pub fn agree(&self, known: Option<Checkpoint>) -> Option<Checkpoint> {
         match known {
-            Some(known) if self.trail.contains(&name(&known)) => Some(known),
+            Some(known) if known == Checkpoint::default() || self.trail.contains(&name(&known)) => Some(known),
             _ => self.checkpoint.clone(),
         }
     }
@@ -179,6 +179,11 @@ mod tests {
         assert_eq!(row(3, &[1, 2, 3]).agree(Some(at(9))), Some(at(3)));
         assert_eq!(row(3, &[1, 2, 3]).agree(None), Some(at(3)));
         assert_eq!(Progress::default().agree(Some(at(9))), None);
+    }
+
+    #[test]
+    fn a_stream_that_was_reset_starts_over() {
+        assert_eq!(row(3, &[1, 2, 3]).agree(Some(Checkpoint::default())), Some(Checkpoint::default()));
     }
 
     #[test]
