@@ -1,2 +1,7 @@
 //! The binary. Everything it does is in `cli/`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    renkei::cli::main()
+}

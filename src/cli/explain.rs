@@ -1,0 +1,56 @@
+//! `renkei explain`: the pages of `docs/errors/`, compiled in.
+
+use serde_json::json;
+
+use super::{
+    failure::{DONE, Failure},
+    output::{Output, Paint},
+    pages, suggest,
+};
+use crate::model::Code;
+
+pub fn explain(code: Option<&str>, output: &Output) -> Result<u8, Failure> {
+    match code {
+        None => list(output),
+        Some(typed) => {
+            let code: Code = typed.parse().map_err(|()| unknown(typed))?;
+            if output.json() {
+                let page = json!({ "code": code, "title": code.title(), "page": pages::page(code) });
+                output.document(&page);
+            } else {
+                output.text(shown(pages::page(code), Paint(output.color_stdout)));
+            }
+        }
+    }
+    Ok(DONE)
+}
+
+fn list(output: &Output) {
+    if output.json() {
+        let all: Vec<_> = Code::ALL.iter().map(|code| json!({ "code": code, "title": code.title() })).collect();
+        return output.document(&all);
+    }
+    let paint = Paint(output.color_stdout);
+    for code in Code::ALL {
+        output.line(format_args!("{}  {}", paint.bold(code), code.title()));
+    }
+}
+
+/// A page for a terminal: headings without their marks.
+fn shown(page: &str, paint: Paint) -> String {
+    page.lines()
+        .map(|line| match line.trim_start_matches('#') {
+            text if text.len() < line.len() => format!("{}\n", paint.bold(text.trim_start())),
+            text => format!("{text}\n"),
+        })
+        .collect()
+}
+
+fn unknown(typed: &str) -> Failure {
+    let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
+    let help = match suggest::nearest(typed, all.iter().map(String::as_str)) {
+        Some(code) => format!("did you mean `{code}`? `renkei explain` lists all codes"),
+        None => "a code looks like RK0103; `renkei explain` lists all of them".to_owned(),
+    };
+    Failure::usage(format!("there is no code `{typed}`"), help)
+}

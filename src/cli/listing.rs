@@ -1,0 +1,230 @@
+//! `status`, `runs` and `state show`: what the store remembers, for people and for programs.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::{
+    failure::{DONE, Failure},
+    format,
+    output::Output,
+    suggest,
+    table::{self, Column},
+    workspace::{self, Opened},
+};
+use crate::{
+    config::{
+        Plan,
+        plan::{Pipeline, To},
+    },
+    model::Checkpoint,
+    store::{Run, RunState, StreamId},
+};
+
+/// Where one pipeline stands.
+#[derive(Serialize)]
+struct Standing {
+    pipeline: String,
+    from: String,
+    to: String,
+    checkpoint: Option<Checkpoint>,
+    /// Batches that wait to be delivered by the next run.
+    staged: usize,
+    dead_letters: usize,
+    last_run: Option<Run>,
+}
+
+pub async fn status(dir: &Path, output: &Output) -> Result<u8, Failure> {
+    let plan = workspace::plan_without_secrets(dir, output)?;
+    let opened = workspace::look(&plan.store).await?;
+    let mut all = Vec::new();
+    for pipeline in plan.pipelines.values() {
+        all.push(standing(pipeline, opened.as_ref()).await?);
+    }
+    close(opened).await;
+    if output.json() {
+        output.document(&all);
+        return Ok(DONE);
+    }
+    let columns = [
+        Column("pipeline", false),
+        Column("from", false),
+        Column("to", false),
+        Column("last run", false),
+        Column("state", false),
+        Column("staged", true),
+        Column("dead letters", true),
+        Column("delivered up to", false),
+    ];
+    let rows = all.iter().map(standing_row).collect();
+    table::print(output, &columns, rows, "there is no pipeline yet: add one to pipelines/");
+    Ok(DONE)
+}
+
+async fn standing(pipeline: &Pipeline, opened: Option<&Opened>) -> Result<Standing, Failure> {
+    let stream = stream_id(pipeline);
+    let mut standing = Standing {
+        pipeline: pipeline.name.clone(),
+        from: format!("{}/{}", pipeline.from.api.name, pipeline.from.stream.name),
+        to: target(&pipeline.to),
+        checkpoint: None,
+        staged: 0,
+        dead_letters: 0,
+        last_run: None,
+    };
+    if let Some(Opened { state, .. }) = opened {
+        standing.checkpoint = state.checkpoint(&stream).await?;
+        standing.staged = state.outbox_depth(&stream).await?;
+        standing.dead_letters = state.dead_letters(Some(&pipeline.name)).await?.len();
+        standing.last_run = state.runs().await?.into_iter().rfind(|run| run.pipeline == pipeline.name);
+    }
+    Ok(standing)
+}
+
+fn standing_row(standing: &Standing) -> Vec<String> {
+    let last = standing.last_run.as_ref();
+    vec![
+        standing.pipeline.clone(),
+        standing.from.clone(),
+        standing.to.clone(),
+        last.map_or("never".to_owned(), |run| format::time(run.started_at)),
+        last.map_or("-".to_owned(), state_of),
+        standing.staged.to_string(),
+        standing.dead_letters.to_string(),
+        standing.checkpoint.as_ref().map_or("-".to_owned(), format::checkpoint),
+    ]
+}
+
+/// The state of a pipeline's one stream.
+pub fn stream_id(pipeline: &Pipeline) -> StreamId {
+    StreamId::new(&pipeline.name, &pipeline.from.stream.name)
+}
+
+fn target(to: &To) -> String {
+    match to {
+        To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
+        To::File { jsonl, name } => format!("{}/{name}", jsonl.name),
+        To::Table { postgres, table, .. } => format!("{}/{table}", postgres.name),
+    }
+}
+
+/// A run that never said how it ended was killed. Nothing else can hold the lock while we look.
+fn state_of(run: &Run) -> String {
+    match (run.state, &run.fault) {
+        (RunState::Running, _) => "cut off".to_owned(),
+        (RunState::Done, _) => "done".to_owned(),
+        (RunState::Stopped, _) => "stopped".to_owned(),
+        (RunState::Failed, Some(fault)) => format!("failed {}", fault.code),
+        (RunState::Failed, None) => "failed".to_owned(),
+    }
+}
+
+pub async fn runs(dir: &Path, pipeline: Option<&str>, limit: usize, output: &Output) -> Result<u8, Failure> {
+    let plan = workspace::plan_without_secrets(dir, output)?;
+    let opened = workspace::look(&plan.store).await?;
+    let mut runs = match &opened {
+        Some(opened) => opened.state.runs().await?,
+        None => Vec::new(),
+    };
+    close(opened).await;
+    if let Some(name) = pipeline {
+        known(name, &plan, runs.iter().map(|run| run.pipeline.as_str()))?;
+        runs.retain(|run| run.pipeline == name);
+    }
+    runs.reverse();
+    runs.truncate(limit);
+    if output.json() {
+        output.document(&runs);
+        return Ok(DONE);
+    }
+    let columns = [
+        Column("started (UTC)", false),
+        Column("took", true),
+        Column("pipeline", false),
+        Column("state", false),
+        Column("read", true),
+        Column("created", true),
+        Column("updated", true),
+        Column("unchanged", true),
+        Column("deleted", true),
+        Column("skipped", true),
+        Column("rejected", true),
+        Column("parked", true),
+    ];
+    table::print(output, &columns, runs.iter().map(run_row).collect(), "no runs yet: renkei run");
+    Ok(DONE)
+}
+
+fn run_row(run: &Run) -> Vec<String> {
+    let counts = &run.counts;
+    let mut row = vec![
+        format::time(run.started_at),
+        run.ended_at.map_or("-".to_owned(), |end| format::duration(format::between(run.started_at, end))),
+        run.pipeline.clone(),
+        state_of(run),
+    ];
+    let numbers = [
+        counts.read + counts.resumed,
+        counts.created,
+        counts.updated,
+        counts.unchanged,
+        counts.deleted,
+        counts.skipped,
+        counts.rejected,
+        counts.parked,
+    ];
+    row.extend(numbers.map(|number| number.to_string()));
+    row
+}
+
+pub async fn state(dir: &Path, pipeline: Option<&str>, output: &Output) -> Result<u8, Failure> {
+    let plan = workspace::plan_without_secrets(dir, output)?;
+    let opened = workspace::look(&plan.store).await?;
+    let mut all = match &opened {
+        Some(opened) => opened.state.checkpoints().await?,
+        None => Vec::new(),
+    };
+    close(opened).await;
+    if let Some(name) = pipeline {
+        known(name, &plan, all.iter().map(|(stream, _)| stream.pipeline.as_str()))?;
+        all.retain(|(stream, _)| stream.pipeline == name);
+    }
+    if output.json() {
+        let all: Vec<_> = all
+            .iter()
+            .map(|(stream, checkpoint)| {
+                json!({ "pipeline": stream.pipeline, "stream": stream.stream, "checkpoint": checkpoint })
+            })
+            .collect();
+        output.document(&all);
+        return Ok(DONE);
+    }
+    let rows = all.iter().map(|(stream, checkpoint)| {
+        let mark = checkpoint.mark.map(|mark| format!("segment {}, byte {}", mark.segment, mark.bytes));
+        let mark = mark.unwrap_or_else(|| "-".to_owned());
+        vec![stream.pipeline.clone(), stream.stream.clone(), format::checkpoint(checkpoint), mark]
+    });
+    let columns = ["pipeline", "stream", "delivered up to", "file"].map(|title| Column(title, false));
+    table::print(output, &columns, rows.collect(), "nothing is remembered yet: renkei run");
+    Ok(DONE)
+}
+
+/// Refuses a pipeline name that neither the files nor the store know. What was deleted from the files is still known to
+/// the store.
+pub fn known<'a>(name: &str, plan: &'a Plan, stored: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    let mut names: Vec<&str> = plan.pipelines.keys().map(String::as_str).chain(stored).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let help = suggest::help(name, "pipeline", names.iter().copied());
+    Err(Failure::usage(format!("there is no pipeline `{name}`"), help))
+}
+
+pub async fn close(opened: Option<Opened>) {
+    if let Some(opened) = opened {
+        opened.close().await;
+    }
+}

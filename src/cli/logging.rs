@@ -1,0 +1,38 @@
+//! Logs go to stderr: text on a terminal, JSON lines otherwise.
+
+use std::io;
+
+use tracing::Level;
+use tracing_subscriber::{EnvFilter, fmt};
+
+use super::{
+    args::{Format, LogLevel},
+    output::Output,
+};
+
+/// Starts logging for the rest of the process. Our own code logs at `level`; libraries log warnings at the most, because
+/// their debug logs print headers.
+pub fn start(level: LogLevel, output: &Output) {
+    let Some(own) = of(level) else {
+        return;
+    };
+    let others = own.min(Level::WARN);
+    let filter = EnvFilter::new(format!("{others},renkei={own}"));
+    let lines = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(output.color_stderr);
+    // A second start in one process changes nothing.
+    drop(match output.log_format {
+        Format::Text => tracing::subscriber::set_global_default(lines.compact().finish()),
+        Format::Json => tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish()),
+    });
+}
+
+fn of(level: LogLevel) -> Option<Level> {
+    match level {
+        LogLevel::Off => None,
+        LogLevel::Error => Some(Level::ERROR),
+        LogLevel::Warn => Some(Level::WARN),
+        LogLevel::Info => Some(Level::INFO),
+        LogLevel::Debug => Some(Level::DEBUG),
+        LogLevel::Trace => Some(Level::TRACE),
+    }
+}

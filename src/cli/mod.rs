@@ -1,0 +1,101 @@
+//! People, probes and callers talk to us here: what can be typed, what is shown, and which exit code says how it went.
+//!
+//! Results go to stdout; progress, logs and errors to stderr. Commands return an exit code or a [`Failure`], and only
+//! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
+
+mod args;
+mod check;
+mod explain;
+mod failure;
+mod format;
+mod init;
+mod letters;
+mod listing;
+mod logging;
+mod output;
+mod pages;
+mod panic;
+mod reset;
+mod runtime;
+mod sandbox;
+mod signals;
+mod suggest;
+mod table;
+mod workspace;
+
+use std::{path::Path, process::ExitCode, sync::Arc};
+
+use clap::{ColorChoice, CommandFactory, FromArgMatches};
+
+use self::{
+    args::{Cli, Command, LettersCommand, StateCommand},
+    failure::{DONE, Failure},
+    output::Output,
+    runtime::block_on,
+};
+
+/// Runs what was typed and returns its exit code.
+pub fn main() -> ExitCode {
+    panic::install_hook();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed pipe is no reason to fail: the help was asked for and nobody reads it.
+            drop(error.print());
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(failure::USAGE));
+        }
+    };
+    let output = Arc::new(Output::new(&cli.global));
+    logging::start(cli.global.log_level, &output);
+    let code = dispatch(cli, &output).unwrap_or_else(|failure| {
+        failure.tell(&output);
+        failure.exit_code()
+    });
+    ExitCode::from(code)
+}
+
+/// `--no-color` must count also for the errors of parsing, so it is looked for before.
+fn parse() -> Result<Cli, clap::Error> {
+    let plain = output::no_color() || std::env::args_os().any(|arg| arg == "--no-color");
+    let command = Cli::command().color(if plain { ColorChoice::Never } else { ColorChoice::Auto });
+    Cli::from_arg_matches(&command.try_get_matches()?)
+}
+
+fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
+    let dir: &Path = &cli.global.dir;
+    match cli.command {
+        Command::Init { folder } => init::init(&dir.join(folder), output),
+        Command::Validate { without_secrets } => check::validate(dir, without_secrets, output),
+        Command::Status => block_on(listing::status(dir, output))?,
+        Command::Runs { pipeline, limit } => block_on(listing::runs(dir, pipeline.as_deref(), limit, output))?,
+        Command::State { command } => state(command, dir, output),
+        Command::DeadLetters { command } => match command {
+            LettersCommand::List { pipeline, limit } => {
+                block_on(letters::list(dir, pipeline.as_deref(), limit, output))?
+            }
+            LettersCommand::Show { id } => block_on(letters::show(dir, &id, output))?,
+        },
+        Command::Connectors => check::connectors(dir, output),
+        Command::Schema { kind } => Ok(check::schema(kind, output)),
+        Command::Explain { code } => explain::explain(code.as_deref(), output),
+        Command::Sandbox(args) => block_on(sandbox::serve(&args, output))?,
+        Command::Completion { shell } => Ok(completion(shell, output)),
+    }
+}
+
+fn state(command: StateCommand, dir: &Path, output: &Output) -> Result<u8, Failure> {
+    match command {
+        StateCommand::Show { pipeline } => block_on(listing::state(dir, pipeline.as_deref(), output))?,
+        StateCommand::Reset { pipeline: Some(pipeline), links, .. } => {
+            block_on(reset::reset(dir, &pipeline, links, output))?
+        }
+        StateCommand::Reset { pipeline: None, .. } => block_on(reset::accept_older(dir, output))?,
+    }
+}
+
+fn completion(shell: clap_complete::Shell, output: &Output) -> u8 {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "renkei", &mut script);
+    output.text(String::from_utf8_lossy(&script));
+    DONE
+}

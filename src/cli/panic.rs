@@ -1,0 +1,27 @@
+//! A panic is our bug, never a message in Rust's words. The process ends at once with exit code 70, which is as safe as
+//! a power cut: whatever was staged is in the store, and the next run goes on from there.
+//!
+//! The panic's text is not shown: it may quote a record or a secret.
+
+use std::{io::Write, panic, process};
+
+use super::failure::BUG;
+
+/// Replaces the panic message. The store's own thread is the exception: the store catches what its database panics with
+/// and reports it as damage, and it wraps this hook to stay silent.
+pub fn install_hook() {
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
+        // Nothing is left to do when stderr is closed too.
+        drop(writeln!(
+            std::io::stderr(),
+            "error[RK0899]: renkei did something it must never do, at {place} of version {version}\n  \
+             = help: this is our bug. Nothing is lost: what was staged is in the store under its idempotency keys, and\n\
+             {indent}the next run goes on from there. Please report it with the line above and what you typed.\n  \
+             = more: renkei explain RK0899",
+            version = env!("CARGO_PKG_VERSION"),
+            indent = " ".repeat(10),
+        ));
+        process::exit(i32::from(BUG));
+    }));
+}

@@ -1,0 +1,68 @@
+//! Opens what commands work on: the checked plan, and the store where a command only looks at it.
+
+use std::{path::Path, sync::Arc};
+
+use super::{failure::Failure, output::Output};
+use crate::{
+    config::{self, Checked, Plan, SystemEnvironment, plan::StorePlan},
+    model::{Blame, Code, Fault},
+    store::{Seal, SealKey, SledOptions, SledStore, State},
+};
+
+/// The plan to look at: secrets may be missing where a command only lists things.
+pub fn plan_without_secrets(dir: &Path, output: &Output) -> Result<Plan, Failure> {
+    checked(config::check(dir, &SystemEnvironment, true), output)
+}
+
+fn checked(checked: Checked, output: &Output) -> Result<Plan, Failure> {
+    match checked.plan {
+        Some(plan) => {
+            if !checked.report.is_empty() && !output.json_errors {
+                output.note(checked.report.render(output.color_stderr).trim_end());
+            }
+            Ok(plan)
+        }
+        None => Err(Failure::Config(Box::new(checked.report))),
+    }
+}
+
+/// A store that is open for a look. No run can begin meanwhile, so it is closed as soon as possible.
+pub struct Opened {
+    pub state: State,
+    store: Arc<SledStore>,
+}
+
+impl Opened {
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+}
+
+/// Opens the store; nothing where no run has made one yet, because looking must not make one.
+pub async fn look(plan: &StorePlan) -> Result<Option<Opened>, Failure> {
+    if !plan.path.join("format").exists() {
+        return Ok(None);
+    }
+    open(plan, false).await.map(Some)
+}
+
+/// Opens the store. `accept_older` goes on with one that lost acknowledged commits.
+pub async fn open(plan: &StorePlan, accept_older: bool) -> Result<Opened, Failure> {
+    let plan = plan.clone();
+    let opened = tokio::task::spawn_blocking(move || open_blocking(&plan, accept_older)).await;
+    let (store, seal) = opened.map_err(|_| {
+        Fault::halt(Code::Bug, Blame::Bug, "opening the store ended early").help("nothing was changed")
+    })??;
+    let store = Arc::new(store);
+    Ok(Opened { state: State::new(store.clone(), Arc::new(seal)), store })
+}
+
+fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(SledStore, Seal), Fault> {
+    let disk_bytes_max = plan.disk_bytes_max;
+    let store = SledStore::open(SledOptions { path: plan.path.clone(), disk_bytes_max, accept_older })?;
+    let key = match &plan.key {
+        Some(text) => SealKey::parse(secrecy::ExposeSecret::expose_secret(text))?,
+        None => SealKey::of_dir(&plan.path)?,
+    };
+    Ok((store, Seal::new(&key)))
+}
