@@ -6,6 +6,7 @@
 //!   deliverer             commit <- settle <- sink.write <'
 //! ```
 
+mod build;
 mod deliver;
 mod escalate;
 mod prepare;
@@ -14,6 +15,7 @@ mod read_ahead;
 mod stop;
 mod sync;
 
+pub use build::{Engine, Parts, stream_id};
 pub use escalate::{Ending, ending};
 pub use prepare::Writes;
 pub use progress::Progress;

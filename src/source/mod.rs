@@ -2,7 +2,6 @@
 //! position of its own, so any page can be read again after a crash.
 
 mod api;
-mod build;
 #[cfg(test)]
 mod fixture;
 mod instant;
@@ -13,7 +12,6 @@ mod slice;
 mod window;
 
 pub use api::ApiSource;
-pub use build::build;
 
 use crate::model::{BoxFuture, Checkpoint, Fault, Page};
 

@@ -1,0 +1,247 @@
+//! From a plan to something that runs: opens the store, makes one client per connection, and builds routes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use secrecy::ExposeSecret;
+
+use super::{
+    prepare::Writes,
+    progress::Progress,
+    stop::Stop,
+    sync::{Context, Options, Route, sync},
+};
+use crate::{
+    auth::{self, Ground, Vault},
+    config::plan::{Api, Changed, Pipeline, Plan, To},
+    http::{Client, Transport, Usage},
+    model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
+    sink::{ApiSink, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
+    source::ApiSource,
+    store::{Run, Seal, SealKey, SledOptions, SledStore, State, StateStore, StreamId},
+    transform::{Mapping, Transform},
+};
+
+/// The seams an engine stands on.
+#[derive(Clone)]
+pub struct Parts {
+    pub store: Arc<dyn StateStore>,
+    pub seal: Arc<Seal>,
+    pub clock: Arc<dyn Clock>,
+    pub entropy: Arc<dyn Entropy>,
+    /// Carries every connection's requests; nothing: each connection has its own way out to the network.
+    pub transport: Option<Arc<dyn Transport>>,
+}
+
+/// A workspace with its store open.
+pub struct Engine {
+    plan: Arc<Plan>,
+    parts: Parts,
+    state: State,
+    /// The store on disk, to be closed in order.
+    disk: Option<Arc<SledStore>>,
+    clients: Mutex<BTreeMap<String, Client>>,
+    progress: BTreeMap<String, Arc<Progress>>,
+}
+
+impl Engine {
+    /// Opens a workspace's store on disk and builds on the real clock and network.
+    pub async fn open(plan: Plan) -> Result<Self, Fault> {
+        let options = SledOptions { disk_bytes_max: plan.store.disk_bytes_max, ..SledOptions::new(&plan.store.path) };
+        let key = plan.store.key.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let disk = SledStore::open(options.clone())?;
+            let key = match &key {
+                Some(key) => SealKey::parse(key.expose_secret())?,
+                None => SealKey::of_dir(&options.path)?,
+            };
+            Ok::<_, Fault>((disk, Seal::new(&key)))
+        });
+        let (disk, seal) = opened.await.map_err(|_| bug("opening the store panicked"))??;
+        let disk = Arc::new(disk);
+        let parts = Parts {
+            store: disk.clone(),
+            seal: Arc::new(seal),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::new()),
+            transport: None,
+        };
+        Ok(Self { disk: Some(disk), ..Self::over(Arc::new(plan), parts) })
+    }
+
+    /// Builds on given seams.
+    pub fn over(plan: Arc<Plan>, parts: Parts) -> Self {
+        let state = State::new(parts.store.clone(), parts.seal.clone());
+        let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
+        Self { plan, parts, state, disk: None, clients: Mutex::default(), progress }
+    }
+
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The numbers of a pipeline's present run.
+    pub fn progress(&self, pipeline: &str) -> Arc<Progress> {
+        self.progress.get(pipeline).cloned().unwrap_or_default()
+    }
+
+    /// Until when the pipeline's connections wait for quota, if any does.
+    pub fn waiting(&self, pipeline: &str) -> Option<tokio::time::Instant> {
+        let pipeline = self.plan.pipelines.get(pipeline)?;
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        apis(pipeline).filter_map(|api| clients.get(&api.name)?.waiting()).max()
+    }
+
+    /// Runs a pipeline once. The fault, if there is one, is also in the run's record.
+    pub async fn run(&self, pipeline: &str, options: Options, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
+        let plan = self.plan.pipelines.get(pipeline).ok_or_else(|| bug("a pipeline that is not in the plan"))?;
+        let route = self.route(plan)?;
+        let context = Context {
+            state: self.state.clone(),
+            clock: self.parts.clock.clone(),
+            entropy: self.parts.entropy.clone(),
+            progress: self.progress(pipeline),
+        };
+        Ok(sync(&context, &route, options, stop).await)
+    }
+
+    /// Ends in order: every commit under way is durable and the state directory is free for the next process.
+    pub async fn close(self) {
+        if let Some(disk) = self.disk {
+            disk.close().await;
+        }
+    }
+
+    fn route(&self, pipeline: &Arc<Pipeline>) -> Result<Route, Fault> {
+        let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
+        let client = self.client(&pipeline.from.api)?;
+        let before = total(&clients);
+        Ok(Route {
+            stream: stream_id(pipeline),
+            source: Box::new(ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client)),
+            transform: Transform::new(&pipeline.steps),
+            mapping: Mapping::new(pipeline.fields.as_deref()),
+            writes: writes(&pipeline.to),
+            sink: self.sink(pipeline)?,
+            usage: Box::new(move || difference(total(&clients), before)),
+        })
+    }
+
+    fn sink(&self, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Fault> {
+        Ok(match &pipeline.to {
+            To::Operation { api, operation, changed, .. } => {
+                let client = self.client(api)?;
+                Box::new(ApiSink::new(
+                    api.clone(),
+                    operation.clone(),
+                    changed.clone(),
+                    client,
+                    self.parts.clock.clone(),
+                ))
+            }
+            To::File { jsonl, name } => {
+                Box::new(JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes))
+            }
+            To::Table { postgres, table, key, columns } => Box::new(PostgresSink::new(TableConfig {
+                url: postgres.url.clone(),
+                ca: postgres.ca.clone(),
+                schema: postgres.schema.clone(),
+                table: table.clone(),
+                key: key.clone(),
+                columns: columns.clone(),
+                stream: stream_id(pipeline).to_string(),
+            })),
+        })
+    }
+
+    /// The client of a connection, shared by every route that uses it: one account, one budget.
+    fn client(&self, api: &Arc<Api>) -> Result<Client, Fault> {
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = clients.get(&api.name) {
+            return Ok(client.clone());
+        }
+        let ground = Ground {
+            vault: Vault::new(self.parts.store.clone(), self.parts.seal.clone()),
+            clock: self.parts.clock.clone(),
+            entropy: self.parts.entropy.clone(),
+        };
+        let client = match &self.parts.transport {
+            Some(transport) => auth::client_over(api, transport.clone(), &ground)?,
+            None => auth::client(api, &ground)?,
+        };
+        clients.insert(api.name.clone(), client.clone());
+        Ok(client)
+    }
+}
+
+/// The name of a pipeline's state.
+pub fn stream_id(pipeline: &Pipeline) -> StreamId {
+    StreamId::new(pipeline.name.clone(), pipeline.from.stream.name.clone())
+}
+
+/// The API connections of a pipeline, the same one once.
+fn apis(pipeline: &Pipeline) -> impl Iterator<Item = &Arc<Api>> {
+    let from = &pipeline.from.api;
+    let to = match &pipeline.to {
+        To::Operation { api, .. } if api.name != from.name => Some(api),
+        _ => None,
+    };
+    [from].into_iter().chain(to)
+}
+
+fn total(clients: &[Client]) -> Usage {
+    clients.iter().map(Client::usage).fold(Usage::default(), |sum, more| Usage {
+        requests: sum.requests + more.requests,
+        retries: sum.retries + more.retries,
+        throttled: sum.throttled + more.throttled,
+        waited: sum.waited + more.waited,
+    })
+}
+
+fn difference(now: Usage, before: Usage) -> Usage {
+    Usage {
+        requests: now.requests - before.requests,
+        retries: now.retries - before.retries,
+        throttled: now.throttled - before.throttled,
+        waited: now.waited - before.waited,
+    }
+}
+
+fn writes(to: &To) -> Writes {
+    match to {
+        To::Operation { api, operation, key, changed } => Writes {
+            connection: api.name.clone(),
+            operation: operation.name.clone(),
+            durability: Durability::Outbox,
+            key: key.clone(),
+            skip_changed: matches!(changed, Changed::Skip),
+            remember_overlap: false,
+        },
+        To::File { jsonl, name } => Writes {
+            connection: jsonl.name.clone(),
+            operation: name.clone(),
+            durability: Durability::Atomic,
+            key: None,
+            skip_changed: false,
+            remember_overlap: true,
+        },
+        To::Table { postgres, table, .. } => Writes {
+            connection: postgres.name.clone(),
+            operation: table.clone(),
+            durability: Durability::Atomic,
+            key: None,
+            skip_changed: false,
+            remember_overlap: false,
+        },
+    }
+}
+
+fn bug(message: &str) -> Fault {
+    Fault::halt(Code::Bug, Blame::Bug, message).help("nothing was changed; please report it with the lines above")
+}

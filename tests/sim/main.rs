@@ -1,0 +1,96 @@
+//! The whole engine in seeded simulation: real source, sink, request path and sign-in; a fake clock, a network that loses
+//! requests and answers, a store that loses power or goes back in time, and a shop that drifts and shows changes late.
+//!
+//! `RENKEI_SEED=n` repeats one history, `RENKEI_HISTORIES=n` lives through that many, `RENKEI_LONG=1` through many more.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "a test asks the environment how much to do")]
+#![expect(clippy::disallowed_macros, reason = "a test prints its seeds")]
+
+mod history;
+mod weather;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use history::{Broken, Finding};
+use renkei::config::{self, MapEnvironment, Plan};
+
+const HISTORIES: u64 = 10_000;
+const HISTORIES_LONG: u64 = 100_000;
+
+fn plan() -> Arc<Plan> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/workspace");
+    let environment = MapEnvironment::new(&[("SECRET", "demo-secret")]);
+    Arc::new(config::load(&folder, &environment).unwrap_or_else(|report| panic!("{}", report.render(false))))
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+fn live(plan: &Arc<Plan>, seed: u64) -> Result<Finding, Broken> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(history::live(plan, seed))
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_and_every_record_has_a_verdict() {
+    let plan = plan();
+    if let Some(seed) = number("RENKEI_SEED") {
+        let finding = live(&plan, seed).unwrap_or_else(|broken| panic!("{broken}"));
+        println!("seed {seed}: {finding:?}");
+        return;
+    }
+    let long = std::env::var("RENKEI_LONG").is_ok();
+    let histories = number("RENKEI_HISTORIES").unwrap_or(if long { HISTORIES_LONG } else { HISTORIES });
+    let (next, totals) = (AtomicU64::new(0), Totals::default());
+    let broken: Vec<Broken> = std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(&plan, histories, &next, &totals))).collect();
+        workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
+    });
+    println!("{histories} histories: {totals:?}");
+    if let Some(first) = broken.iter().min_by_key(|broken| broken.seed) {
+        panic!("{first}\nto see it again: RENKEI_SEED={} cargo nextest run --test sim", first.seed);
+    }
+    // A simulation in which nothing goes wrong proves nothing.
+    assert!(totals.crashes.load(Ordering::Relaxed) > histories / 4, "too few crashes: {totals:?}");
+    assert!(totals.went_back.load(Ordering::Relaxed) > histories / 50, "too few restored backups: {totals:?}");
+    assert!(totals.records.load(Ordering::Relaxed) > histories * 5, "too few records: {totals:?}");
+}
+
+#[derive(Default, Debug)]
+struct Totals {
+    lives: AtomicU64,
+    crashes: AtomicU64,
+    went_back: AtomicU64,
+    records: AtomicU64,
+}
+
+/// Takes seeds until there are no more or one is broken.
+fn work(plan: &Arc<Plan>, histories: u64, next: &AtomicU64, totals: &Totals) -> Option<Broken> {
+    loop {
+        let seed = next.fetch_add(1, Ordering::Relaxed);
+        if seed >= histories {
+            return None;
+        }
+        match live(plan, seed) {
+            Ok(finding) => {
+                totals.lives.fetch_add(finding.lives.into(), Ordering::Relaxed);
+                totals.crashes.fetch_add(finding.crashes.into(), Ordering::Relaxed);
+                totals.went_back.fetch_add(finding.went_back.into(), Ordering::Relaxed);
+                totals.records.fetch_add(finding.records, Ordering::Relaxed);
+            }
+            Err(broken) => {
+                next.store(histories, Ordering::Relaxed);
+                return Some(broken);
+            }
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What goes wrong between us and the servers in one history, and the clock it happens on.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use renkei::{
+    http::{Request, Response, SendError, Transport},
+    model::{BoxFuture, Clock},
+    sandbox::World,
+};
+use tokio::{sync::Notify, time::Instant};
+
+/// Wall time that follows the runtime's paused timers, and jumps between a history's lives.
+pub struct SimClock {
+    epoch: DateTime<Utc>,
+    started: Instant,
+    jumped_ms: AtomicI64,
+    /// How far our clock is from the servers'.
+    skew: TimeDelta,
+}
+
+impl SimClock {
+    pub fn new(epoch: DateTime<Utc>, skew: TimeDelta) -> Self {
+        Self { epoch, started: Instant::now(), jumped_ms: AtomicI64::new(0), skew }
+    }
+
+    pub fn server_now(&self) -> DateTime<Utc> {
+        let jumped = TimeDelta::milliseconds(self.jumped_ms.load(Ordering::Relaxed));
+        self.epoch + TimeDelta::from_std(self.started.elapsed()).unwrap() + jumped
+    }
+
+    pub fn jump(&self, by: Duration) {
+        self.jumped_ms.fetch_add(by.as_millis() as i64, Ordering::Relaxed);
+    }
+}
+
+impl Clock for SimClock {
+    fn now(&self) -> DateTime<Utc> {
+        self.server_now() + self.skew
+    }
+}
+
+/// Chances per request.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// The request never arrives.
+    pub lost_before: f64,
+    /// The request takes effect and its answer never arrives.
+    pub lost_after: f64,
+    /// The answer is cut.
+    pub cut: f64,
+}
+
+impl Weather {
+    pub const FAIR: Self = Self { lost_before: 0.0, lost_after: 0.0, cut: 0.0 };
+}
+
+/// The world behind a network with weather. The process may be killed at a request.
+pub struct SimTransport {
+    pub world: Mutex<World>,
+    pub clock: Arc<SimClock>,
+    dice: Mutex<fastrand::Rng>,
+    weather: Mutex<Weather>,
+    /// Requests until the process is killed; 0: it lives.
+    kill_in: AtomicU64,
+    pub killed: Notify,
+}
+
+/// What happens to one request, drawn at once so that a history is the same however its futures are polled.
+enum Fate {
+    Arrives,
+    LostBefore { hangs: bool },
+    LostAfter { hangs: bool },
+    Cut,
+}
+
+impl SimTransport {
+    pub fn new(world: World, clock: Arc<SimClock>, seed: u64) -> Self {
+        Self {
+            world: Mutex::new(world),
+            clock,
+            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
+            weather: Mutex::new(Weather::FAIR),
+            kill_in: AtomicU64::new(0),
+            killed: Notify::new(),
+        }
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub fn set_weather(&self, weather: Weather) {
+        *self.weather.lock().unwrap() = weather;
+    }
+
+    /// Kills the process at the `n`-th request from now, before or after it takes effect by chance; 0 lets it live.
+    pub fn kill_in(&self, n: u64) {
+        self.kill_in.store(n, Ordering::Relaxed);
+    }
+
+    fn fate(&self) -> (Fate, Duration) {
+        let weather = *self.weather.lock().unwrap();
+        let mut dice = self.dice.lock().unwrap();
+        let latency = Duration::from_millis(dice.u64(1..60));
+        let (draw, hangs) = (dice.f64(), dice.bool());
+        let fate = if draw < weather.lost_before {
+            Fate::LostBefore { hangs }
+        } else if draw < weather.lost_before + weather.lost_after {
+            Fate::LostAfter { hangs }
+        } else if draw < weather.lost_before + weather.lost_after + weather.cut {
+            Fate::Cut
+        } else {
+            Fate::Arrives
+        };
+        (fate, latency)
+    }
+
+    /// Whether the process is killed at this request, and whether the request still takes effect.
+    fn is_killed_now(&self) -> Option<bool> {
+        let left = self.kill_in.load(Ordering::Relaxed);
+        self.kill_in.store(left.saturating_sub(1), Ordering::Relaxed);
+        (left == 1).then(|| self.dice.lock().unwrap().bool())
+    }
+
+    fn serve(&self, request: Request) -> Response {
+        let mut message = http::Request::builder().method(request.method).uri(request.url.as_str());
+        *message.headers_mut().unwrap() = request.headers;
+        let answer = self.world().handle(self.clock.server_now(), message.body(request.body).unwrap());
+        let (parts, body): (_, Bytes) = answer.into_parts();
+        Response { status: parts.status, headers: parts.headers, body }
+    }
+}
+
+async fn lose(hangs: bool) -> Result<Response, SendError> {
+    if hangs {
+        std::future::pending::<()>().await;
+    }
+    Err(SendError::Broken("the connection was reset".into()))
+}
+
+impl Transport for SimTransport {
+    fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, SendError>> {
+        Box::pin(async move {
+            let (fate, latency) = self.fate();
+            tokio::time::sleep(latency / 2).await;
+            if let Some(takes_effect) = self.is_killed_now() {
+                if takes_effect {
+                    self.serve(request);
+                }
+                self.killed.notify_one();
+                return std::future::pending().await;
+            }
+            match fate {
+                Fate::LostBefore { hangs } => return lose(hangs).await,
+                Fate::LostAfter { hangs } => {
+                    self.serve(request);
+                    return lose(hangs).await;
+                }
+                Fate::Cut => {
+                    let status = self.serve(request).status;
+                    return Err(SendError::Truncated { status });
+                }
+                Fate::Arrives => {}
+            }
+            let response = self.serve(request);
+            tokio::time::sleep(latency / 2).await;
+            Ok(response)
+        })
+    }
+}
