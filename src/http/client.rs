@@ -107,7 +107,7 @@ impl Client {
                     }
                     Judgement::Refused(response, fault) => {
                         budget.pause.over(sent);
-                        return Ok(Answer::new(response, Ruling::Refused(fault)));
+                        return Ok(Answer::new(response, Ruling::Refused(self.placed(fault, call))));
                     }
                     Judgement::Final(fault) => return Err(fault),
                     Judgement::Unauthorized(fault) => {
@@ -237,3 +237,6 @@ impl Client {
             .at(format!("connection {}", self.0.policy.name))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -90,14 +90,14 @@ impl<'p> Effort<'p> {
         if self.failures >= self.policy.retry.attempts {
             return Err(self.spent(after, fault));
         }
-        let delay = self.delays.next(entropy).max(after.unwrap_or_default());
-        if delay > self.patience() {
+        let jitter = self.delays.next(entropy);
+        let Some(asked) = after else { return Ok(jitter) };
+        // What the server asks for is a wait like any other; our own jitter is short and not counted.
+        if asked > self.patience() {
             return Err(self.spent(after, fault));
         }
-        if after.is_some() {
-            self.waited(delay);
-        }
-        Ok(delay)
+        self.waited(asked);
+        Ok(asked + jitter)
     }
 
     fn spent(&self, after: Option<Duration>, fault: &Fault) -> Fault {

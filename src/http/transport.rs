@@ -4,8 +4,8 @@
 //! and turn a write into a read. Bodies are counted as they come out of decompression, so a small gzip cannot become a
 //! large page. Names are resolved here, so that a name that points inside is not connected to.
 //!
-//! Nothing is built before the first request needs it: loading the system's certificates takes longer than a whole
-//! run without changes, and a plain URL never needs them.
+//! Nothing is built before the first request needs it: loading the system's certificates takes 3 ms, a client without
+//! them 0.02 ms, and a plain URL never needs them.
 
 use std::{
     error::Error as _,
@@ -221,10 +221,13 @@ fn unsent(error: &reqwest::Error) -> SendError {
     }
 }
 
-/// An io::Error shows its inner error's source and not the inner error itself, so it has to be opened.
+/// An io::Error shows its inner error's source and not the inner error itself, so it has to be opened, and the TLS
+/// library's comes wrapped in two of them.
 fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    let inner = error.downcast_ref::<io::Error>().and_then(|io| io.get_ref());
-    error.downcast_ref().or_else(|| inner.and_then(|inner| inner.downcast_ref()))
+    match error.downcast_ref::<io::Error>() {
+        Some(io) => tls_error(io.get_ref()?),
+        None => error.downcast_ref(),
+    }
 }
 
 /// The innermost cause in words. The outer ones name the URL, which may carry a key.

@@ -2,4 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its servers has to fail")]
 
 mod bodies;
+mod sockets;
 mod support;
+mod tls;
