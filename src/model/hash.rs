@@ -7,6 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::{Fields, Key, path::entries};
 
+/// Levels of objects and lists whose order of fields and white space do not count.
+const DEPTH_MAX: usize = 100;
+
 /// Short, fixed-size name of a key in the store's ledger.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KeyHash(pub [u8; 16]);
@@ -24,7 +27,7 @@ pub struct ContentHash(pub [u8; 16]);
 impl ContentHash {
     pub fn of(fields: &Fields) -> Self {
         let mut hasher = Sha256::new();
-        feed(&mut hasher, fields.as_str());
+        feed(&mut hasher, fields.as_str(), 0);
         Self(cut(&hasher.finalize()))
     }
 }
@@ -36,22 +39,24 @@ fn cut(digest: &[u8]) -> [u8; 16] {
 }
 
 /// Feeds a value in canonical order: objects by sorted key, every part with its length and a tag before it. Numbers
-/// are fed as the text the vendor sent, so that no digit of a long decimal is lost to a float.
-fn feed(hasher: &mut Sha256, text: &str) {
+/// are fed as the text the vendor sent, so that no digit of a long decimal is lost to a float. What lies deeper than
+/// `DEPTH_MAX` is fed as its text: a page of 40 kB can nest 20,000 levels, which would overflow the stack.
+fn feed(hasher: &mut Sha256, text: &str, depth: usize) {
     match text.as_bytes().first() {
+        Some(b'{' | b'[') if depth > DEPTH_MAX => part(hasher, b'?', text.as_bytes()),
         Some(b'{') => {
             let mut fields = entries(text);
             fields.sort_by(|(a, _), (b, _)| a.cmp(b));
             tag(hasher, b'{', fields.len());
             for (name, item) in fields {
                 part(hasher, b'k', name.as_bytes());
-                feed(hasher, item.get());
+                feed(hasher, item.get(), depth + 1);
             }
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
             tag(hasher, b'[', items.len());
-            items.iter().for_each(|item| feed(hasher, item.get()));
+            items.iter().for_each(|item| feed(hasher, item.get(), depth + 1));
         }
         Some(b'"') => match serde_json::from_str::<String>(text) {
             Ok(decoded) => part(hasher, b'"', decoded.as_bytes()),
@@ -90,5 +95,15 @@ mod tests {
         assert_ne!(hash(r#"{"a":[1,2]}"#), hash(r#"{"a":[2,1]}"#));
         assert_ne!(hash(r#"{"a":1.00000000000000000001}"#), hash(r#"{"a":1.00000000000000000002}"#));
         assert_ne!(hash(r#"{"a":["b","c"]}"#), hash(r#"{"a":["bc",""]}"#));
+    }
+
+    #[test]
+    fn a_record_of_any_depth_has_a_content() {
+        let deep = |inner: &str| {
+            let text = format!(r#"{{"a":{}{inner}{}}}"#, "[".repeat(20_000), "]".repeat(20_000));
+            ContentHash::of(&Fields::from_object(bytes::Bytes::from(text)))
+        };
+        assert_eq!(deep("1"), deep("1"));
+        assert_ne!(deep("1"), deep("2"));
     }
 }
