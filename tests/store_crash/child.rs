@@ -154,7 +154,12 @@ fn the_other_process() {
             for n in first..first.saturating_add(count) {
                 match block_on(store.commit(ops_of(n))) {
                     Ok(_) => say(&format!("acked {n}")),
-                    Err(error) => return say(&format!("error {}: {error}", error.code())),
+                    Err(error) => {
+                        say(&format!("error {}: {error}", error.code()));
+                        let read = block_on(number(&store));
+                        let code = read.err().map_or("nothing".to_owned(), |error| error.code().to_string());
+                        return say(&format!("error then {code}"));
+                    }
                 }
             }
         }

@@ -140,12 +140,13 @@ fn a_full_disk_ends_the_handle_and_keeps_every_acknowledged_commit() {
         let mut shell = Command::new("bash");
         shell.args(["-c", &format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"")]);
         let mut child = Spoken::spawn(behind(shell, Part::Count(100_000), &dir));
-        let mut error = None;
+        let mut errors = Vec::new();
         while let Some(said) = child.next() {
-            error = said.strip_prefix("error ").map(str::to_owned).or(error);
+            errors.extend(said.strip_prefix("error ").map(str::to_owned));
         }
-        let error = error.unwrap_or_else(|| panic!("the child met no full disk: {}", child.stderr()));
+        let [error, then] = errors.as_slice() else { panic!("no full disk was met: {}", child.stderr()) };
         assert!(error.starts_with("RK0505"), "{error}");
+        assert_eq!(then, "then RK0509", "a read after the failed write may not be answered");
         child.child.wait().unwrap();
         assert!(child.acknowledged > 0 || blocks < 1024);
         verify(&dir, &mut Expected::default(), child.acknowledged, &format!("file limit of {blocks} blocks"));

@@ -43,6 +43,7 @@ pub(super) struct Db {
     db: ::sled::Db,
     /// Our own handle of sled's file: sled's flush leaves its size and its blocks to the next power cut.
     file: File,
+    last_commit: u64,
 }
 
 /// One prepared change: the place of its tree, its key, and its bytes or nothing.
@@ -80,10 +81,24 @@ impl Db {
         let ready = file.sync_data().and_then(|()| file.unlock());
         ready.map_err(|source| layout.io("sync", &path, source))?;
         let (db, trees) = guarded(layout, || open_trees(&layout.sled))?;
-        Ok(Self { layout: layout.clone(), trees, db, file })
+        let mut opened = Self { layout: layout.clone(), trees, db, file, last_commit: 0 };
+        match opened.read_last_commit() {
+            Ok(last_commit) => {
+                opened.last_commit = last_commit;
+                Ok(opened)
+            }
+            Err(error) => {
+                drop(opened.close());
+                Err(error)
+            }
+        }
     }
 
-    pub fn last_commit(&self) -> Result<u64, Error> {
+    pub fn last_commit(&self) -> u64 {
+        self.last_commit
+    }
+
+    fn read_last_commit(&self) -> Result<u64, Error> {
         let entry = guarded(&self.layout, || self.trees[HEAD].get(HEAD_KEY))?;
         let entry = entry.ok_or_else(|| self.layout.damaged("its last commit's number is missing"))?;
         let opened = envelope::open(HEAD_TREE, HEAD_KEY, &entry);
@@ -91,7 +106,7 @@ impl Db {
     }
 
     /// Applies all changes in one transaction. Not yet durable: see [`Db::sync`].
-    pub fn apply(&self, ops: Vec<Op>, commit: u64) -> Result<(), Error> {
+    pub fn apply(&mut self, ops: Vec<Op>, commit: u64) -> Result<(), Error> {
         guarded(&self.layout, || {
             let changes = self.prepare(ops, commit)?;
             let replay = |views: &Vec<::sled::transaction::TransactionalTree>| {
@@ -107,7 +122,9 @@ impl Db {
                 Ok(()) | Err(TransactionError::Abort(())) => Ok(()),
                 Err(TransactionError::Storage(error)) => Err(error),
             }
-        })
+        })?;
+        self.last_commit = commit;
+        Ok(())
     }
 
     /// Turns ops into what is stored, with the parts of replaced values removed and the commit's number on top. Reading
@@ -174,6 +191,9 @@ impl Db {
 
     fn value(&self, tree: Tree, key: &[u8], entry: &[u8]) -> Result<Vec<u8>, Error> {
         let opened = envelope::open(tree.name(), key, entry).map_err(|what| self.layout.damaged(what))?;
+        if opened.commit > self.last_commit {
+            return Err(self.layout.damaged("a value is of a commit that is not there"));
+        }
         if opened.kind == Kind::Whole {
             return Ok(opened.body.to_vec());
         }
@@ -186,7 +206,7 @@ impl Db {
 
     /// Drops everything that holds sled's lock, and returns when sled's own threads have let go of it too.
     pub fn close(self) -> Result<(), Error> {
-        let Self { layout, trees, db, file } = self;
+        let Self { layout, trees, db, file, .. } = self;
         guarded(&layout, || {
             drop((trees, db));
             Ok(())

@@ -77,7 +77,7 @@ impl Layout {
             let db = Db::open(self)?;
             let last_commit = db.last_commit();
             db.close()?;
-            if last_commit? > 0 {
+            if last_commit > 0 {
                 return Err(self.damaged("its format file and HEAD are missing"));
             }
         } else {

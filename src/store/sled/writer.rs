@@ -42,7 +42,6 @@ pub(super) enum Call {
 pub(super) struct Writer {
     db: Db,
     head: Head,
-    last_commit: u64,
     layout: Layout,
     disk_bytes_max: u64,
     _lock: Lock,
@@ -62,24 +61,19 @@ impl Writer {
         }
         layout.clear_leftovers()?;
         let db = Db::open(&layout)?;
-        let compared = db.last_commit().and_then(|found| {
-            let (head, last_commit) = open_head(&layout, found, options.accept_older)?;
-            Ok((found, head, last_commit))
-        });
-        let (found, head, last_commit) = match compared {
-            Ok(compared) => compared,
+        let (head, expected) = match open_head(&layout, db.last_commit(), options.accept_older) {
+            Ok(opened) => opened,
             Err(error) => {
                 drop(db.close());
                 return Err(error);
             }
         };
-        let mut writer = Self { db, head, last_commit, layout, disk_bytes_max: options.disk_bytes_max, _lock: lock };
-        if found < last_commit {
+        let mut writer = Self { db, head, layout, disk_bytes_max: options.disk_bytes_max, _lock: lock };
+        if writer.db.last_commit() < expected {
             // The numbers of the commits that are gone are never given out again.
-            writer.apply(Vec::new())?;
-            writer.make_durable()?;
-        } else if found > last_commit {
-            writer.last_commit = found;
+            writer.db.apply(Vec::new(), expected + 1)?;
+        }
+        if writer.db.last_commit() != expected {
             writer.make_durable()?;
         }
         Ok(writer)
@@ -164,14 +158,14 @@ impl Writer {
     }
 
     fn apply(&mut self, ops: Vec<Op>) -> Result<u64, Error> {
-        self.db.apply(ops, self.last_commit + 1)?;
-        self.last_commit += 1;
-        Ok(self.last_commit)
+        let commit = self.db.last_commit() + 1;
+        self.db.apply(ops, commit).map(|()| commit)
     }
 
     fn make_durable(&mut self) -> Result<(), Error> {
         self.db.sync()?;
-        self.head.advance(self.last_commit).map_err(|source| self.layout.io("write", &self.layout.head, source))
+        let written = self.head.advance(self.db.last_commit());
+        written.map_err(|source| self.layout.io("write", &self.layout.head, source))
     }
 
     /// Commits that only delete pass, so that a full store can be emptied.
@@ -208,7 +202,7 @@ fn take_round(first: Call, waiting: &Receiver<Call>) -> Vec<Call> {
     calls
 }
 
-/// Compares HEAD with the number that the database holds, and returns the later one.
+/// Opens HEAD and reads its number. Refuses a database that holds less, unless a person accepted that.
 fn open_head(layout: &Layout, found: u64, accept_older: bool) -> Result<(Head, u64), Error> {
     let failed = |source| layout.io("open", &layout.head, source);
     match fs::exists(&layout.head).map_err(failed)?.then(|| Head::open(&layout.head)).transpose().map_err(failed)? {
@@ -219,5 +213,47 @@ fn open_head(layout: &Layout, found: u64, accept_older: bool) -> Result<(Head, u
         None | Some(None) if accept_older => Ok((Head::create(&layout.head, found).map_err(failed)?, found)),
         None => Err(layout.damaged("its HEAD file is missing")),
         Some(None) => Err(layout.damaged("its HEAD file does not match its checksums")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::store::contract::put;
+
+    #[test]
+    fn commits_that_wait_share_one_sync_and_keep_their_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = Writer::open(&SledOptions::new(dir.path())).unwrap();
+        let (calls, waiting) = mpsc::channel();
+        let mut answers = Vec::new();
+        for n in 0..20u8 {
+            let (reply, answer) = oneshot::channel();
+            calls.send(Call::Commit { ops: vec![put(Tree::Meta, "key", [n])], bytes: 4, reply }).unwrap();
+            answers.push(answer);
+        }
+        let syncs = writer.head.syncs();
+        let first = waiting.recv().unwrap();
+        writer.round(take_round(first, &waiting)).unwrap();
+        assert_eq!(writer.head.syncs() - syncs, 1);
+        for (n, mut answer) in (1..).zip(answers) {
+            assert_eq!(answer.try_recv().unwrap().unwrap(), n);
+        }
+        assert_eq!(writer.db.get(Tree::Meta, b"key").unwrap().unwrap(), [19]);
+    }
+
+    #[test]
+    fn a_round_ends_when_its_commits_are_large() {
+        let (calls, waiting) = mpsc::channel();
+        for _ in 0..10 {
+            let (reply, _) = oneshot::channel();
+            calls.send(Call::Commit { ops: Vec::new(), bytes: ROUND_BYTES_MAX / 2, reply }).unwrap();
+        }
+        let first = waiting.recv().unwrap();
+        assert_eq!(take_round(first, &waiting).len(), 2);
     }
 }
