@@ -10,6 +10,7 @@
 use std::{
     error::Error as _,
     io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
@@ -60,6 +61,10 @@ struct Lane {
 
 impl HttpTransport {
     pub fn new(api: &Api) -> Self {
+        Self::resolving(api, Guard::system)
+    }
+
+    fn resolving(api: &Api, lookup: Lookup) -> Self {
         let mut names: Vec<String> = api.egress.hosts.iter().map(|host| host_name(host)).collect();
         names.extend(api.base_url.host_str().map(str::to_owned));
         if let Auth::OAuth2(oauth2) = &api.auth {
@@ -68,7 +73,7 @@ impl HttpTransport {
         Self {
             connect: api.timeouts.connect,
             ca: api.ca.clone(),
-            guard: Guard { names: names.into(), private: api.egress.private },
+            guard: Guard { names: names.into(), private: api.egress.private, lookup },
             lanes: Default::default(),
         }
     }
@@ -256,7 +261,11 @@ struct Guard {
     /// The configured hosts. Another name that comes here is a proxy's, which may well stand inside.
     names: Arc<[String]>,
     private: bool,
+    lookup: Lookup,
 }
+
+/// Asks for a name's addresses. Tests bring their own.
+type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
 
 /// A name whose addresses are not to be connected to.
 #[derive(thiserror::Error, Debug)]
@@ -267,8 +276,13 @@ struct Inside {
 }
 
 impl Guard {
+    fn system(name: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        // The library fills the port in.
+        Box::pin(async move { Ok(tokio::net::lookup_host((name, 0)).await?.collect()) })
+    }
+
     /// The addresses that may be connected to; an error when there are some and none may.
-    fn admit(&self, name: &str, found: Vec<std::net::SocketAddr>) -> Result<Vec<std::net::SocketAddr>, Inside> {
+    fn admit(&self, name: &str, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Inside> {
         let meant = self.private || is_localhost(name) || !self.names.iter().any(|known| known == name);
         let inside = found.iter().map(|at| address(at.ip())).find(|kind| *kind != Address::Public);
         match inside {
@@ -283,8 +297,7 @@ impl Resolve for Guard {
     fn resolve(&self, name: Name) -> Resolving {
         let guard = self.clone();
         Box::pin(async move {
-            // The port is filled in by the library.
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
+            let found = (guard.lookup)(name.as_str().to_owned()).await?;
             Ok(Box::new(guard.admit(name.as_str(), found)?.into_iter()) as Addrs)
         })
     }
@@ -294,4 +307,81 @@ impl Resolve for Guard {
 fn host_name(host: &str) -> String {
     let parsed = Url::parse(&format!("https://{host}"));
     parsed.ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::plan::Auth, http::script};
+    use http::HeaderMap;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpListener,
+    };
+
+    /// `inside.test` is this machine, `both.test` is this machine too and somewhere public.
+    fn lookup(name: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+        let inside = SocketAddr::from(([127, 0, 0, 1], 0));
+        let found = match name.as_str() {
+            "both.test" => vec![SocketAddr::from(([198, 51, 100, 1], 0)), inside],
+            _ => vec![inside],
+        };
+        Box::pin(async { Ok(found) })
+    }
+
+    async fn send(host: &str, private: bool) -> Result<Response, SendError> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = Url::parse(&format!("http://{host}:{}/", listener.local_addr().unwrap().port())).unwrap();
+        let mut api = script::api(Auth::None);
+        api.base_url = url.clone();
+        api.egress.private = private;
+        let request = Request {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            body_bytes_max: 100,
+            secrets: Vec::new(),
+        };
+        let transport = HttpTransport::resolving(&api, lookup);
+        let answered = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            socket.read_u8().await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+        });
+        let sent = transport.send(request).await;
+        answered.abort();
+        sent
+    }
+
+    #[tokio::test]
+    async fn a_name_that_points_inside_is_not_connected_to_unless_the_plan_says_so() {
+        let SendError::Egress(why) = send("inside.test", false).await.unwrap_err() else { panic!() };
+        assert!(why.contains("inside.test resolves to an address that is Loopback"), "{why}");
+        assert_eq!(send("inside.test", true).await.unwrap().body, "ok");
+    }
+
+    #[tokio::test]
+    async fn one_inside_address_among_public_ones_is_enough_to_refuse() {
+        assert!(matches!(send("both.test", false).await, Err(SendError::Egress(_))));
+    }
+
+    #[tokio::test]
+    async fn localhost_was_written_by_whoever_configured_it() {
+        assert_eq!(send("localhost", false).await.unwrap().body, "ok");
+    }
+
+    #[test]
+    fn a_body_in_one_piece_is_not_copied() {
+        let piece = Bytes::from_static(b"whole");
+        let mut body = Body::default();
+        body.push(piece.clone(), 5);
+        let whole = body.whole();
+        assert_eq!(whole.as_ptr(), piece.as_ptr());
+        let mut body = Body::default();
+        for piece in ["a", "", "bc", "d"] {
+            body.push(Bytes::from_static(piece.as_bytes()), 4);
+        }
+        assert_eq!((body.len(), body.whole()), (4, Bytes::from_static(b"abcd")));
+    }
 }

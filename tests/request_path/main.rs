@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its servers has to fail")]
 
 mod bodies;
+mod hostile;
 mod sockets;
 mod support;
 mod tls;

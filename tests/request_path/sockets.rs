@@ -213,3 +213,28 @@ async fn localhost_in_the_configured_url_is_meant() {
     let by_name = base_url.replace("127.0.0.1", "localhost");
     assert_eq!(support::get(&by_name, "/orders").await.unwrap().body, "[]");
 }
+
+/// Proxies are read from the environment once per process, so this test runs the next one in a process of its own.
+#[tokio::test]
+async fn a_proxy_from_the_environment_is_used_but_never_for_this_machine() {
+    let proxy = support::serve_bytes("HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\nvia").await;
+    let child = tokio::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sockets::with_a_proxy", "--ignored", "--nocapture"])
+        .env("HTTP_PROXY", &proxy)
+        .env("http_proxy", &proxy)
+        .env_remove("NO_PROXY")
+        .env_remove("no_proxy")
+        .output()
+        .await
+        .unwrap();
+    let shown = String::from_utf8_lossy(&child.stdout);
+    assert!(child.status.success() && shown.contains("1 passed"), "{shown}");
+}
+
+#[tokio::test]
+#[ignore = "run by the test above, with a proxy in the environment"]
+async fn with_a_proxy() {
+    assert_eq!(support::get("http://far.invalid", "/orders").await.unwrap().body, "via");
+    assert_eq!(support::get("http://127.0.0.1:1", "/orders").await.unwrap_err().code, Code::Unreachable);
+    assert_eq!(support::get("http://localhost:1", "/orders").await.unwrap_err().code, Code::Unreachable);
+}
