@@ -23,7 +23,7 @@ enum Part {
 }
 
 impl Template {
-    /// Checks the text. Statements (`{% %}`) and comments are no part of the language.
+    /// Checks the text. Statements (`{% %}`) are no part of the language. Literal braces are written `{{ "{{" }}`.
     pub fn compile(text: &str) -> Result<Self, CompileError> {
         if let Some(at) = text.find("{%") {
             let error = CompileError::new("statements such as {% if %} cannot be used", at..at + 2);
@@ -92,41 +92,47 @@ impl Template {
     pub fn render(&self, scope: &Scope<'_>) -> Result<Option<String>, EvalError> {
         match self.single() {
             Some(expression) => expression.evaluate_text(scope),
-            None => self.fill(scope, str::to_owned).map(Some),
+            None => self.fill(scope, beside_text).map(Some),
         }
     }
 
     /// Fills the holes of a URL path. Each value is encoded as part of one segment, so that no value can change the
     /// route; a missing or empty one is an error, and so are `.` and `..`.
     pub fn render_path(&self, scope: &Scope<'_>) -> Result<String, EvalError> {
-        for (expression, _) in holes(&self.0.parts) {
-            let value = expression.evaluate_text(scope)?.unwrap_or_default();
-            if matches!(value.as_str(), "" | "." | "..") {
-                let message = "is empty, `.` or `..`, which cannot stand in a path";
-                return Err(EvalError::new(Code::Evaluation, expression.as_str(), message));
-            }
-        }
-        self.fill(scope, encode_segment)
+        self.fill(scope, segment)
     }
 
-    fn fill(&self, scope: &Scope<'_>, encode: fn(&str) -> String) -> Result<String, EvalError> {
-        let mut out = String::with_capacity(self.0.text.len());
+    /// Puts the text of each hole where it stands, as `write` writes it; an `Err` of it says why it cannot stand there.
+    fn fill(&self, scope: &Scope<'_>, write: Write) -> Result<String, EvalError> {
+        let mut out = String::with_capacity(self.0.text.len() + 32);
         for part in &self.0.parts {
             match part {
                 Part::Text(text) => out.push_str(text),
-                Part::Hole { expression, .. } => match expression.evaluate_text(scope)? {
-                    Some(value) => out.push_str(&encode(&value)),
-                    None => {
-                        let message = "has no value in the middle of a text; give it one with default(\"\")";
-                        return Err(EvalError::new(Code::Evaluation, expression.as_str(), message));
-                    }
-                },
+                Part::Hole { expression, .. } => {
+                    let written = write(expression.evaluate_text(scope)?);
+                    let failed = |message| EvalError::new(Code::Evaluation, expression.as_str(), message);
+                    out.push_str(&written.map_err(failed)?);
+                }
             }
             if out.len() > OUTPUT_BYTES_MAX {
                 return Err(EvalError::new(Code::FuelSpent, &self.0.text, "the result is larger than 1 MiB"));
             }
         }
         Ok(out)
+    }
+}
+
+type Write = fn(Option<String>) -> Result<String, &'static str>;
+
+fn beside_text(value: Option<String>) -> Result<String, &'static str> {
+    value.ok_or("has no value in the middle of a text; give it one with default(\"\")")
+}
+
+fn segment(value: Option<String>) -> Result<String, &'static str> {
+    match value.as_deref() {
+        None => Err("has no value, so the path leads nowhere"),
+        Some("" | "." | "..") => Err("is empty, `.` or `..`, which cannot stand in a path"),
+        Some(value) => Ok(encode_segment(value)),
     }
 }
 

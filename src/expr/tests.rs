@@ -173,6 +173,7 @@ fn a_template_of_one_hole_without_a_value_comes_to_nothing() {
     assert_eq!(render("{{ {'a': {'b': '}}'}}.a.b }}").unwrap().unwrap(), "}}");
     assert!(render("a {{ record.null }}").unwrap_err().message.contains("no value"));
     assert!(render("{{ record }}").unwrap_err().message.contains("an object"));
+    assert_eq!(render(r#"a {{ "{{" }} b {{ '}}' }}"#).unwrap().unwrap(), "a {{ b }}");
     assert_eq!(Template::compile("fixed").unwrap().constant(), Some("fixed"));
 }
 

@@ -170,6 +170,47 @@ fn depth_does_not_matter() {
     }
 }
 
+/// Reads the steps in the YAML example of `docs/expressions.md`. It has one line per step or field, so no parser is needed.
+fn steps_of_the_page() -> Vec<StepPlan> {
+    let page = include_str!("../../docs/expressions.md");
+    let example = page.split("```yaml\nsteps:\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let mut steps: Vec<StepPlan> = Vec::new();
+    for line in example.lines() {
+        let (name, value) = line.trim().trim_start_matches("- ").split_once(':').unwrap();
+        let value = value.trim().trim_matches('\'');
+        let words: Vec<&str> = value.trim_matches(['[', ']', '{', '}', ' ']).split([',', ':']).map(str::trim).collect();
+        match (name, steps.last_mut()) {
+            ("filter", _) => steps.push(StepPlan::Filter(expression(value))),
+            ("rename", _) => steps.push(rename(&[(words[0], words[1])])),
+            ("drop", _) => steps.push(drop_all(&words)),
+            ("keep", _) => steps.push(keep(&words)),
+            ("set", _) => steps.push(set(&[])),
+            (field, Some(StepPlan::Set(fields))) => fields.push((path(field), expression(value))),
+            other => panic!("{other:?}"),
+        }
+    }
+    steps
+}
+
+#[test]
+fn the_steps_of_the_page_do_what_the_page_says() {
+    let steps = steps_of_the_page();
+    assert_eq!(steps.len(), 5);
+    let small =
+        r#"{"id":1,"given":"Ada","email":" A@B ","status":"active","employees":5,"segment":"s","address":{"geo":1}}"#;
+    assert_eq!(kept(&steps, small), r#"{"id":1,"firstname":"Ada","email":"a@b","address":{"country":"JP"}}"#);
+    let until_set = |text: &str| kept(&steps[..3], text);
+    assert!(until_set(small).contains(r#""segment":"s""#));
+    assert!(until_set(&small.replace(":5", ":500")).contains(r#""segment":"big""#));
+    let closed = Transform::new(&steps).apply(record(&small.replace("active", "closed")));
+    assert!(matches!(closed, Outcome::Skipped));
+    assert!(until_set(&small.replace("employees", "staff")).contains(r#""segment":"s""#));
+    // A text has no order among numbers, and the record is rejected.
+    let unknown = Transform::new(&steps).apply(record(&small.replace(":5", r#":"many""#)));
+    let Outcome::Rejected(reject) = unknown else { panic!() };
+    assert!(reject.reason.message.starts_with("step 3 (set), field segment:"), "{}", reject.reason.message);
+}
+
 fn json() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         Just("null".to_owned()),
