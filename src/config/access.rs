@@ -15,14 +15,18 @@ use super::{
 };
 use crate::model::Code;
 
+/// Keys that hold secrets. Where one of them is known, the value of an unknown key is not shown.
+const SECRETS: [&str; 4] = ["token", "password", "client_secret", "value"];
+
 /// Reads one value; a mistake drops the entry or item it stands in, unless a smaller part was dropped already.
 fn part<'de, S: DeserializeSeed<'de>>(seed: S, from: From<'_, '_>, dropped: &Dropped) -> Result<S::Value, Mistake> {
-    let span = from.node.span;
+    let (span, reading) = (from.node.span, from.reading);
     seed.deserialize(from).map_err(|mistake| {
         let mut mistake = mistake.at(span);
         if !mistake.dropped {
             mistake.dropped = true;
             dropped.set();
+            reading.dropped.borrow_mut().push(span);
         }
         mistake
     })
@@ -62,7 +66,7 @@ impl<'de> SeqAccess<'de> for Single<'_, '_> {
 pub struct Entries<'n, 'r> {
     entries: slice::Iter<'n, Entry>,
     current: Option<&'n Entry>,
-    /// The keys that a struct knows; a map of names takes all.
+    /// The keys that a struct knows. A map of names takes all, and is told of dropped ones, too.
     known: Option<&'static [&'static str]>,
     reading: &'r Reading<'r>,
 }
@@ -78,6 +82,9 @@ impl<'n, 'r> Entries<'n, 'r> {
             _ => suggest::or_list(&entry.key, known.iter().copied(), "the keys here are"),
         };
         let problem = Problem::new(Code::UnknownKey, entry.key_span, format!("unknown key `{}`", entry.key)).help(help);
+        // A mistyped name of a secret stands beside the secret itself.
+        let secret = known.iter().any(|name| SECRETS.contains(name));
+        let problem = if secret { problem.mask(entry.node.span) } else { problem };
         self.reading.problems.borrow_mut().push(problem);
     }
 }
@@ -88,7 +95,7 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Mistake> {
         while let Some(entry) = self.entries.next() {
             match self.known {
-                _ if entry.dropped.is() => {}
+                Some(_) if entry.dropped.is() => {}
                 Some(known) if !known.contains(&entry.key.as_str()) => self.unknown(entry, known),
                 _ => {
                     self.current = Some(entry);
@@ -101,6 +108,9 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Mistake> {
         let Some(entry) = self.current.take() else { return Err(de::Error::custom("a value without its key")) };
+        if entry.dropped.is() {
+            return seed.deserialize(().into_deserializer());
+        }
         let from = From { node: &entry.node, key: Some(entry.key_span), reading: self.reading };
         part(seed, from, &entry.dropped)
     }

@@ -3,6 +3,7 @@
 //! never handed out.
 
 use std::{
+    cell::RefCell,
     collections::BTreeSet,
     ops::RangeInclusive,
     path::{Path as FilePath, PathBuf},
@@ -32,8 +33,8 @@ const NAME_CHARS_MAX: usize = 64;
 pub struct Check<'a> {
     pub sources: &'a Sources,
     pub reading: &'a Reading<'a>,
-    /// Files of which parts could not be read; what is missing there may only be unreadable.
-    pub partial: BTreeSet<u32>,
+    /// Streams and operations that exist but cannot be used, by connector and name. Their own problems are reported.
+    pub broken: RefCell<BTreeSet<(String, String)>>,
 }
 
 impl Check<'_> {
@@ -41,15 +42,16 @@ impl Check<'_> {
         self.reading.problems.borrow_mut().push(problem);
     }
 
-    /// Reports something that is not there, unless its file is only partly read.
-    pub fn absent(&self, problem: Problem) {
-        if !self.partial.contains(&problem.span.file) {
+    /// Reports something that `owner` does not hold, unless a part of it could not be read: then it may be there.
+    pub fn absent(&self, owner: Span, problem: Problem) {
+        let inside = |part: &Span| part.file == owner.file && owner.start <= part.start && part.end <= owner.end;
+        if !self.reading.dropped.borrow().iter().any(inside) {
             self.report(problem);
         }
     }
 
-    pub fn missing_key(&self, at: Span, key: &str, help: impl Into<String>) {
-        self.absent(Problem::new(Code::MissingKey, at, format!("the key `{key}` is missing")).help(help));
+    pub fn missing_key(&self, at: Span, owner: Span, key: &str, help: impl Into<String>) {
+        self.absent(owner, Problem::new(Code::MissingKey, at, format!("the key `{key}` is missing")).help(help));
     }
 
     pub fn conflict(&self, at: Span, message: impl Into<String>, help: impl Into<String>) {

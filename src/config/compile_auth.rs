@@ -14,16 +14,26 @@ use super::{
 };
 use crate::model::Code;
 
+/// What an account's credentials are made of.
+pub struct Given<'a> {
+    pub connector: Option<&'a Spanned<RawAuth>>,
+    pub connection: Option<&'a Spanned<RawAuth>>,
+    /// The connection's name.
+    pub name: Span,
+    /// The connection.
+    pub owner: Span,
+    pub base_url: Option<&'a Url>,
+}
+
+/// Where something is missing, and in what.
+#[derive(Clone, Copy)]
+struct At(Span, Span);
+
 impl Check<'_> {
-    /// Nothing when something is missing or wrong, which is reported. `name` is the connection's.
-    pub fn auth(
-        &self,
-        connector: Option<&Spanned<RawAuth>>,
-        connection: Option<&Spanned<RawAuth>>,
-        name: Span,
-        base_url: Option<&Url>,
-    ) -> Option<Auth> {
-        let at = connection.map_or(name, |auth| auth.span);
+    /// Nothing when something is missing or wrong, which is reported.
+    pub fn auth(&self, given: &Given<'_>) -> Option<Auth> {
+        let Given { connector, connection, base_url, .. } = *given;
+        let at = At(connection.map_or(given.name, |auth| auth.span), given.owner);
         let Some(first) = connection.or(connector) else { return Some(Auth::None) };
         if let (Some(declared), Some(given)) = (connector, connection)
             && kind(&declared.value) != kind(&given.value)
@@ -69,7 +79,7 @@ impl Check<'_> {
 
     fn secret<'s>(
         &self,
-        at: Span,
+        at: At,
         key: &str,
         given: &'s Option<Spanned<Secret>>,
         declared: &'s Option<Spanned<Secret>>,
@@ -77,7 +87,8 @@ impl Check<'_> {
         let secret = given.as_ref().or(declared.as_ref());
         if secret.is_none() {
             self.missing_key(
-                at,
+                at.0,
+                at.1,
                 key,
                 format!("write `{key}: ${{NAME}}` in the connection's `auth` and set the variable NAME"),
             );
@@ -91,20 +102,20 @@ impl Check<'_> {
         Some(&secret.value)
     }
 
-    fn bearer(&self, at: Span, given: &RawBearer, declared: &RawBearer) -> Option<Auth> {
+    fn bearer(&self, at: At, given: &RawBearer, declared: &RawBearer) -> Option<Auth> {
         Some(Auth::Bearer { token: self.secret(at, "token", &given.token, &declared.token)?.0.clone() })
     }
 
-    fn basic(&self, at: Span, given: &RawBasic, declared: &RawBasic) -> Option<Auth> {
+    fn basic(&self, at: At, given: &RawBasic, declared: &RawBasic) -> Option<Auth> {
         let user = given.user.as_ref().or(declared.user.as_ref());
         if user.is_none() {
-            self.missing_key(at, "user", "write `user:` in the connection's `auth`");
+            self.missing_key(at.0, at.1, "user", "write `user:` in the connection's `auth`");
         }
         let password = self.secret(at, "password", &given.password, &declared.password);
         Some(Auth::Basic { user: user?.value.clone(), password: password?.0.clone() })
     }
 
-    fn api_key(&self, at: Span, given: &RawApiKey, declared: &RawApiKey) -> Option<Auth> {
+    fn api_key(&self, at: At, given: &RawApiKey, declared: &RawApiKey) -> Option<Auth> {
         let value = self.secret(at, "value", &given.value, &declared.value).map(|value| value.0.clone());
         let own = given.header.is_some() || given.query.is_some();
         let place = if own { given } else { declared };
@@ -120,7 +131,8 @@ impl Check<'_> {
             }
             (None, None) => {
                 self.missing_key(
-                    at,
+                    at.0,
+                    at.1,
                     "header",
                     "write `header: X-Api-Key` or `query: api_key`, as the vendor documents",
                 );
@@ -129,16 +141,21 @@ impl Check<'_> {
         }
     }
 
-    fn oauth2(&self, at: Span, given: &RawOauth2, declared: &RawOauth2, base_url: Option<&Url>) -> Option<Auth> {
+    fn oauth2(&self, at: At, given: &RawOauth2, declared: &RawOauth2, base_url: Option<&Url>) -> Option<Auth> {
         let grant = self.grant(at, given, declared);
         let token_url = given.token_url.as_ref().or(declared.token_url.as_ref());
         if token_url.is_none() {
-            self.missing_key(at, "token_url", "write the vendor's token endpoint, a URL or a path under the base URL");
+            self.missing_key(
+                at.0,
+                at.1,
+                "token_url",
+                "write the vendor's token endpoint, a URL or a path under the base URL",
+            );
         }
         let token_url = token_url.and_then(|url| self.token_url(url, base_url));
         let client_id = given.client_id.as_ref().or(declared.client_id.as_ref());
         if client_id.is_none() {
-            self.missing_key(at, "client_id", "write `client_id:` in the connection's `auth`");
+            self.missing_key(at.0, at.1, "client_id", "write `client_id:` in the connection's `auth`");
         }
         let client_secret = given.client_secret.as_ref().or(declared.client_secret.as_ref());
         let needs_secret = matches!(grant, Some(Grant::ClientCredentials));
@@ -157,18 +174,18 @@ impl Check<'_> {
         }))
     }
 
-    fn grant(&self, at: Span, given: &RawOauth2, declared: &RawOauth2) -> Option<Grant> {
+    fn grant(&self, at: At, given: &RawOauth2, declared: &RawOauth2) -> Option<Grant> {
         let none = RawRefreshToken::default();
         match (given.grant.as_ref().map(|grant| &grant.value), declared.grant.as_ref().map(|grant| &grant.value)) {
             (None, None) => {
                 let help =
                     "write `grant: { client_credentials: {} }` or `grant: { refresh_token: { token: ${NAME} } }`";
-                self.missing_key(at, "grant", help);
+                self.missing_key(at.0, at.1, "grant", help);
                 None
             }
             (Some(RawGrant::ClientCredentials(_)), Some(RawGrant::RefreshToken(_)))
             | (Some(RawGrant::RefreshToken(_)), Some(RawGrant::ClientCredentials(_))) => {
-                self.conflict(at, "the connector declares another grant", "use the connector's grant");
+                self.conflict(at.0, "the connector declares another grant", "use the connector's grant");
                 None
             }
             (Some(RawGrant::ClientCredentials(_)), _) | (None, Some(RawGrant::ClientCredentials(_))) => {
@@ -183,7 +200,7 @@ impl Check<'_> {
         }
     }
 
-    fn refresh(&self, at: Span, given: &RawRefreshToken, declared: &RawRefreshToken) -> Option<Grant> {
+    fn refresh(&self, at: At, given: &RawRefreshToken, declared: &RawRefreshToken) -> Option<Grant> {
         Some(Grant::RefreshToken { token: self.secret(at, "token", &given.token, &declared.token)?.0.clone() })
     }
 

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     check::Check,
+    compile_auth::Given,
     compile_body::ATTEMPT_MAX,
     compile_connector::Connector,
     diagnostic::Problem,
@@ -39,13 +40,14 @@ impl Check<'_> {
     pub fn connection(
         &self,
         name: &Spanned<String>,
-        raw: &RawConnection,
+        raw: &Spanned<RawConnection>,
         connectors: &Connectors,
     ) -> Option<Connection> {
+        let (owner, raw) = (raw.span, &raw.value);
         self.name("connection", name);
         match (&raw.connector, &raw.jsonl, &raw.postgres) {
             (Some(connector), None, None) => match connectors.get(&connector.value) {
-                Some(known) => self.api(name, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api))),
+                Some(known) => self.api(name, owner, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api))),
                 None => {
                     self.no_such_connector(connector, connectors.keys().map(String::as_str));
                     None
@@ -62,6 +64,7 @@ impl Check<'_> {
             (None, None, None) => {
                 self.missing_key(
                     name.span,
+                    owner,
                     "connector",
                     "say what it is with one of `connector`, `jsonl` and `postgres`",
                 );
@@ -90,15 +93,21 @@ impl Check<'_> {
         }
     }
 
-    fn api(&self, name: &Spanned<String>, raw: &RawConnection, connector: &Connector) -> Option<Api> {
+    fn api(&self, name: &Spanned<String>, owner: Span, raw: &RawConnection, connector: &Connector) -> Option<Api> {
         let base = raw.base_url.as_ref().or(connector.raw.base_url.as_ref());
         if base.is_none() {
             let help = format!("write `base_url:` here or in connectors/{}/connector.yaml", connector.name);
-            self.missing_key(name.span, "base_url", help);
+            self.missing_key(name.span, owner, "base_url", help);
         }
         let base_url = base.and_then(|base| self.url(base));
-        let settings = self.settings(name.span, raw.config.as_ref(), connector);
-        let auth = self.auth(connector.raw.auth.as_ref(), raw.auth.as_ref(), name.span, base_url.as_ref());
+        let settings = self.settings(name.span, owner, raw.config.as_ref(), connector);
+        let auth = self.auth(&Given {
+            connector: connector.raw.auth.as_ref(),
+            connection: raw.auth.as_ref(),
+            name: name.span,
+            owner,
+            base_url: base_url.as_ref(),
+        });
         if let (Some(url), Some(base)) = (&base_url, base) {
             self.warn_plain_http(base, url);
         }

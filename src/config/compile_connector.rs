@@ -10,7 +10,6 @@ use super::{
     plan::{AnswerRule, Meaning, Operation, Stream, When},
     raw_connector::{RawAfter, RawAnswerRule, RawConnector, RawMeaning, RawWhen},
     shape::Spanned,
-    source::Span,
 };
 use crate::{expr::Template, model::Code};
 
@@ -21,12 +20,16 @@ pub struct Connector {
     pub raw: RawConnector,
     pub headers: Vec<(HeaderName, Template)>,
     pub answers: Vec<AnswerRule>,
-    pub streams: BTreeMap<String, Option<Arc<Stream>>>,
-    pub operations: BTreeMap<String, Option<Arc<Operation>>>,
+    pub streams: Compiled<Stream>,
+    pub operations: Compiled<Operation>,
 }
 
+/// By name; nothing stands for what could not be compiled.
+pub type Compiled<T> = BTreeMap<String, Option<Arc<T>>>;
+
 impl Check<'_> {
-    pub fn connector(&self, name: String, span: Span, raw: RawConnector) -> Connector {
+    pub fn connector(&self, name: String, raw: Spanned<RawConnector>) -> Connector {
+        let (span, raw) = (raw.span, raw.value);
         self.version(&raw.version);
         self.names("setting", &raw.config);
         self.names("stream", &raw.streams);
@@ -34,17 +37,22 @@ impl Check<'_> {
         let headers = self.headers(&raw.headers, &["config"]);
         let answers = raw.answers.iter().map(|rule| self.answer_rule(rule)).collect();
         let streams = raw.streams.iter();
-        let streams = streams.map(|(name, stream)| (name.value.clone(), self.stream(name, stream))).collect();
+        let streams: Compiled<Stream> =
+            streams.map(|(name, stream)| (name.value.clone(), self.stream(name, stream))).collect();
         let operations = raw.operations.iter();
-        let operations = operations.map(|(name, raw)| (name.value.clone(), self.operation(name, raw))).collect();
+        let operations: Compiled<Operation> =
+            operations.map(|(name, raw)| (name.value.clone(), self.operation(name, raw))).collect();
+        self.note_broken(&name, raw.streams.dropped(), &streams);
+        self.note_broken(&name, raw.operations.dropped(), &operations);
         for (name, setting) in raw.config.iter() {
             if let (true, Some(default)) = (setting.required, &setting.default) {
                 let message = format!("the setting `{}` is required and has a default", name.value);
                 self.conflict(default.span, message, "keep one of `required` and `default`");
             }
         }
-        if raw.streams.0.is_empty() && raw.operations.0.is_empty() {
+        if raw.streams.is_empty() && raw.operations.is_empty() {
             self.missing_key(
+                raw.version.span,
                 span,
                 "streams",
                 "describe something to read under `streams`, or to write under `operations`",
@@ -53,10 +61,16 @@ impl Check<'_> {
         Connector { name, raw, headers, answers, streams, operations }
     }
 
+    fn note_broken<T>(&self, connector: &str, dropped: &[String], compiled: &Compiled<T>) {
+        let failed = compiled.iter().filter(|(_, item)| item.is_none()).map(|(name, _)| name);
+        let names = failed.chain(dropped).map(|name| (connector.to_owned(), name.clone()));
+        self.broken.borrow_mut().extend(names);
+    }
+
     fn answer_rule(&self, rule: &Spanned<RawAnswerRule>) -> AnswerRule {
         let when = &rule.value.when;
         if when.value.status.is_none() && when.value.header.is_none() && when.value.body.is_none() {
-            self.missing_key(when.span, "status", "give at least one of `status`, `header` and `body`");
+            self.missing_key(when.span, when.span, "status", "give at least one of `status`, `header` and `body`");
         }
         AnswerRule { when: self.when(&when.value), is: self.meaning(&rule.value.is) }
     }

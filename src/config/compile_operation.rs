@@ -29,11 +29,11 @@ const DAY: Duration = Duration::from_secs(86_400);
 impl Check<'_> {
     pub fn operation(&self, name: &Spanned<String>, raw: &Spanned<RawOperation>) -> Option<Arc<Operation>> {
         let operation = &raw.value;
-        let request = self.operation_request(name, operation);
+        let request = self.operation_request(name, raw);
         let makes = makes(operation.makes.value);
         let created = operation.created.as_ref().map(|created| self.created(created, makes));
         let batch = self.batch(operation);
-        let repeat = self.repeat(name, operation, makes);
+        let repeat = self.repeat(name, raw, makes);
         let answer = self.answer(operation);
         let sink_id = self.maybe_path(operation.sink_id.as_ref());
         Some(Arc::new(Operation {
@@ -48,8 +48,9 @@ impl Check<'_> {
         }))
     }
 
-    fn operation_request(&self, name: &Spanned<String>, raw: &RawOperation) -> Option<RequestPlan> {
+    fn operation_request(&self, name: &Spanned<String>, raw: &Spanned<RawOperation>) -> Option<RequestPlan> {
         let (method, path) = self.method(name, raw)?;
+        let raw = &raw.value;
         let roots: &[&str] = if raw.batch.is_some() { &BATCH_ROOTS } else { &RECORD_ROOTS };
         let body = match &raw.body {
             Some(body) => self.body(body, roots),
@@ -63,7 +64,12 @@ impl Check<'_> {
         self.request(&RawRequest { method, path, query, headers, timeout }, body, roots)
     }
 
-    fn method<'r>(&self, name: &Spanned<String>, raw: &'r RawOperation) -> Option<(Method, &'r Spanned<Source>)> {
+    fn method<'r>(
+        &self,
+        name: &Spanned<String>,
+        raw: &'r Spanned<RawOperation>,
+    ) -> Option<(Method, &'r Spanned<Source>)> {
+        let (raw, owner) = (&raw.value, raw.span);
         let all = [
             (Method::POST, &raw.post),
             (Method::PUT, &raw.put),
@@ -74,7 +80,7 @@ impl Check<'_> {
         let first = given.next();
         if first.is_none() {
             let help = "write one of `post:`, `put:`, `patch:` and `delete:` with the path";
-            self.missing_key(name.span, "post", help);
+            self.missing_key(name.span, owner, "post", help);
         }
         if let Some((_, second)) = given.next() {
             self.conflict(
@@ -115,13 +121,13 @@ impl Check<'_> {
         Some(Some(BatchPlan { size: usize::try_from(size).unwrap_or(1), each: each? }))
     }
 
-    fn repeat(&self, name: &Spanned<String>, raw: &RawOperation, makes: Makes) -> Option<Repeat> {
-        let Some(repeat) = &raw.repeat else {
+    fn repeat(&self, name: &Spanned<String>, raw: &Spanned<RawOperation>, makes: Makes) -> Option<Repeat> {
+        let Some(repeat) = &raw.value.repeat else {
             let message = format!("the operation `{}` declares no safe way to repeat it", name.value);
             let help = "an answer can get lost, and then the write is sent again. Add `repeat: { idempotency_key: {} }` \
                         if the vendor remembers keys, or `repeat: { upsert: { unique: <field> } }` if it keeps one \
                         record per value of a field; a method such as PUT or DELETE is no promise";
-            self.absent(Problem::new(Code::UnsafeRepeat, name.span, message).help(help));
+            self.absent(raw.span, Problem::new(Code::UnsafeRepeat, name.span, message).help(help));
             return None;
         };
         match &repeat.value {

@@ -20,12 +20,21 @@ const ROOTS: [&str; 1] = ["record"];
 pub type Connections = BTreeMap<String, Option<Connection>>;
 
 impl Check<'_> {
-    pub fn pipeline(&self, name: String, raw: &RawPipeline, connections: &Connections) -> Option<Pipeline> {
+    pub fn pipeline(&self, name: String, raw: &Spanned<RawPipeline>, connections: &Connections) -> Option<Pipeline> {
+        let (owner, raw) = (raw.span, &raw.value);
         self.version(&raw.version);
-        let from = self.from(&raw.from, connections);
+        let from = raw.from.as_ref();
+        if from.is_none() {
+            self.missing_key(raw.version.span, owner, "from", "write `from: { connection: .., stream: .. }`");
+        }
+        let from = from.and_then(|from| self.from(from, connections));
         let steps: Vec<Option<StepPlan>> = raw.steps.iter().map(|step| self.step(step)).collect();
-        let fields = raw.to.value.fields.as_ref().map(|fields| self.expressions(fields));
-        let to = self.to(&raw.to, from.as_ref(), connections);
+        let to = raw.to.as_ref();
+        if to.is_none() {
+            self.missing_key(raw.version.span, owner, "to", "write `to: { connection: .., operation: .. }`");
+        }
+        let fields = to.and_then(|to| to.value.fields.as_ref()).map(|fields| self.expressions(fields));
+        let to = to.and_then(|to| self.to(to, from.as_ref(), connections));
         Some(Pipeline {
             name,
             description: raw.description.clone().unwrap_or_default(),
@@ -39,6 +48,8 @@ impl Check<'_> {
     fn known<'c>(&self, name: &Spanned<String>, connections: &'c Connections) -> Option<&'c Connection> {
         match connections.get(&name.value) {
             Some(connection) => connection.as_ref(),
+            // The whole map of connections could not be read, which is reported.
+            None if connections.is_empty() && !self.reading.dropped.borrow().is_empty() => None,
             None => {
                 let known = connections.keys().map(String::as_str);
                 self.unknown("connection", name, known, "the connections of renkei.yaml are");
@@ -67,6 +78,9 @@ impl Check<'_> {
     }
 
     fn unknown_stream(&self, name: &Spanned<String>, api: &Api, connections: &Connections) {
+        if self.is_broken(api, name) {
+            return;
+        }
         let other = connections.iter().find_map(|(other, connection)| match connection {
             Some(Connection::Api(other_api)) if other_api.streams.contains_key(&name.value) => Some(other),
             _ => None,
@@ -155,7 +169,7 @@ impl Check<'_> {
             wrong = true;
         }
         if value.is_none() && !wrong {
-            self.missing_key(raw.value.connection.span, key, format!("write `{key}:` for this connection"));
+            self.missing_key(raw.value.connection.span, raw.span, key, format!("write `{key}:` for this connection"));
         }
         if let Some((first, _)) = raw.value.columns.iter().flat_map(|columns| columns.iter()).next()
             && key != "table"
@@ -183,11 +197,16 @@ impl Check<'_> {
 
     fn known_operation<'c>(&self, name: &Spanned<String>, api: &'c Api) -> Option<&'c Arc<Operation>> {
         let operation = api.operations.get(&name.value);
-        if operation.is_none() {
+        if operation.is_none() && !self.is_broken(api, name) {
             let lead = format!("the operations of the connector `{}` are", api.connector);
             self.unknown("operation", name, api.operations.keys().map(String::as_str), &lead);
         }
         operation
+    }
+
+    /// Whether a stream or operation exists but has problems of its own.
+    fn is_broken(&self, api: &Api, name: &Spanned<String>) -> bool {
+        self.broken.borrow().contains(&(api.connector.clone(), name.value.clone()))
     }
 
     fn sink_key(&self, key: &OneOrMany<String>, fields: Option<&Named<Spanned<Source>>>) -> Option<Path> {
@@ -231,7 +250,7 @@ impl Check<'_> {
                 let help = "say what to do with a record that changes after it was created: `changed: skip` leaves it, \
                             `changed: { operation: <name> }` sends that operation, which sees the id as `sink.id`";
                 let message = format!("`{}` only creates, and the stream also brings changes", operation.name);
-                self.absent(Problem::new(Code::MissingKey, at, message).help(help));
+                self.absent(raw.span, Problem::new(Code::MissingKey, at, message).help(help));
                 return None;
             }
             return Some(Changed::Same);
@@ -273,7 +292,7 @@ impl Check<'_> {
         self.identifier("table", table);
         let key: &[Spanned<String>] = to.key.as_ref().map_or(&[], |key| &key.0);
         if key.is_empty() {
-            self.missing_key(table.span, "key", "name the columns of the unique key, such as `key: id`");
+            self.missing_key(table.span, raw.span, "key", "name the columns of the unique key, such as `key: id`");
         }
         for column in key {
             self.identifier("column", column);

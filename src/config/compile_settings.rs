@@ -14,10 +14,16 @@ use crate::model::{Code, Fields};
 
 impl Check<'_> {
     /// One JSON object with every setting that the connector declares: as given, or its default, or null.
-    pub fn settings(&self, name: Span, given: Option<&Named<Spanned<Tree>>>, connector: &Connector) -> Fields {
+    pub fn settings(
+        &self,
+        name: Span,
+        owner: Span,
+        given: Option<&Named<Spanned<Tree>>>,
+        connector: &Connector,
+    ) -> Fields {
         let declared = &connector.raw.config;
         for (key, _) in given.iter().flat_map(|given| given.iter()) {
-            if declared.get(&key.value).is_none() {
+            if !declared.has(&key.value) {
                 let lead = format!("the settings of the connector `{}` are", connector.name);
                 self.unknown("setting", key, declared.names().into_iter(), &lead);
             }
@@ -29,6 +35,7 @@ impl Check<'_> {
                 let message = format!("the connector `{}` needs the setting `{}`", connector.name, key.value);
                 let help = format!("write `config: {{ {}: .. }}`", key.value);
                 self.absent(
+                    owner,
                     Problem::new(Code::MissingKey, name, message).help(help).related(key.span, "declared here"),
                 );
             }

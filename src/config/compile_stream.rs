@@ -1,6 +1,6 @@
 //! Streams: how a listing goes on, and what changed since last time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use http::Method;
@@ -13,6 +13,7 @@ use super::{
     plan::{CursorField, CursorFormat, Incremental, Lag, NextToken, PageSize, Paginate, RequestPlan, Stream},
     raw_stream::{RawCursorFormat, RawCursorPages, RawIncremental, RawOrder, RawPageSize, RawPaginate, RawStream},
     shape::Spanned,
+    source::Span,
     units::Time,
 };
 use crate::model::{Code, Cursor, Path};
@@ -26,15 +27,21 @@ const YEAR: Duration = Duration::from_secs(366 * 86_400);
 impl Check<'_> {
     pub fn stream(&self, name: &Spanned<String>, raw: &Spanned<RawStream>) -> Option<Arc<Stream>> {
         let stream = &raw.value;
-        let request = self.stream_request(name, stream);
+        let request = self.stream_request(name, raw);
         let records = stream.records.as_ref().map_or_else(Path::whole, |path| self.path(path));
         if stream.key.0.is_empty() {
-            self.missing_key(name.span, "key", "name the field that names a record for good, such as `key: id`");
+            self.missing_key(
+                name.span,
+                raw.span,
+                "key",
+                "name the field that names a record for good, such as `key: id`",
+            );
         }
         let key = stream.key.0.iter().map(|key| self.path(key)).collect();
         let version = self.maybe_path(stream.version.as_ref());
         let paginate = stream.paginate.as_ref().map_or(Paginate::None, |raw| self.paginate(raw, request.as_ref()));
         let incremental = stream.incremental.as_ref().and_then(|raw| self.incremental(raw, request.as_ref()));
+        self.parameters(stream);
         if let (Some(version), Some(Incremental::Field(_))) = (&stream.version, &incremental) {
             let help = "the cursor field names the record's state already; remove `version`";
             self.conflict(version.span, "`version` beside an incremental field", help);
@@ -54,12 +61,13 @@ impl Check<'_> {
         }))
     }
 
-    fn stream_request(&self, name: &Spanned<String>, stream: &RawStream) -> Option<RequestPlan> {
+    fn stream_request(&self, name: &Spanned<String>, raw: &Spanned<RawStream>) -> Option<RequestPlan> {
+        let (stream, owner) = (&raw.value, raw.span);
         let (method, path) = match (&stream.get, &stream.post) {
             (Some(path), None) => (Method::GET, path),
             (None, Some(path)) => (Method::POST, path),
             (None, None) => {
-                self.missing_key(name.span, "get", "write `get: /path`, or `post: /path` for a search");
+                self.missing_key(name.span, owner, "get", "write `get: /path`, or `post: /path` for a search");
                 return None;
             }
             (Some(_), Some(post)) => {
@@ -73,6 +81,20 @@ impl Check<'_> {
         }
         let (query, headers, timeout) = (&stream.query, &stream.headers, stream.timeout.as_ref());
         self.request(&RawRequest { method, path, query, headers, timeout }, body, &ROOTS)
+    }
+
+    /// A parameter that is sent twice is read differently by every server.
+    fn parameters(&self, stream: &RawStream) {
+        let mut seen: BTreeMap<&str, Span> = BTreeMap::new();
+        for name in parameters(stream) {
+            let Some(first) = seen.insert(&name.value, name.span) else { continue };
+            let message = format!("the query parameter `{}` is sent twice", name.value);
+            let help = "send it once; a parameter that carries both the page and the window is written under `query` as \
+                        \"{{ coalesce(page.token, window.since) }}\"";
+            self.report(
+                Problem::new(Code::Conflict, name.span, message).help(help).related(first, "it is sent here, too"),
+            );
+        }
     }
 
     fn paginate(&self, raw: &Spanned<RawPaginate>, request: Option<&RequestPlan>) -> Paginate {
@@ -112,7 +134,7 @@ impl Check<'_> {
             (None, None) => {
                 let help =
                     "write `next:` with the token's place in the answer, or `last:` with a field of the last record";
-                self.missing_key(raw.span, "next", help);
+                self.missing_key(raw.span, raw.span, "next", help);
                 NextToken::Body(Path::whole())
             }
             (Some(_), Some(last)) => {
@@ -122,7 +144,7 @@ impl Check<'_> {
         };
         if cursor.query.is_none() && request.is_some_and(|request| !uses(request, "page")) {
             let help = "write `query:` with the parameter's name, or use `page.token` in the path, query or body";
-            self.missing_key(raw.span, "query", help);
+            self.missing_key(raw.span, raw.span, "query", help);
         }
         let query = cursor.query.as_ref().map(|query| query.value.clone());
         Paginate::Cursor { next, query, more: self.maybe_path(cursor.more.as_ref()) }
@@ -142,7 +164,7 @@ impl Check<'_> {
             }
             if !sends(token.query.is_some()) {
                 let help = "write `query:` with the parameter's name, or use `window.since` in the path, query or body";
-                self.missing_key(raw.span, "query", help);
+                self.missing_key(raw.span, raw.span, "query", help);
             }
             let query = token.query.as_ref().map(|query| query.value.clone());
             return Some(Incremental::Token { next: self.path(&token.next), query });
@@ -150,18 +172,18 @@ impl Check<'_> {
         let Some(field) = &incremental.field else {
             let help =
                 "write `field:` with the field that grows with every change, or `token:` for a vendor's own token";
-            self.missing_key(raw.span, "field", help);
+            self.missing_key(raw.span, raw.span, "field", help);
             return None;
         };
         let Some(format) = incremental.format.map(meant) else {
             let help = "write one of rfc3339, epoch_seconds, epoch_millis, integer";
-            self.missing_key(raw.span, "format", help);
+            self.missing_key(raw.span, raw.span, "format", help);
             return None;
         };
         if !sends(incremental.since.is_some()) {
             let help = "write `since:` with the parameter's name, or use `window.since` in the path, query or body; a \
                         vendor that cannot filter by change has no incremental stream";
-            self.missing_key(raw.span, "since", help);
+            self.missing_key(raw.span, raw.span, "since", help);
         }
         Some(Incremental::Field(CursorField {
             field: self.path(field),
@@ -240,8 +262,32 @@ fn meant(format: RawCursorFormat) -> CursorFormat {
     }
 }
 
+fn size_parameter(size: Option<&RawPageSize>) -> Option<&Spanned<String>> {
+    size.and_then(|size| size.query.as_ref())
+}
+
+/// The names of all query parameters that a stream sends, with their places.
+fn parameters(stream: &RawStream) -> Vec<&Spanned<String>> {
+    let mut all: Vec<&Spanned<String>> = stream.query.iter().map(|(name, _)| name).collect();
+    match stream.paginate.as_ref().map(|paginate| &paginate.value) {
+        Some(RawPaginate::Cursor(cursor)) => all.extend(&cursor.query),
+        Some(RawPaginate::Page(page)) => {
+            all.extend([Some(&page.query), size_parameter(page.size.as_ref())].into_iter().flatten())
+        }
+        Some(RawPaginate::Offset(offset)) => {
+            all.extend([Some(&offset.query), size_parameter(Some(&offset.size))].into_iter().flatten())
+        }
+        Some(RawPaginate::NextUrl(_) | RawPaginate::Link(_)) | None => {}
+    }
+    if let Some(incremental) = stream.incremental.as_ref().map(|incremental| &incremental.value) {
+        let token = incremental.token.as_ref().and_then(|token| token.query.as_ref());
+        all.extend([incremental.since.as_ref(), incremental.until.as_ref(), token].into_iter().flatten());
+    }
+    all
+}
+
 /// The place of a key that does not belong beside `token`.
-fn first_other(raw: &RawIncremental) -> Option<super::source::Span> {
+fn first_other(raw: &RawIncremental) -> Option<Span> {
     let texts = [&raw.field, &raw.overlap, &raw.since, &raw.until, &raw.start];
     let text = texts.into_iter().flatten().map(|text| text.span).next();
     text.or_else(|| raw.settle.as_ref().map(|settle| settle.span))

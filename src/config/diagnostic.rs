@@ -25,14 +25,14 @@ pub struct Problem {
     pub message: String,
     pub help: Option<String>,
     pub related: Vec<(Span, String)>,
-    /// The source at the span must not be shown.
-    pub masked: bool,
+    /// Places whose source must not be shown: they hold secrets.
+    pub masks: Vec<Span>,
 }
 
 impl Problem {
     pub fn new(code: Code, span: Span, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { code, severity: Severity::Error, span, message, help: None, related: Vec::new(), masked: false }
+        Self { code, severity: Severity::Error, span, message, help: None, related: Vec::new(), masks: Vec::new() }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -55,9 +55,9 @@ impl Problem {
         self
     }
 
-    /// Hides the source at the span: it holds a secret.
-    pub fn masked(mut self) -> Self {
-        self.masked = true;
+    /// Hides the source at a place, in this problem and in all others.
+    pub fn mask(mut self, span: Span) -> Self {
+        self.masks.push(span);
         self
     }
 }
@@ -102,7 +102,7 @@ pub struct Report {
 
 impl Report {
     pub(super) fn new(sources: &Sources, problems: Vec<Problem>) -> Self {
-        let masks: Vec<Span> = problems.iter().filter(|problem| problem.masked).map(|problem| problem.span).collect();
+        let masks: Vec<Span> = problems.iter().flat_map(|problem| &problem.masks).copied().collect();
         let mut diagnostics: Vec<Diagnostic> =
             problems.into_iter().map(|problem| diagnostic(sources, &masks, problem)).collect();
         diagnostics.sort_by(|a, b| order(a).cmp(&order(b)));
@@ -178,5 +178,28 @@ fn mask(sources: &Sources, masks: &[Span], span: Span, line: usize, text: String
             text = text.chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect();
         }
     }
-    text
+    mask_words(&text)
+}
+
+/// Hides what stands behind the usual names of secrets. This is for lines that could not be parsed, where nobody knows
+/// what is a secret.
+fn mask_words(line: &str) -> String {
+    let mut out = line.to_owned();
+    for name in ["token:", "password:", "secret:"] {
+        let mut from = 0;
+        while let Some(found) = out[from..].find(name) {
+            let start = from + found + name.len();
+            let rest = &out[start..];
+            let length = rest.find([',', '}']).unwrap_or(rest.len());
+            let value = &rest[..length];
+            from = start + length;
+            if !value.trim().is_empty() && !value.contains("${") && !value.trim_start().starts_with(['{', '[', '/']) {
+                let stars: String = value.chars().map(|c| if c.is_whitespace() { c } else { '*' }).collect();
+                let tail = out[start + length..].to_owned();
+                out = format!("{}{stars}{tail}", &out[..start]);
+                from = start + stars.len();
+            }
+        }
+    }
+    out
 }

@@ -17,6 +17,7 @@ use super::{
     raw_pipeline::RawPipeline,
     raw_workspace::RawWorkspace,
     read::{self, Reading},
+    shape::Spanned,
     source::{Sources, Span},
     yaml,
 };
@@ -49,27 +50,25 @@ pub fn check(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
 /// A file that was read.
 struct Loaded<T> {
     name: String,
-    span: Span,
     /// Nothing when it could not be read at all.
-    raw: Option<T>,
+    raw: Option<Spanned<T>>,
 }
 
 struct Loading<'a> {
     dir: &'a Path,
     reading: Reading<'a>,
     sources: Sources,
-    partial: Vec<u32>,
 }
 
 fn compile(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
-    let reading = Reading { env, base: dir, offline, problems: RefCell::new(Vec::new()) };
-    let mut loading = Loading { dir, reading, sources: Sources::default(), partial: Vec::new() };
+    let reading = Reading { env, base: dir, offline, problems: RefCell::default(), dropped: RefCell::default() };
+    let mut loading = Loading { dir, reading, sources: Sources::default() };
     let Some((workspace, connectors, pipelines)) = loading.files() else {
         let report = Report::new(&loading.sources, loading.reading.problems.take());
         return Checked { plan: None, report };
     };
-    let Loading { reading, sources, partial, .. } = loading;
-    let check = Check { sources: &sources, reading: &reading, partial: partial.into_iter().collect() };
+    let Loading { reading, sources, .. } = loading;
+    let check = Check { sources: &sources, reading: &reading, broken: RefCell::default() };
     let plan = everything(&check, workspace.raw, connectors, &pipelines);
     let report = Report::new(&sources, reading.problems.take());
     Checked { plan: plan.filter(|_| report.errors() == 0), report }
@@ -77,27 +76,30 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
 
 fn everything(
     check: &Check<'_>,
-    workspace: Option<RawWorkspace>,
+    workspace: Option<Spanned<RawWorkspace>>,
     connectors: Vec<Loaded<RawConnector>>,
     pipelines: &[Loaded<RawPipeline>],
 ) -> Option<Plan> {
-    let compiled = |Loaded { name, span, raw }: Loaded<RawConnector>| {
-        let connector = raw.map(|raw| check.connector(name.clone(), span, raw));
+    let compiled = |Loaded { name, raw }: Loaded<RawConnector>| {
+        let connector = raw.map(|raw| check.connector(name.clone(), raw));
         (name, connector)
     };
     let connectors: Connectors = connectors.into_iter().map(compiled).collect();
-    let workspace = workspace?;
+    let workspace = workspace?.value;
     check.version(&workspace.version);
     let store = check.store(&workspace);
     let connections = workspace.connections.iter();
     let connections: Connections =
         connections.map(|(name, raw)| (name.value.clone(), check.connection(name, raw, &connectors))).collect();
+    let dropped = workspace.connections.dropped().iter().map(|name| (name.clone(), None));
+    let connections: Connections = connections.into_iter().chain(dropped).collect();
     let mut plans = BTreeMap::new();
     let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
-    for Loaded { name, span, raw } in pipelines {
+    for Loaded { name, raw } in pipelines {
         let Some(raw) = raw else { continue };
         let Some(pipeline) = check.pipeline(name.clone(), raw, &connections) else { continue };
-        one_writer(check, &pipeline, raw.to.value.file.as_ref().map_or(*span, |file| file.span), &mut files);
+        let file = raw.value.to.as_ref().and_then(|to| to.value.file.as_ref());
+        one_writer(check, &pipeline, file.map_or(raw.span, |file| file.span), &mut files);
         plans.insert(name.clone(), Arc::new(pipeline));
     }
     let connections: BTreeMap<String, Connection> =
@@ -188,13 +190,9 @@ impl Loading<'_> {
         let file = files::read(self.dir, path, &mut self.sources, &mut problems);
         let node = file.and_then(|file| self.parse(file, &mut problems));
         self.reading.problems.borrow_mut().append(&mut problems);
-        let span = Span::new(file.unwrap_or_default(), 0, 0);
-        let Some(node) = node else { return Loaded { name, span, raw: None } };
-        let (raw, partial) = read::read(&node, &self.reading);
-        if partial {
-            self.partial.extend(file);
-        }
-        Loaded { name, span, raw }
+        let raw =
+            node.and_then(|node| read::read(&node, &self.reading).map(|value| Spanned { value, span: node.span }));
+        Loaded { name, raw }
     }
 
     fn parse(&self, file: u32, problems: &mut Vec<Problem>) -> Option<std::rc::Rc<Node>> {

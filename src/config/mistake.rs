@@ -25,6 +25,8 @@ pub struct Inner {
     pub dropped: bool,
     /// It is only the consequence of an earlier one.
     pub follows: bool,
+    /// The source at its place must not be shown.
+    pub masked: bool,
 }
 
 impl Deref for Mistake {
@@ -44,11 +46,16 @@ impl DerefMut for Mistake {
 impl Mistake {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self(Box::new(Inner { code, message, help: None, span: None, dropped: false, follows: false }))
+        Self(Box::new(Inner { code, message, help: None, span: None, dropped: false, follows: false, masked: false }))
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.0.help = Some(help.into());
+        self
+    }
+
+    pub fn masked(mut self) -> Self {
+        self.masked = true;
         self
     }
 
@@ -60,7 +67,8 @@ impl Mistake {
     pub fn problem(self, whole: Span) -> Option<Problem> {
         let inner = *self.0;
         let span = inner.span.unwrap_or(whole);
-        (!inner.follows).then(|| Problem::new(inner.code, span, inner.message).maybe_help(inner.help))
+        let problem = Problem::new(inner.code, span, inner.message).maybe_help(inner.help);
+        (!inner.follows).then(|| if inner.masked { problem.mask(span) } else { problem })
     }
 }
 

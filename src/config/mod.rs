@@ -42,6 +42,8 @@ mod source;
 mod suggest;
 #[cfg(test)]
 mod tests_load;
+#[cfg(test)]
+mod tests_schema;
 mod units;
 mod yaml;
 

@@ -14,12 +14,14 @@ pub struct RawPipeline {
     /// What it is for, in a sentence.
     pub description: Option<String>,
     /// What is read.
-    pub from: RawFrom,
+    #[schemars(required)]
+    pub from: Option<RawFrom>,
     /// What happens to each record, in order.
     #[serde(default)]
     pub steps: Vec<RawStep>,
     /// Where it goes.
-    pub to: Spanned<RawTo>,
+    #[schemars(required)]
+    pub to: Option<Spanned<RawTo>>,
 }
 
 /// A stream of a connection.
@@ -38,7 +40,7 @@ pub struct RawFrom {
 pub enum RawStep {
     /// Only records for which this is true go on; the others are counted as skipped.
     Filter(Spanned<Source>),
-    /// Sets fields. All expressions see the record as it was before this step.
+    /// Sets fields, one after the other; an expression sees what the ones before it set.
     Set(Named<Spanned<Source>>),
     /// Renames fields: old name to new name.
     Rename(Named<Spanned<String>>),

@@ -19,7 +19,7 @@ pub struct RawWorkspace {
     pub store: Option<RawStore>,
     /// Accounts and places, by the names that pipelines use.
     #[serde(default)]
-    pub connections: Named<RawConnection>,
+    pub connections: Named<Spanned<RawConnection>>,
 }
 
 /// The kind of store.

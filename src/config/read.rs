@@ -33,6 +33,8 @@ pub struct Reading<'a> {
     /// A missing variable is no problem; checks go on with a stand-in.
     pub offline: bool,
     pub problems: RefCell<Vec<Problem>>,
+    /// The places of parts that could not be read.
+    pub dropped: RefCell<Vec<Span>>,
 }
 
 impl Reading<'_> {
@@ -45,15 +47,13 @@ impl Reading<'_> {
     }
 }
 
-/// Reads a file's tree. Also returns whether parts of it were dropped, so that later checks do not complain about what
+/// Reads a file's tree. Parts that cannot be read are noted in `reading`, so that later checks do not complain about what
 /// is only missing because of that.
-pub fn read<T: DeserializeOwned>(node: &Node, reading: &Reading<'_>) -> (Option<T>, bool) {
-    let mut whole = true;
+pub fn read<T: DeserializeOwned>(node: &Node, reading: &Reading<'_>) -> Option<T> {
     for _ in 0..MISTAKES_MAX {
         match T::deserialize(From { node, key: None, reading }) {
-            Ok(value) => return (Some(value), !whole),
+            Ok(value) => return Some(value),
             Err(mistake) => {
-                whole = false;
                 let dropped = mistake.dropped;
                 if let Some(problem) = mistake.problem(node.span) {
                     reading.problems.borrow_mut().push(problem);
@@ -64,7 +64,7 @@ pub fn read<T: DeserializeOwned>(node: &Node, reading: &Reading<'_>) -> (Option<
             }
         }
     }
-    (None, true)
+    None
 }
 
 /// One value of the tree, as serde wants to see it.
@@ -128,13 +128,13 @@ impl<'n> From<'n, '_> {
 
     /// A secret's text. A literal is refused, and hidden in what is shown.
     fn secret(&self, literal: fn(&str) -> bool) -> Result<Zeroizing<String>, Mistake> {
-        let text = self.text()?;
+        let text = self.text().map_err(Mistake::masked)?;
         let written = &self.scalar("a text")?.text;
         if literal(written) {
             let message = "a secret is written into the file; whoever reads the file has it";
             let help = "write ${NAME} and set the variable NAME, or ${file:/run/secrets/name}; and change the secret, \
                         for it may be in backups and version control";
-            let problem = Problem::new(Code::LiteralSecret, self.node.span, message).help(help).masked();
+            let problem = Problem::new(Code::LiteralSecret, self.node.span, message).help(help).mask(self.node.span);
             self.reading.problems.borrow_mut().push(problem);
         }
         Ok(text)
@@ -209,6 +209,7 @@ impl<'de> de::Deserializer<'de> for From<'_, '_> {
             shape::SPANNED => visitor.visit_seq(Parts::new(self)),
             shape::SECRET => visitor.visit_str(&self.secret(|written| !fill::has_reference(written))?),
             shape::SECRET_URL => visitor.visit_str(&self.secret(literal_password)?),
+            shape::NAMED | shape::KEPT => visitor.visit_newtype_struct(self),
             shape::CODE => match self.scalar("a text")? {
                 scalar if scalar.plain && kind_of(&scalar.text) == ScalarKind::Null => Err(self.wrong("a text")),
                 scalar => visitor.visit_str(&scalar.text),

@@ -18,6 +18,8 @@ pub const SECRET_URL: &str = "$secret_url";
 pub const CODE: &str = "$code";
 pub const LIST: &str = "$list";
 pub const TREE: &str = "$tree";
+pub const NAMED: &str = "$named";
+pub const KEPT: &str = "$kept";
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
@@ -69,25 +71,41 @@ impl<T: JsonSchema> JsonSchema for Spanned<T> {
 
 /// A map from names that people choose, in the order of the file.
 #[derive(Clone, Debug)]
-pub struct Named<T>(pub Vec<(Spanned<String>, T)>);
+pub struct Named<T> {
+    entries: Vec<(Spanned<String>, T)>,
+    /// Names whose values cannot be read. They exist, so nobody is told that they are unknown.
+    dropped: Vec<String>,
+}
 
 impl<T> Default for Named<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { entries: Vec::new(), dropped: Vec::new() }
     }
 }
 
 impl<T> Named<T> {
     pub fn iter(&self) -> std::slice::Iter<'_, (Spanned<String>, T)> {
-        self.0.iter()
+        self.entries.iter()
+    }
+
+    pub fn dropped(&self) -> &[String] {
+        &self.dropped
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.dropped.is_empty()
+    }
+
+    pub fn has(&self, name: &str) -> bool {
+        self.get(name).is_some() || self.dropped.iter().any(|dropped| dropped == name)
     }
 
     pub fn get(&self, name: &str) -> Option<&(Spanned<String>, T)> {
-        self.0.iter().find(|(key, _)| key.value == name)
+        self.entries.iter().find(|(key, _)| key.value == name)
     }
 
     pub fn names(&self) -> Vec<&str> {
-        self.0.iter().map(|(key, _)| key.value.as_str()).collect()
+        self.entries.iter().map(|(key, _)| key.value.as_str()).chain(self.dropped.iter().map(String::as_str)).collect()
     }
 }
 
@@ -102,14 +120,21 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut all = Vec::new();
-                while let Some(key) = map.next_key()? {
-                    all.push((key, map.next_value()?));
+                let mut named = Named::default();
+                while let Some(key) = map.next_key::<Spanned<String>>()? {
+                    match map.next_value()? {
+                        Kept(Some(value)) => named.entries.push((key, value)),
+                        Kept(None) => named.dropped.push(key.value),
+                    }
                 }
-                Ok(Named(all))
+                Ok(named)
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+                from.deserialize_map(self)
             }
         }
-        from.deserialize_map(Entries(PhantomData))
+        from.deserialize_newtype_struct(NAMED, Entries(PhantomData))
     }
 }
 
@@ -124,6 +149,31 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "object", "additionalProperties": generator.subschema_for::<T>() })
+    }
+}
+
+/// A value of a map of names, or nothing when it was dropped.
+struct Kept<T>(Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Kept<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Value<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Value<T> {
+            type Value = Kept<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Kept<T>, E> {
+                Ok(Kept(None))
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Kept<T>, D::Error> {
+                T::deserialize(from).map(|value| Kept(Some(value)))
+            }
+        }
+        from.deserialize_newtype_struct(KEPT, Value(PhantomData))
     }
 }
 

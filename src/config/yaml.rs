@@ -184,15 +184,23 @@ fn too_deep(span: Span) -> Problem {
 }
 
 fn syntax(file: u32, text: &str, error: &ScanError) -> Box<Problem> {
-    let at = error.marker().byte_offset().unwrap_or(0).min(text.len());
+    let mut at = error.marker().byte_offset().unwrap_or(0).min(text.len());
+    // A tab is noticed at the end of the line before it.
+    if let Some(next) = text.get(at..).and_then(|rest| rest.find('\n')).map(|end| at + end + 1)
+        && text[next..].trim_start_matches(' ').starts_with('\t')
+    {
+        at = next;
+    }
     let span = Span::new(file, at, at);
     if matches!(error.kind(), granit_parser::ErrorKind::RecursionLimitExceeded) {
         return Box::new(too_deep(span));
     }
     let line_start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
-    let indent = text.get(line_start..).unwrap_or("").chars().take_while(|c| c.is_whitespace());
-    let help = if indent.into_iter().any(|c| c == '\t') {
+    let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or("");
+    let help = if line.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t') {
         "indent with spaces; YAML does not allow tabs there"
+    } else if line.contains("${") || line.contains("{{") {
+        "put quotes around a text with ${...} or {{ }}; without them a brace begins a map"
     } else {
         "look at this line and the one before: a missing quote, colon, bracket or space of indentation"
     };

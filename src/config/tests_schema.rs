@@ -1,0 +1,88 @@
+//! The JSON Schemas that editors use, and how a report looks.
+
+use std::{fs, path::Path};
+
+use super::{tests_load::Workspace, *};
+
+fn file(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Workspace => "workspace",
+        FileKind::Connector => "connector",
+        FileKind::Pipeline => "pipeline",
+    }
+}
+
+const KINDS: [FileKind; 3] = [FileKind::Workspace, FileKind::Connector, FileKind::Pipeline];
+
+/// The files in `docs/schema` are what editors load, so they must be what the program accepts. With `RENKEI_BLESS` set to
+/// anything the test writes them instead.
+#[test]
+fn the_schemas_in_the_repository_are_those_of_the_types() {
+    for kind in KINDS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{}.json", file(kind)));
+        let text = format!("{}\n", serde_json::to_string_pretty(&schema(kind)).unwrap());
+        if SystemEnvironment.variable("RENKEI_BLESS").is_some() {
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, &text).unwrap();
+        }
+        let stored = fs::read_to_string(&path).unwrap_or_default();
+        assert!(stored == text, "{} differs: run this test once with RENKEI_BLESS=1", path.display());
+    }
+}
+
+#[test]
+fn every_key_of_a_schema_is_described_and_unknown_keys_are_refused() {
+    for kind in KINDS {
+        let schema = schema(kind);
+        let mut objects = vec![(file(kind).to_owned(), &schema)];
+        let definitions = schema["definitions"].as_object().unwrap();
+        objects.extend(definitions.iter().map(|(name, definition)| (name.clone(), definition)));
+        for (name, object) in objects {
+            let Some(properties) = object["properties"].as_object() else { continue };
+            assert_eq!(object["additionalProperties"], false, "{name}");
+            for (key, property) in properties {
+                assert!(property["description"].is_string(), "{name}.{key} has no description");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_report_looks_like_this() {
+    let workspace = Workspace::new(&[
+        (
+            "renkei.yaml",
+            "version: 1\nconnections:\n  crm:\n    connector: crm\n    auth: { bearer: { token: hunter2 } }\n    budgt: []\n",
+        ),
+        (
+            "connectors/crm/connector.yaml",
+            "version: 1\nbase_url: https://api.example.com\nauth: { basic: {} }\nstreams:\n  people:\n    get: /people\n    key: id\n    query: { page: 1, q: \"{{ conifg.q }}\" }\n    paginate: { page: { query: page } }\noperations:\n  add: { put: /people, makes: create }\n",
+        ),
+    ]);
+    insta::assert_snapshot!(workspace.report().render(false));
+}
+
+#[test]
+fn colors_change_nothing_but_the_colors() {
+    let report = Workspace::with("renkei.yaml", "version: 2\n").report();
+    let plain = report.render(false);
+    let mut colored = report.render(true);
+    assert!(colored.contains("\x1b[1;31merror[RK0107]\x1b[0m"));
+    for style in ["\x1b[1;31m", "\x1b[1;34m", "\x1b[1m", "\x1b[0m"] {
+        colored = colored.replace(style, "");
+    }
+    assert_eq!(colored, plain);
+}
+
+#[test]
+fn a_report_as_json_has_what_a_program_needs() {
+    let report = Workspace::with("renkei.yaml", "version: 1\nstor: {}\n").report();
+    let json = serde_json::to_value(&report).unwrap();
+    assert_eq!(
+        json["diagnostics"][0],
+        serde_json::json!({
+            "code": "RK0103", "severity": "error", "file": "renkei.yaml", "line": 2, "column": 1, "length": 4,
+            "message": "unknown key `stor`", "snippet": "stor: {}", "help": "did you mean `store`?", "related": []
+        })
+    );
+}
