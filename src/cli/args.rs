@@ -71,6 +71,8 @@ pub enum Command {
         #[arg(long)]
         without_secrets: bool,
     },
+    /// Run pipelines once: all of them, or the named ones
+    Run(RunArgs),
     /// Show where every pipeline stands
     Status,
     /// List past runs, newest first
@@ -102,11 +104,33 @@ pub enum Command {
     Explain { code: Option<String> },
     /// Serve a shop and a CRM that behave as badly as real ones
     Sandbox(SandboxArgs),
+    /// Watch leads travel through faults and a crash, and arrive exactly once
+    Demo {
+        /// Drives people and faults [default: by chance, and printed]
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Print a completion script
     Completion {
         #[arg(value_enum)]
         shell: Shell,
     },
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Pipelines by name [default: all, in the order of their names]
+    #[arg(value_name = "PIPELINE")]
+    pub pipelines: Vec<String>,
+    /// Read this stream again from its beginning; what did not change is not written again
+    #[arg(long, value_name = "STREAM")]
+    pub full_refresh: Vec<String>,
+    /// Read no more than this many records per pipeline; the next run goes on from there
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+    /// Pipelines that run at the same time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub parallel: u16,
 }
 
 #[derive(Subcommand, Debug)]

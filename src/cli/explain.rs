@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     failure::{DONE, Failure},
     output::{Output, Paint},
-    pages, suggest,
+    suggest,
 };
 use crate::model::Code;
 
@@ -15,10 +15,10 @@ pub fn explain(code: Option<&str>, output: &Output) -> Result<u8, Failure> {
         Some(typed) => {
             let code: Code = typed.parse().map_err(|()| unknown(typed))?;
             if output.json() {
-                let page = json!({ "code": code, "title": code.title(), "page": pages::page(code) });
+                let page = json!({ "code": code, "title": code.title(), "page": code.page() });
                 output.document(&page);
             } else {
-                output.text(shown(pages::page(code), Paint(output.color_stdout)));
+                output.text(shown(code.page(), Paint(output.color_stdout)));
             }
         }
     }
@@ -53,4 +53,20 @@ fn unknown(typed: &str) -> Failure {
         None => "a code looks like RK0103; `renkei explain` lists all of them".to_owned(),
     };
     Failure::usage(format!("there is no code `{typed}`"), help)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_begins_with_its_code_and_title_and_says_what_is_safe_and_what_to_do() {
+        for code in Code::ALL {
+            let page = code.page();
+            let head = format!("# {code}: {}\n\n", code.title());
+            assert!(page.starts_with(&head), "docs/errors/{code}.md must begin with {head:?}");
+            assert!(page.contains("\n## What is safe\n\n"), "{code}");
+            assert!(page.contains("\n## What to do\n\n"), "{code}");
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::{config::Report, model::Fault};
 
 /// The documented exit codes that are not a fault's own; `docs/exit-codes.md` has all of them.
 pub const DONE: u8 = 0;
+pub const DEAD_LETTERS: u8 = 1;
 pub const USAGE: u8 = 2;
 pub const CONFIG: u8 = 3;
 pub const BUG: u8 = 70;

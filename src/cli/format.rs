@@ -10,6 +10,10 @@ pub fn time(at: DateTime<Utc>) -> String {
     at.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+pub fn clock(at: DateTime<Utc>) -> String {
+    at.format("%H:%M:%S UTC").to_string()
+}
+
 /// `0.4 s`, `12.3 s`, `4 min 05 s`, `2 h 07 min`.
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs();

@@ -18,8 +18,9 @@ use crate::{
         Plan,
         plan::{Pipeline, To},
     },
+    engine::stream_id,
     model::Checkpoint,
-    store::{Run, RunState, StreamId},
+    store::{Run, RunState},
 };
 
 /// Where one pipeline stands.
@@ -94,11 +95,6 @@ fn standing_row(standing: &Standing) -> Vec<String> {
         standing.dead_letters.to_string(),
         standing.checkpoint.as_ref().map_or("-".to_owned(), format::checkpoint),
     ]
-}
-
-/// The state of a pipeline's one stream.
-pub fn stream_id(pipeline: &Pipeline) -> StreamId {
-    StreamId::new(&pipeline.name, &pipeline.from.stream.name)
 }
 
 fn target(to: &To) -> String {

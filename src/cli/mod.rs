@@ -5,6 +5,7 @@
 
 mod args;
 mod check;
+mod demo;
 mod explain;
 mod failure;
 mod format;
@@ -13,13 +14,15 @@ mod letters;
 mod listing;
 mod logging;
 mod output;
-mod pages;
 mod panic;
+mod progress;
 mod reset;
+mod run;
 mod runtime;
 mod sandbox;
 mod signals;
 mod suggest;
+mod summary;
 mod table;
 mod workspace;
 
@@ -66,6 +69,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
     match cli.command {
         Command::Init { folder } => init::init(&dir.join(folder), output),
         Command::Validate { without_secrets } => check::validate(dir, without_secrets, output),
+        Command::Run(args) => block_on(run::run(&args, dir, output.clone()))?,
         Command::Status => block_on(listing::status(dir, output))?,
         Command::Runs { pipeline, limit } => block_on(listing::runs(dir, pipeline.as_deref(), limit, output))?,
         Command::State { command } => state(command, dir, output),
@@ -79,6 +83,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
         Command::Sandbox(args) => block_on(sandbox::serve(&args, output))?,
+        Command::Demo { seed } => block_on(demo::demo(seed, output))?,
         Command::Completion { shell } => Ok(completion(shell, output)),
     }
 }

@@ -25,6 +25,7 @@ pub struct Output {
     pub json_errors: bool,
     pub color_stdout: bool,
     pub color_stderr: bool,
+    pub terminal_stderr: bool,
     deaf: AtomicBool,
 }
 
@@ -39,6 +40,7 @@ impl Output {
             json_errors: global.output == Format::Json || global.log_format == Some(Format::Json),
             color_stdout: !plain && io::stdout().is_terminal(),
             color_stderr: !plain && terminal_stderr,
+            terminal_stderr,
             deaf: AtomicBool::new(false),
         }
     }
@@ -96,12 +98,20 @@ impl Paint {
         self.with("1", text)
     }
 
+    pub fn dim(self, text: impl Display) -> String {
+        self.with("2", text)
+    }
+
     pub fn red(self, text: impl Display) -> String {
         self.with("1;31", text)
     }
 
     pub fn green(self, text: impl Display) -> String {
         self.with("1;32", text)
+    }
+
+    pub fn yellow(self, text: impl Display) -> String {
+        self.with("1;33", text)
     }
 
     pub fn blue(self, text: impl Display) -> String {

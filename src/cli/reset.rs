@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::{
     failure::{DONE, Failure},
-    listing::{known, stream_id},
+    listing::known,
     output::Output,
     workspace,
 };
-use crate::store::StreamId;
+use crate::{engine::stream_id, store::StreamId};
 
 pub async fn reset(dir: &Path, pipeline: &str, links: bool, output: &Output) -> Result<u8, Failure> {
     let plan = workspace::plan_without_secrets(dir, output)?;

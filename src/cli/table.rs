@@ -44,6 +44,6 @@ mod tests {
     fn columns_are_aligned_whatever_alphabet_they_are_written_in() {
         let row = |name: &str, n: &str| vec![name.to_owned(), n.to_owned()];
         let shown = lines(&[Column("name", false), Column("read", true)], vec![row("顧客", "7"), row("leads", "1200")]);
-        assert_eq!(shown, ["name    read", "顧客       7", "leads   1200"]);
+        assert_eq!(shown, ["name   read", "顧客      7", "leads  1200"]);
     }
 }

@@ -9,6 +9,11 @@ use crate::{
     store::{Seal, SealKey, SledOptions, SledStore, State},
 };
 
+/// The plan to run by: every variable and secret file must be there. Warnings are shown and do not stop anything.
+pub fn plan(dir: &Path, output: &Output) -> Result<Plan, Failure> {
+    checked(config::check(dir, &SystemEnvironment, false), output)
+}
+
 /// The plan to look at: secrets may be missing where a command only lists things.
 pub fn plan_without_secrets(dir: &Path, output: &Output) -> Result<Plan, Failure> {
     checked(config::check(dir, &SystemEnvironment, true), output)

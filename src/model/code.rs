@@ -19,6 +19,11 @@ macro_rules! codes {
             pub fn title(self) -> &'static str {
                 match self { $(Code::$name => $title),* }
             }
+
+            /// The code's page in Markdown. A code without its file in `docs/errors/` does not compile.
+            pub fn page(self) -> &'static str {
+                match self { $(Code::$name => include_str!(concat!("../../docs/errors/RK0", $number, ".md"))),* }
+            }
         }
     };
 }
