@@ -78,7 +78,10 @@ impl OAuth {
         // Dropping the caller leaves the task running to its end.
         let task = tokio::spawn(async move { shared.token(refused.as_ref(), ended_before).await });
         task.await.unwrap_or_else(|error| {
-            Err(Fault::halt(Code::Interrupted, Blame::Host, format!("signing in was stopped: {error}")))
+            let (code, blame) =
+                if error.is_panic() { (Code::Bug, Blame::Bug) } else { (Code::Interrupted, Blame::Host) };
+            Err(Fault::halt(code, blame, "signing in did not come to its end")
+                .help("Nothing was sent. Run again; if it happens again, please report it."))
         })
     }
 }

@@ -46,7 +46,7 @@ impl Refusal {
             Refusal::Host => "its host is neither the base URL's nor declared under egress",
             Refusal::Port => "its port is not the configured one",
             Refusal::Scheme => "it is not HTTPS while the configured URL is",
-            Refusal::UserInfo => "it carries a user or password of its own",
+            Refusal::UserInfo => "it carries a user or password, which belong under `auth: basic`",
         }
     }
 }

@@ -52,7 +52,8 @@ pub struct HttpTransport {
     lanes: [OnceLock<Result<reqwest::Client, SendError>>; 4],
 }
 
-/// TLS needs certificates, and a loopback address must not go through a proxy.
+/// TLS needs certificates, and a loopback address must not go through a proxy. A plain URL behind a proxy that itself
+/// speaks TLS is left out: the plain lane trusts no certificate.
 #[derive(Clone, Copy)]
 struct Lane {
     secure: bool,

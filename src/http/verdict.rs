@@ -57,10 +57,14 @@ pub fn judge(
         Ok(answer) => answer,
         Err(error) => return unanswered(&error),
     };
+    let rule = rules.iter().copied().flatten().find(|rule| matches(&rule.when, &answer));
+    if matches!(rule, Some(AnswerRule { is: Meaning::Accept, .. })) || (rule.is_none() && answer.status.is_success()) {
+        return Judgement::Accepted(answer);
+    }
+    // Only now, because it parses the body, and an accepted page is not parsed here.
     let said = redact::message(&answer.body, secrets);
-    match rules.iter().copied().flatten().find(|rule| matches(&rule.when, &answer)) {
+    match rule {
         Some(rule) => by_rule(&rule.is, answer, said.as_deref(), now),
-        None if answer.status.is_success() => Judgement::Accepted(answer),
         None => by_status(answer, said.as_deref(), now),
     }
 }

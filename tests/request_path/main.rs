@@ -3,6 +3,7 @@
 
 mod bodies;
 mod hostile;
+mod secrets;
 mod sockets;
 mod support;
 mod tls;
