@@ -236,7 +236,9 @@ mod tests {
         assert_eq!(probe.create("k", &lead("A")).status(), 201);
         assert_eq!(probe.create("k", &lead("B")).status(), 422);
         let batch = json!({ "inputs": [lead("A")] }).to_string();
-        let elsewhere = probe.send("POST", "/crm/leads/batch", &[("idempotency-key", "k")], &batch);
+        let key = [("idempotency-key", "l")];
+        assert_eq!(probe.send("POST", "/crm/leads/batch", &key, &batch).status(), 200);
+        let elsewhere = probe.send("POST", "/crm/leads/batch/upsert", &key, &batch);
         assert_eq!(body_of(&elsewhere)["error"], "idempotency_key_reused");
         assert_eq!(probe.create(&"k".repeat(256), &lead("A")).status(), 400);
     }

@@ -104,6 +104,13 @@ mod tests {
     }
 
     #[test]
+    fn a_client_that_never_rests_gets_the_burst_and_the_rate_and_not_one_more() {
+        let mut bucket = Bucket::new(Quota { per_second: 50, burst: 2 });
+        let granted = (0..=100_000).step_by(5).filter(|&ms| bucket.take(at(ms)).granted).count();
+        assert_eq!(granted, 2 + 100 * 50);
+    }
+
+    #[test]
     fn a_refused_request_costs_no_token_and_a_clock_that_goes_back_gives_none() {
         let mut bucket = Bucket::new(Quota { per_second: 1, burst: 1 });
         assert!(bucket.take(at(0)).granted);

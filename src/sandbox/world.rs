@@ -86,7 +86,7 @@ impl World {
             self.account.enter(&call, &route, outcome.deeds);
             outcome.answer
         };
-        set(&mut answer, "date", &http_date(now));
+        set(&mut answer, "date", &http_date(self.now));
         answer
     }
 
@@ -275,7 +275,9 @@ mod tests {
         probe.later(300_000);
         assert_eq!(probe.get("/shop/customers").status(), 401);
         probe.now -= TimeDelta::seconds(200);
-        assert_eq!(probe.get("/shop/customers").status(), 401);
+        let refused = probe.get("/shop/customers");
+        assert_eq!(refused.status(), 401);
+        assert_eq!(refused.headers()["date"], "Thu, 01 Jan 2026 01:05:00 GMT", "windows are cut by this date");
     }
 
     #[test]
