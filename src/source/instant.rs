@@ -60,11 +60,11 @@ fn utc(text: &str) -> Option<(Cursor, Version)> {
     let nanos = (0..9).fold(0, |sum, at| sum * 10 + nine(at));
     let date = NaiveDate::from_ymd_opt(number(0, 4)? as i32, number(5, 2)?, number(8, 2)?)?;
     let at = date.and_hms_nano_opt(number(11, 2)?, number(14, 2)?, number(17, 2)?, nanos)?.and_utc();
-    let mut canonical = String::with_capacity(30);
-    canonical.push_str(&text[..FRACTION_FROM - 1]);
-    canonical.push('.');
-    (0..9).for_each(|at| canonical.push(fraction.get(at).map_or('0', |digit| char::from(*digit))));
-    canonical.push('Z');
+    let mut canonical = *b"0000-00-00T00:00:00.000000000Z";
+    canonical[..FRACTION_FROM - 1].copy_from_slice(head);
+    let digits = fraction.len().min(9);
+    canonical[FRACTION_FROM..FRACTION_FROM + digits].copy_from_slice(&fraction[..digits]);
+    let canonical = std::str::from_utf8(&canonical).ok()?;
     Some((Cursor::Instant(at), Version::new(canonical)))
 }
 

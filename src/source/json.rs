@@ -17,7 +17,32 @@ pub struct Malformed {
     pub ended: bool,
 }
 
-type Result<T> = std::result::Result<T, Malformed>;
+/// The text is no JSON at the place where its walker stands. Small, because it is returned for every value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bad;
+
+type Result<T> = std::result::Result<T, Bad>;
+
+/// A field's name as it stands in the text.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// Between the quotes.
+    range: Range<usize>,
+    escaped: bool,
+}
+
+impl Name {
+    /// Whether it is `name`, however it is written.
+    #[inline]
+    pub fn is(&self, text: &str, name: &str) -> bool {
+        let written = &text.as_bytes()[self.range.clone()];
+        if !self.escaped {
+            return written == name.as_bytes();
+        }
+        let quoted = &text[self.range.start - 1..self.range.end + 1];
+        serde_json::from_str::<String>(quoted).is_ok_and(|decoded| decoded == name)
+    }
+}
 
 /// A place in a text.
 pub struct Walker<'t> {
@@ -32,135 +57,151 @@ impl<'t> Walker<'t> {
     }
 
     /// The first byte of the next value, which is not consumed.
+    #[inline]
     pub fn peek(&mut self) -> Result<u8> {
-        self.white();
-        self.text.get(self.at).copied().ok_or(Malformed { at: self.at, ended: true })
+        while let Some(&byte) = self.text.get(self.at) {
+            match byte {
+                b' ' | b'\n' | b'\r' | b'\t' => self.at += 1,
+                _ => return Ok(byte),
+            }
+        }
+        Err(Bad)
     }
 
     /// Steps over one value and says where it stood.
+    #[inline]
     pub fn value(&mut self) -> Result<Range<usize>> {
-        let first = self.peek()?;
+        self.peek()?;
         let begin = self.at;
-        match first {
-            b'"' => {
-                self.string()?;
-            }
-            b'{' => {
-                self.object(|walker, _| walker.value().map(drop))?;
-            }
-            b'[' => {
-                self.list(|walker| walker.value().map(drop))?;
-            }
-            b't' => self.word(b"true")?,
-            b'f' => self.word(b"false")?,
-            b'n' => self.word(b"null")?,
-            _ => self.number()?,
-        }
+        self.skip()?;
         Ok(begin..self.at)
     }
 
-    /// Steps over an object; `field` is called before each value with the range of its name between the quotes, and must
-    /// step over the value.
-    pub fn object(&mut self, mut field: impl FnMut(&mut Self, Range<usize>) -> Result<()>) -> Result<Range<usize>> {
-        let begin = self.open(b'{')?;
+    /// Steps over one value.
+    pub fn skip(&mut self) -> Result<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'{' => self.object(|walker, _| walker.skip()),
+            b'[' => self.list(Self::skip),
+            b't' => self.word(b"true"),
+            b'f' => self.word(b"false"),
+            b'n' => self.word(b"null"),
+            _ => self.number(),
+        }
+    }
+
+    /// Steps over an object; `field` is called with each name before its value, and must step over the value.
+    #[inline]
+    pub fn object(&mut self, mut field: impl FnMut(&mut Self, Name) -> Result<()>) -> Result<()> {
+        self.open(b'{')?;
         if self.peek()? != b'}' {
             loop {
                 self.peek()?;
                 let name = self.string()?;
                 self.expect(b':')?;
                 field(self, name)?;
-                if self.more(b'}')? {
+                if self.is_over(b'}')? {
                     break;
                 }
             }
         }
-        Ok(self.close(begin))
+        self.close();
+        Ok(())
     }
 
     /// Steps over a list; `item` must step over each value.
-    pub fn list(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<Range<usize>> {
-        let begin = self.open(b'[')?;
+    #[inline]
+    pub fn list(&mut self, mut item: impl FnMut(&mut Self) -> Result<()>) -> Result<()> {
+        self.open(b'[')?;
         if self.peek()? != b']' {
             loop {
                 item(self)?;
-                if self.more(b']')? {
+                if self.is_over(b']')? {
                     break;
                 }
             }
         }
-        Ok(self.close(begin))
+        self.close();
+        Ok(())
     }
 
     /// Nothing but white space is left.
     pub fn end(&mut self) -> Result<()> {
-        self.white();
-        if self.at == self.text.len() { Ok(()) } else { Err(self.bad()) }
+        if self.peek().is_ok() { Err(Bad) } else { Ok(()) }
     }
 
-    fn open(&mut self, bracket: u8) -> Result<usize> {
+    /// Where the walker stands.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Why the last step failed.
+    pub fn malformed(&self) -> Malformed {
+        Malformed { at: self.at, ended: self.at >= self.text.len() }
+    }
+
+    fn open(&mut self, bracket: u8) -> Result<()> {
         self.expect(bracket)?;
         self.depth += 1;
-        if self.depth > DEPTH_MAX { Err(self.bad()) } else { Ok(self.at - 1) }
+        if self.depth > DEPTH_MAX { Err(Bad) } else { Ok(()) }
     }
 
-    fn close(&mut self, begin: usize) -> Range<usize> {
+    fn close(&mut self) {
         self.at += 1;
         self.depth -= 1;
-        begin..self.at
     }
 
     /// After an item: steps over the comma, or says that the bracket that ends it all is next.
-    fn more(&mut self, bracket: u8) -> Result<bool> {
+    fn is_over(&mut self, bracket: u8) -> Result<bool> {
         match self.peek()? {
             b',' => {
                 self.at += 1;
                 Ok(false)
             }
             byte if byte == bracket => Ok(true),
-            _ => Err(self.bad()),
+            _ => Err(Bad),
         }
     }
 
     fn expect(&mut self, byte: u8) -> Result<()> {
         if self.peek()? != byte {
-            return Err(self.bad());
+            return Err(Bad);
         }
         self.at += 1;
         Ok(())
     }
 
-    fn white(&mut self) {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.text.get(self.at) {
-            self.at += 1;
-        }
-    }
-
-    /// Steps over a string; the range lies between its quotes.
-    fn string(&mut self) -> Result<Range<usize>> {
+    #[inline]
+    fn string(&mut self) -> Result<Name> {
         if self.text.get(self.at) != Some(&b'"') {
-            return Err(self.bad());
+            return Err(Bad);
         }
         self.at += 1;
         let begin = self.at;
+        let mut escaped = false;
         loop {
             self.plain();
             match self.text.get(self.at) {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(begin..self.at - 1);
+                    return Ok(Name { range: begin..self.at - 1, escaped });
                 }
-                Some(b'\\') => self.escape()?,
-                _ => return Err(self.bad()),
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                _ => return Err(Bad),
             }
         }
     }
 
     /// Steps to the next quote, backslash or control character, eight bytes at a time: in each byte of `found` the top
     /// bit says that this byte is one of them. Only the lowest one is exact, and only that one is used.
+    #[inline]
     fn plain(&mut self) {
         const ONES: u64 = u64::MAX / 255;
-        while let Some(eight) = self.text.get(self.at..self.at + 8).and_then(|bytes| bytes.try_into().ok()) {
-            let word = u64::from_le_bytes(eight);
+        while let Some(eight) = self.text.get(self.at..).and_then(<[u8]>::first_chunk::<8>) {
+            let word = u64::from_le_bytes(*eight);
             let control = word.wrapping_sub(ONES * 0x20) & !word;
             let (quote, escape) = (word ^ (ONES * u64::from(b'"')), word ^ (ONES * u64::from(b'\\')));
             let (quote, escape) = (quote.wrapping_sub(ONES) & !quote, escape.wrapping_sub(ONES) & !escape);
@@ -183,13 +224,12 @@ impl<'t> Walker<'t> {
             Some(b'u') => {
                 self.at += 1;
                 for _ in 0..4 {
-                    if !self.text.get(self.at).is_some_and(u8::is_ascii_hexdigit) {
-                        return Err(self.bad());
+                    if !self.skip_if(|byte| byte.is_ascii_hexdigit()) {
+                        return Err(Bad);
                     }
-                    self.at += 1;
                 }
             }
-            _ => return Err(self.bad()),
+            _ => return Err(Bad),
         }
         Ok(())
     }
@@ -212,9 +252,10 @@ impl<'t> Walker<'t> {
     fn digits(&mut self) -> Result<()> {
         let begin = self.at;
         while self.skip_if(|byte| byte.is_ascii_digit()) {}
-        if self.at == begin { Err(self.bad()) } else { Ok(()) }
+        if self.at == begin { Err(Bad) } else { Ok(()) }
     }
 
+    #[inline]
     fn skip_if(&mut self, is: impl Fn(u8) -> bool) -> bool {
         let hit = self.text.get(self.at).is_some_and(|byte| is(*byte));
         self.at += usize::from(hit);
@@ -222,28 +263,13 @@ impl<'t> Walker<'t> {
     }
 
     fn word(&mut self, word: &[u8]) -> Result<()> {
-        for byte in word {
-            if self.text.get(self.at) != Some(byte) {
-                return Err(self.bad());
+        for expected in word {
+            if !self.skip_if(|byte| byte == *expected) {
+                return Err(Bad);
             }
-            self.at += 1;
         }
         Ok(())
     }
-
-    fn bad(&self) -> Malformed {
-        Malformed { at: self.at, ended: self.at >= self.text.len() }
-    }
-}
-
-/// Whether the name between the quotes at `range` is `name`. Names are nearly never written with escapes.
-pub fn is_name(text: &str, range: Range<usize>, name: &str) -> bool {
-    let written = &text.as_bytes()[range.clone()];
-    if written == name.as_bytes() {
-        return true;
-    }
-    written.contains(&b'\\')
-        && serde_json::from_str::<String>(&text[range.start - 1..range.end + 1]).is_ok_and(|decoded| decoded == name)
 }
 
 #[cfg(test)]
@@ -253,10 +279,9 @@ mod tests {
 
     use super::*;
 
-    fn accepts(text: &str) -> Result<()> {
+    fn accepts(text: &str) -> std::result::Result<(), Malformed> {
         let mut walker = Walker::new(text);
-        walker.value()?;
-        walker.end()
+        walker.skip().and_then(|()| walker.end()).map_err(|Bad| walker.malformed())
     }
 
     fn agree(text: &str) {
@@ -322,8 +347,19 @@ mod tests {
 
     #[test]
     fn a_name_with_escapes_is_the_same_name() {
-        assert!(is_name(r#""a\u0062""#, 1..8, "ab"));
-        assert!(!is_name(r#""abc""#, 1..4, "ab"));
+        for (text, name, same) in [
+            (r#"{"a\u0062":1}"#, "ab", true),
+            (r#"{"ab":1}"#, "ab", true),
+            (r#"{"abc":1}"#, "ab", false),
+            (r#"{"\ud800":1}"#, "ab", false),
+        ] {
+            let mut found = false;
+            let walked = Walker::new(text).object(|walker, written| {
+                found = written.is(text, name);
+                walker.skip()
+            });
+            assert_eq!((walked, found), (Ok(()), same), "{text}");
+        }
     }
 
     proptest! {

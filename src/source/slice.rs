@@ -12,7 +12,7 @@ use http::HeaderMap;
 
 use super::{
     instant,
-    json::{Malformed, Walker, is_name},
+    json::{Bad, Malformed, Walker},
 };
 use crate::{
     config::plan::{CursorField, Incremental, Stream},
@@ -63,7 +63,7 @@ pub fn cut(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Result<Cut, Fa
     let mut cutter = Cutter::new(body, text, stream);
     let mut walker = Walker::new(text);
     let walked = cutter.answer(&mut walker, stream.records.steps()).and_then(|()| walker.end());
-    walked.map_err(|malformed| not_json(body, headers, Some(malformed)))?;
+    walked.map_err(|Bad| not_json(body, headers, Some(walker.malformed())))?;
     match cutter.found {
         Found::List(range) => {
             let text = [&text[..range.start], "[]", &text[range.end..]].concat();
@@ -91,6 +91,7 @@ enum Found {
 /// what was caught.
 struct Wanted<'s> {
     path: &'s Path,
+    head: &'s str,
     caught: Option<Range<usize>>,
 }
 
@@ -106,7 +107,11 @@ struct Cutter<'s> {
 
 impl<'s> Cutter<'s> {
     fn new(body: &'s Bytes, text: &'s str, stream: &'s Stream) -> Self {
-        let wanted = |path| Wanted { path, caught: None };
+        let wanted = |path: &'s Path| match path.steps().first() {
+            Some(Step::Field(head)) => Wanted { path, head, caught: None },
+            // A record is an object: a path that begins with an item leads nowhere.
+            Some(Step::Item(_)) | None => Wanted { path, head: "", caught: None },
+        };
         let cursor = match &stream.incremental {
             Some(Incremental::Field(field)) => Some((field, wanted(&field.field))),
             Some(Incremental::Token { .. }) | None => None,
@@ -123,17 +128,18 @@ impl<'s> Cutter<'s> {
     }
 
     /// Walks one value of the answer, down the given steps to the records.
-    fn answer(&mut self, walker: &mut Walker<'_>, steps: &[Step]) -> Result<(), Malformed> {
+    fn answer(&mut self, walker: &mut Walker<'_>, steps: &[Step]) -> Result<(), Bad> {
         let first = walker.peek()?;
         match (steps.split_first(), first) {
             (None, b'[') => {
                 // A field that stands twice counts by its last value.
                 self.items.clear();
-                let range = walker.list(|walker| self.item(walker))?;
-                self.found = Found::List(range);
+                let begin = walker.at();
+                walker.list(|walker| self.item(walker))?;
+                self.found = Found::List(begin..walker.at());
             }
             (None, _) => {
-                walker.value()?;
+                walker.skip()?;
                 self.items.clear();
                 self.found = match first {
                     b'n' => Found::Null,
@@ -144,25 +150,25 @@ impl<'s> Cutter<'s> {
             }
             (Some((Step::Field(name), rest)), b'{') => {
                 let text = self.text;
-                walker.object(|walker, range| {
-                    if is_name(text, range, name) { self.answer(walker, rest) } else { walker.value().map(drop) }
-                })?;
+                walker.object(
+                    |walker, written| {
+                        if written.is(text, name) { self.answer(walker, rest) } else { walker.skip() }
+                    },
+                )?;
             }
             (Some((Step::Item(wanted), rest)), b'[') => {
                 let mut index = 0;
                 walker.list(|walker| {
                     index += 1;
-                    if index - 1 == *wanted { self.answer(walker, rest) } else { walker.value().map(drop) }
+                    if index - 1 == *wanted { self.answer(walker, rest) } else { walker.skip() }
                 })?;
             }
-            (Some(_), _) => {
-                walker.value()?;
-            }
+            (Some(_), _) => walker.skip()?,
         }
         Ok(())
     }
 
-    fn item(&mut self, walker: &mut Walker<'_>) -> Result<(), Malformed> {
+    fn item(&mut self, walker: &mut Walker<'_>) -> Result<(), Bad> {
         if walker.peek()? != b'{' {
             let range = walker.value()?;
             let wrapped = format!(r#"{{"value":{}}}"#, &self.text[range]);
@@ -174,12 +180,11 @@ impl<'s> Cutter<'s> {
         for wanted in self.wanted() {
             wanted.caught = None;
         }
-        let range = walker.object(|walker, name| {
+        let begin = walker.at();
+        walker.object(|walker, name| {
             let value = walker.value()?;
             for wanted in self.wanted() {
-                if let Some(Step::Field(head)) = wanted.path.steps().first()
-                    && is_name(text, name.clone(), head)
-                {
+                if name.is(text, wanted.head) {
                     wanted.caught = Some(value.clone());
                 }
             }
@@ -189,7 +194,7 @@ impl<'s> Cutter<'s> {
         let (cursor, version) = placed.unzip();
         let version =
             version.or_else(|| self.version.as_ref().and_then(|wanted| scalar(wanted.raw(text)?)).map(Version::new));
-        let fields = Fields::from_object(self.body.slice(range));
+        let fields = Fields::from_object(self.body.slice(begin..walker.at()));
         self.items.push(Item { fields, object: true, key: self.key(), cursor, version });
         Ok(())
     }
@@ -232,9 +237,9 @@ fn below<'t>(text: &'t str, steps: &[Step]) -> Option<&'t str> {
     let mut walker = Walker::new(text);
     let mut hit = None;
     match (step, text.as_bytes().first()?) {
-        (Step::Field(name), b'{') => walker.object(|walker, range| {
+        (Step::Field(name), b'{') => walker.object(|walker, written| {
             let value = walker.value()?;
-            if is_name(text, range, name) {
+            if written.is(text, name) {
                 hit = Some(value);
             }
             Ok(())
