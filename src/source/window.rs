@@ -17,7 +17,7 @@ use crate::{
 
 /// Begins a pass: decides what window is asked for.
 pub fn begin(stream: &Stream, at: &Checkpoint, now: DateTime<Utc>) -> Result<Scan, Fault> {
-    let mut scan = empty_scan();
+    let mut scan = Scan::default();
     scan.start_mark = at.mark;
     match &stream.incremental {
         None => {}
@@ -50,20 +50,7 @@ pub fn again(scan: &Scan) -> Scan {
         high: scan.high.clone(),
         furthest: scan.furthest.clone(),
         start_mark: scan.start_mark,
-        ..empty_scan()
-    }
-}
-
-fn empty_scan() -> Scan {
-    Scan {
-        from: None,
-        until: None,
-        high: None,
-        position: None,
-        furthest: None,
-        pages: 0,
-        partial: false,
-        start_mark: None,
+        ..Scan::default()
     }
 }
 

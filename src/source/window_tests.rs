@@ -125,7 +125,7 @@ fn integers_are_read_again_within_their_overlap() {
 
 #[test]
 fn every_record_of_a_page_that_was_cut_short_may_have_been_delivered() {
-    let mut scan = Scan { partial: true, ..empty_scan() };
+    let mut scan = Scan { partial: true, ..Scan::default() };
     let sorted = sorted(&stream(), None, &mut scan, r#"{"data":[{"id":1},{"id":2}]}"#);
     assert_eq!(flags(&sorted), [("1", true, false), ("2", true, false)]);
 }
@@ -134,7 +134,7 @@ fn every_record_of_a_page_that_was_cut_short_may_have_been_delivered() {
 fn a_record_that_cannot_be_used_says_why_without_its_values() {
     let stream = incremental(CursorFormat::Rfc3339);
     let body = r#"{"data":[{"at":"2026-01-01T00:00:00Z"},{"id":"b"},{"id":"c","at":null},{"id":"d","at":"secret"},7]}"#;
-    let sorted = sorted(&stream, None, &mut empty_scan(), body);
+    let sorted = sorted(&stream, None, &mut Scan::default(), body);
     assert!(sorted.records.is_empty());
     let reasons: Vec<(Code, &str)> =
         sorted.rejects.iter().map(|reject| (reject.reason.code, reject.reason.message.as_str())).collect();
@@ -153,7 +153,7 @@ fn a_record_that_cannot_be_used_says_why_without_its_values() {
 #[test]
 fn an_unreadable_cursor_does_not_hold_the_cursor_back() {
     let stream = incremental(CursorFormat::Integer);
-    let mut scan = empty_scan();
+    let mut scan = Scan::default();
     sorted(&stream, None, &mut scan, r#"{"data":[{"id":"a","at":"x"},{"id":"b","at":5}]}"#);
     assert_eq!(advance(&stream, None, &scan, true), Some(Cursor::Integer(5)));
 }
@@ -163,7 +163,7 @@ fn the_cursor_of_an_unordered_listing_moves_only_at_its_end() {
     let scan = Scan {
         furthest: Some(instant("2026-01-01T00:00:30Z")),
         high: Some(instant("2026-01-01T00:01:00Z")),
-        ..empty_scan()
+        ..Scan::default()
     };
     let mut stream = incremental(CursorFormat::Rfc3339);
     assert_eq!(advance(&stream, None, &scan, false), None);
@@ -176,12 +176,12 @@ fn the_cursor_of_an_unordered_listing_moves_only_at_its_end() {
 #[test]
 fn the_cursor_never_moves_backwards() {
     let cursor = instant("2026-01-01T00:02:00Z");
-    let scan = Scan { high: Some(instant("2026-01-01T00:01:00Z")), ..empty_scan() };
+    let scan = Scan { high: Some(instant("2026-01-01T00:01:00Z")), ..Scan::default() };
     assert_eq!(advance(&incremental(CursorFormat::Rfc3339), Some(&cursor), &scan, true), Some(cursor));
     let integers = incremental(CursorFormat::Integer);
-    let furthest = Scan { furthest: Some(Cursor::Integer(7)), ..empty_scan() };
+    let furthest = Scan { furthest: Some(Cursor::Integer(7)), ..Scan::default() };
     assert_eq!(advance(&integers, Some(&Cursor::Integer(9)), &furthest, true), Some(Cursor::Integer(9)));
-    assert_eq!(advance(&integers, Some(&Cursor::Integer(9)), &empty_scan(), true), Some(Cursor::Integer(9)));
+    assert_eq!(advance(&integers, Some(&Cursor::Integer(9)), &Scan::default(), true), Some(Cursor::Integer(9)));
     assert_eq!(advance(&stream(), Some(&Cursor::Integer(9)), &furthest, true), Some(Cursor::Integer(9)));
 }
 
@@ -189,10 +189,10 @@ fn the_cursor_never_moves_backwards() {
 fn the_newest_token_wins_at_the_listings_end() {
     let stream = Stream { incremental: Some(Incremental::Token { next: path("t"), query: None }), ..stream() };
     let token = |text: &str| Some(Cursor::Token(text.to_owned()));
-    let scan = Scan { furthest: token("b"), ..empty_scan() };
+    let scan = Scan { furthest: token("b"), ..Scan::default() };
     assert_eq!(advance(&stream, token("a").as_ref(), &scan, false), token("a"));
     assert_eq!(advance(&stream, token("a").as_ref(), &scan, true), token("b"));
-    assert_eq!(advance(&stream, token("a").as_ref(), &empty_scan(), true), token("a"));
+    assert_eq!(advance(&stream, token("a").as_ref(), &Scan::default(), true), token("a"));
 }
 
 #[test]
