@@ -17,8 +17,7 @@ use crate::{
 
 /// Begins a pass: decides what window is asked for.
 pub fn begin(stream: &Stream, at: &Checkpoint, now: DateTime<Utc>) -> Result<Scan, Fault> {
-    let mut scan = Scan::default();
-    scan.start_mark = at.mark;
+    let mut scan = Scan { start_mark: at.mark, ..Scan::default() };
     match &stream.incremental {
         None => {}
         Some(Incremental::Token { .. }) => {

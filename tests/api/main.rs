@@ -5,6 +5,9 @@
 mod listing;
 mod pages;
 mod restart;
-
+mod sandbox;
 mod server;
 mod window;
+mod write;
+mod write_batch;
+mod writing;

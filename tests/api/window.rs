@@ -55,12 +55,15 @@ fn http_date(at: DateTime<Utc>) -> String {
     at.format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
+/// A record's key and when it changed.
+type Lead = (&'static str, DateTime<Utc>);
+
 /// A server with its own clock and records in it; it filters by its window as vendors do.
 #[derive(Clone)]
 struct Vendor {
     format: CursorFormat,
     now: Arc<Mutex<DateTime<Utc>>>,
-    leads: Arc<Mutex<Vec<(&'static str, DateTime<Utc>)>>>,
+    leads: Arc<Mutex<Vec<Lead>>>,
 }
 
 impl Vendor {
