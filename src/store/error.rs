@@ -11,7 +11,7 @@ use crate::model::{Blame, Code, Fault};
 /// Why the store cannot do what was asked. One failed disk write may answer many waiting commits, so it can be cloned.
 #[derive(thiserror::Error, Clone, Debug)]
 pub enum Error {
-    #[error("another process{} holds the state directory {}", Pid(*.pid), .dir.display())]
+    #[error("{} holds the state directory {}", Holder(*.pid), .dir.display())]
     Locked { dir: PathBuf, pid: Option<u32> },
     #[error("the store in {} is damaged: {what}", .dir.display())]
     Damaged { dir: PathBuf, what: String },
@@ -48,12 +48,15 @@ pub enum Error {
     Closed { why: String },
 }
 
-/// ` (process 7)`, or nothing where it is not known.
-struct Pid(Option<u32>);
+/// `process 7`, or `another process` where its number is not known.
+struct Holder(Option<u32>);
 
-impl fmt::Display for Pid {
+impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.map_or(Ok(()), |pid| write!(f, " (process {pid})"))
+        match self.0 {
+            Some(pid) => write!(f, "process {pid}"),
+            None => f.write_str("another process"),
+        }
     }
 }
 
@@ -101,15 +104,13 @@ impl Error {
                 dir.display()
             ),
             Self::DiskFull { dir, .. } => format!(
-                "Every acknowledged commit is safe; the one that failed took no effect that lasts. Free space on the \
-                 disk of {} and run again.",
+                "Every acknowledged commit is safe; the one that failed is there as a whole or not at all. Free space \
+                 on the disk of {} and run again.",
                 dir.display()
             ),
-            Self::OverBudget { .. } => {
-                "Every acknowledged commit is safe; nothing was written for this one. Raise the \
-                store's disk budget in renkei.yaml, or settle dead letters (renkei dead-letters list), and run again."
-                    .to_owned()
-            }
+            Self::OverBudget { .. } => "Every acknowledged commit is safe; nothing was written for this one. Raise \
+                disk_max under store: in renkei.yaml, or settle dead letters (renkei dead-letters list), and run again."
+                .to_owned(),
             Self::ReadOnly { dir, .. } => format!(
                 "Nothing was changed. Give this user the right to write in {} (ls -ld shows its owner), or name another \
                  directory under store: in renkei.yaml.",
@@ -178,7 +179,7 @@ mod tests {
         let fault = Error::Locked { dir: "state".into(), pid: Some(42) }.fault();
         assert_eq!(fault.code, Code::AlreadyRunning);
         assert_eq!(fault.exit_code(), 7);
-        assert_eq!(fault.message, "another process (process 42) holds the state directory state");
+        assert_eq!(fault.message, "process 42 holds the state directory state");
         assert!(fault.help.contains("kill 42"));
         let unknown = Error::Locked { dir: "state".into(), pid: None }.fault();
         assert_eq!(unknown.message, "another process holds the state directory state");

@@ -52,7 +52,13 @@ impl Site {
                 assert!(found == *self.expected.at(n), "{what}: another content came back in silence");
                 None
             }
-            Err(error) => Some(error),
+            Err(error) => {
+                // A digit of the marker can turn into a larger one.
+                let codes = [Code::StoreDamaged, Code::StoreWentBack, Code::NewerFormat];
+                assert!(codes.contains(&error.code()), "{what}: {error}");
+                assert!(!error.to_string().contains("thread ended"), "{what}: a panic was not caught");
+                Some(error)
+            }
         }
     }
 
@@ -112,10 +118,7 @@ fn a_flipped_bit_is_noticed_or_does_no_harm() {
     for round in 0..all {
         let (at, bit) = (rng.u64(0..used), rng.u8(0..8));
         let what = format!("seed {seed}, round {round}: bit {bit} of byte {at} of sled/db");
-        if let Some(error) = site.outcome(&what, |dir| flip(&dir.join("sled/db"), at, bit)) {
-            assert!(matches!(error.code(), Code::StoreDamaged | Code::StoreWentBack), "{what}: {error}");
-            noticed += 1;
-        }
+        noticed += usize::from(site.outcome(&what, |dir| flip(&dir.join("sled/db"), at, bit)).is_some());
     }
     assert!(noticed * 10 > all, "only {noticed} of {all} flipped bits did any harm, so the test looked at nothing");
 }
@@ -135,10 +138,9 @@ fn a_zeroed_block_or_a_cut_file_is_noticed_or_does_no_harm() {
             fs::File::options().write(true).open(dir.join("sled/db")).unwrap().set_len(at).unwrap();
         });
     }
-    let half = site.refusal("half of the file cut off", |dir| {
+    site.refusal("half of the file cut off", |dir| {
         fs::File::options().write(true).open(dir.join("sled/db")).unwrap().set_len(used / 2).unwrap();
     });
-    assert!(matches!(half.code(), Code::StoreDamaged | Code::StoreWentBack), "{half}");
 }
 
 #[test]

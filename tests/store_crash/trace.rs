@@ -6,10 +6,15 @@ use std::{collections::HashMap, path::Path, process::Command};
 const CALLS: &str = "trace=openat,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,\
                      mkdir,mkdirat,rmdir,writev,pwritev,fallocate,link,linkat,truncate,copy_file_range,sendfile";
 
-/// The command that writes down the calls of the program that follows.
-pub fn strace(output: &Path) -> Command {
+/// The command that writes down the calls of the program that follows, and kills it where one of its threads is about to
+/// sync data for the `kill_at`-th time.
+pub fn strace(output: &Path, kill_at: Option<u32>) -> Command {
     let mut command = Command::new("strace");
-    command.args(["-f", "-y", "-x", "-s", "4000000", "-e", CALLS, "-o"]).arg(output);
+    command.args(["-f", "-y", "-x", "-s", "4000000", "-e", CALLS]);
+    if let Some(turn) = kill_at {
+        command.arg("-e").arg(format!("inject=fdatasync:signal=SIGKILL:when={turn}"));
+    }
+    command.arg("-o").arg(output);
     command
 }
 
