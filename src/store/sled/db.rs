@@ -260,3 +260,42 @@ fn silence_panics() {
         }));
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        SledOptions, SledStore,
+        contract::{delete, put},
+    };
+
+    fn open(dir: &Path) -> Db {
+        drop(SledStore::open(SledOptions::new(dir)).unwrap());
+        Db::open(&Layout::new(dir)).unwrap()
+    }
+
+    #[test]
+    fn a_replaced_or_deleted_value_leaves_no_parts_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(dir.path());
+        let sizes = [50_000, 9_000, 10, 20_000];
+        let parts = sizes.map(|size| {
+            let ops = vec![put(Tree::Outbox, "key", vec![7; size]), put(Tree::Runs, "key", "whole")];
+            db.apply(ops, db.last_commit() + 1).unwrap();
+            db.trees[PARTS].len()
+        });
+        assert_eq!(parts, [13, 3, 0, 5]);
+        db.apply(vec![delete(Tree::Outbox, "key")], db.last_commit() + 1).unwrap();
+        assert_eq!(db.trees[PARTS].len(), 0);
+    }
+
+    #[test]
+    fn a_value_of_a_commit_that_is_not_there_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(dir.path());
+        db.apply(vec![put(Tree::Links, "key", "value")], 1).unwrap();
+        db.last_commit = 0;
+        assert!(matches!(db.get(Tree::Links, b"key"), Err(Error::Damaged { .. })));
+        assert!(matches!(db.scan(Tree::Links, b"", None, 1), Err(Error::Damaged { .. })));
+    }
+}
