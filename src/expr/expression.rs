@@ -87,7 +87,7 @@ impl Expression {
             return Ok(());
         };
         let error = CompileError::new(format!("unknown variable `{}`", slot.root), slot.at.clone());
-        Err(match super::rewrite::nearest(&slot.root, known) {
+        Err(match super::names::nearest(&slot.root, known) {
             Some(near) => error.help(format!("did you mean `{near}`?")),
             None if known.contains(&RECORD) => error.help(format!(
                 "a field is written record.{0}, a text is written in quotes: \"{0}\"; known here: {1}",

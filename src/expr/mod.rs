@@ -11,6 +11,7 @@ mod error;
 mod expression;
 mod json;
 mod library;
+mod names;
 mod number;
 mod ops;
 mod raw;
