@@ -86,3 +86,30 @@ fn a_report_as_json_has_what_a_program_needs() {
         })
     );
 }
+
+const REFERENCE: &str = include_str!("../../docs/configuration.md");
+
+#[test]
+fn the_examples_of_the_reference_are_a_workspace() {
+    let blocks = REFERENCE.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
+    let named = blocks.map(|block| (block.lines().next().unwrap().trim_start_matches("# "), block));
+    let files: Vec<(&str, &str)> = named.collect();
+    assert_eq!(files.len(), 4);
+    let checked = Workspace::new(&files).check(&[("BILLING_ID", "a"), ("BILLING_SECRET", "b"), ("PGPASSWORD", "c")]);
+    assert!(checked.report.is_empty(), "{}", checked.report);
+    assert_eq!(checked.plan.unwrap().pipelines.len(), 2);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let words: Vec<&str> = REFERENCE.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for kind in KINDS {
+        let schema = schema(kind);
+        let definitions = schema["definitions"].as_object().unwrap().values();
+        for object in definitions.chain([&schema]) {
+            for key in object["properties"].as_object().into_iter().flat_map(|properties| properties.keys()) {
+                assert!(words.contains(&key.as_str()), "docs/configuration.md does not name `{key}`");
+            }
+        }
+    }
+}
