@@ -82,6 +82,8 @@ pub fn read(text: &str) -> Vec<Event> {
                 continue;
             };
             match begun {
+                // A question mark stands for the result of a call in which the process died.
+                Some(_) if back.trim_end().ends_with("= ?") => {}
                 Some(index) => events.push(Event::End(index)),
                 None => complete(&format!("{front}{back}"), &mut events),
             }
@@ -95,6 +97,10 @@ pub fn read(text: &str) -> Vec<Event> {
 fn complete(line: &str, events: &mut Vec<Event>) {
     let Some((call, result)) = line.rsplit_once(" = ") else { return };
     if result.starts_with('-') {
+        return;
+    }
+    if result.starts_with('?') {
+        events.extend(parse(call, None).map(Event::Begin));
         return;
     }
     if let Some(call) = parse(call, Some(result)) {
@@ -115,7 +121,7 @@ fn parse(line: &str, result: Option<&str>) -> Option<Call> {
         }
         "fsync" | "fdatasync" => Call::Sync { path: descriptor(arguments)?.1 },
         "ftruncate" => Call::Truncate { path: descriptor(arguments)?.1, len: number(arguments.split(", ").nth(1)?)? },
-        "openat" => {
+        "openat" if result.is_some() => {
             let (fd, _) = descriptor(result?)?;
             let (path, flags) = quoted(arguments)?;
             let (create, truncate) = (flags.contains("O_CREAT"), flags.contains("O_TRUNC"));
@@ -127,7 +133,8 @@ fn parse(line: &str, result: Option<&str>) -> Option<Call> {
         }
         "unlink" if result.is_some() => Call::Unlink { path: text(quoted(arguments)?.0) },
         "mkdir" if result.is_some() => Call::MakeDir { path: text(quoted(arguments)?.0) },
-        "rename" | "unlink" | "mkdir" | "---" | "+++" => return None,
+        // Calls that did not end, and the name that strace gives to one of a thread that died before it told.
+        "openat" | "rename" | "unlink" | "mkdir" | "???" => return None,
         other => panic!("the trace holds a call that the replay does not know: {other}"),
     };
     Some(call)
@@ -189,4 +196,36 @@ fn escape(raw: &[u8]) -> Option<(u8, usize)> {
 
 fn hex(digit: u8) -> u8 {
     if digit.is_ascii_digit() { digit - b'0' } else { digit - b'a' + 10 }
+}
+
+#[test]
+fn a_trace_is_read_with_what_began_ended_and_died() {
+    let text = r#"7 openat(AT_FDCWD</>, "/d/new", O_RDWR|O_CREAT|O_CLOEXEC, 0666) = 5</d/new>
+7 pwrite64(5</d/new>, "a\"\x0f\n", 4, 16 <unfinished ...>
+8 ???( <unfinished ...>
+8 fdatasync(6</d/old>) = -1 EIO (Input/output error)
+7 <... pwrite64 resumed>) = 4
+7 fsync(5</d/new>) = 0
+7 fdatasync(5</d/new>) = ?
+7 +++ killed by SIGKILL +++"#;
+    let sync = Call::Sync { path: "/d/new".to_owned() };
+    let read: Vec<_> = read(text)
+        .into_iter()
+        .map(|event| match event {
+            Event::Begin(call) => Ok(call),
+            Event::End(index) => Err(index),
+        })
+        .collect();
+    assert_eq!(
+        read,
+        [
+            Ok(Call::Open { path: "/d/new".to_owned(), fd: 5, create: true, truncate: false }),
+            Err(0),
+            Ok(Call::Write { path: "/d/new".to_owned(), fd: 5, offset: Some(16), bytes: b"a\"\x0f\n".to_vec() }),
+            Err(2),
+            Ok(sync.clone()),
+            Err(4),
+            Ok(sync),
+        ]
+    );
 }
