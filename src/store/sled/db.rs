@@ -298,4 +298,11 @@ mod tests {
         assert!(matches!(db.get(Tree::Links, b"key"), Err(Error::Damaged { .. })));
         assert!(matches!(db.scan(Tree::Links, b"", None, 1), Err(Error::Damaged { .. })));
     }
+
+    #[test]
+    fn a_panic_inside_sled_becomes_damage_and_does_not_end_the_thread() {
+        let layout = Layout::new(Path::new("state"));
+        let caught = guarded::<()>(&layout, || panic!("a broken page\nwith details"));
+        assert_eq!(caught.unwrap_err().to_string(), "the store in state is damaged: sled gave up: a broken page");
+    }
 }
