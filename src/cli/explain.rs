@@ -5,7 +5,6 @@ use serde_json::json;
 use super::{
     failure::{DONE, Failure},
     output::{Output, Paint},
-    suggest,
 };
 use crate::model::Code;
 
@@ -48,7 +47,9 @@ fn shown(page: &str, paint: Paint) -> String {
 
 fn unknown(typed: &str) -> Failure {
     let all: Vec<String> = Code::ALL.iter().map(Code::to_string).collect();
-    let help = match suggest::nearest(typed, all.iter().map(String::as_str)) {
+    // Codes all look alike, so only one slip of the finger counts as near.
+    let one_slip = |code: &&String| strsim::damerau_levenshtein(&typed.to_uppercase(), code) == 1;
+    let help = match all.iter().find(one_slip) {
         Some(code) => format!("did you mean `{code}`? `renkei explain` lists all codes"),
         None => "a code looks like RK0103; `renkei explain` lists all of them".to_owned(),
     };

@@ -89,7 +89,13 @@ fn block(fault: &Fault, paint: Paint) -> String {
     let head = paint.red(format_args!("error[{}]", fault.code));
     let mut text = format!("{head}: {}", paint.bold(printable(&fault.message)));
     if !fault.place.is_empty() {
-        let places: Vec<String> = fault.place.iter().map(|place| printable(place)).collect();
+        // A call inside another one names their common connection twice.
+        let mut places: Vec<String> = Vec::new();
+        for place in fault.place.iter().map(|place| printable(place)) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
         text.push_str(&format!("\n  {} {}", paint.blue("-->"), places.join(", ")));
     }
     if !fault.help.is_empty() {
@@ -136,7 +142,9 @@ mod tests {
     #[test]
     fn a_block_has_code_what_where_help_and_where_to_read_more() {
         let fault = Fault::halt(Code::Unreachable, Blame::Remote, "127.0.0.1:1 refuses connections")
+            .at("connection shop")
             .at("stream customers")
+            .at("connection shop")
             .at("pipeline leads")
             .help(
                 "nothing is lost: the cursor did not move; run again when the host is back, the next run goes on \
@@ -144,7 +152,7 @@ mod tests {
             );
         insta::assert_snapshot!(block(&fault, Paint(false)), @r"
         error[RK0201]: 127.0.0.1:1 refuses connections
-          --> stream customers, pipeline leads
+          --> connection shop, stream customers, pipeline leads
           = help: nothing is lost: the cursor did not move; run again when the host is back, the next run
                   goes on from the last page that was delivered
           = more: renkei explain RK0201

@@ -23,9 +23,10 @@ pub const FILES: [(&str, &str); 7] = [
 
 pub fn init(folder: &Path, output: &Output) -> Result<u8, Failure> {
     let taken: Vec<&str> = FILES.iter().map(|(path, _)| *path).filter(|path| folder.join(path).exists()).collect();
-    if !taken.is_empty() {
+    if let Some((first, others)) = taken.split_first() {
+        let more = if others.is_empty() { String::new() } else { format!(" and {} more of these files", others.len()) };
         return Err(Failure::usage(
-            format!("{} already has {}", folder.display(), taken.join(", ")),
+            format!("{} already has {first}{more}", folder.display()),
             "nothing was written; name a new folder: renkei init my-workspace",
         ));
     }

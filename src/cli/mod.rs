@@ -67,6 +67,7 @@ fn parse() -> Result<Cli, clap::Error> {
 fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
     let dir: &Path = &cli.global.dir;
     match cli.command {
+        Command::Init { folder } if dir == Path::new(".") => init::init(&folder, output),
         Command::Init { folder } => init::init(&dir.join(folder), output),
         Command::Validate { without_secrets } => check::validate(dir, without_secrets, output),
         Command::Run(args) => block_on(run::run(&args, dir, output.clone()))?,
