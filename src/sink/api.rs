@@ -76,7 +76,10 @@ impl ApiSink {
             }
         }
         let all: Option<Vec<Verdict>> = verdicts.into_iter().collect();
-        all.ok_or_else(|| Fault::halt(Code::Bug, Blame::Bug, "an item of a batch was sent nowhere"))
+        all.ok_or_else(|| {
+            Fault::halt(Code::Bug, Blame::Bug, "an item of a batch was sent nowhere")
+                .help("Nothing is lost: the batch stays staged. This is a mistake in renkei; please report it.")
+        })
     }
 
     async fn write_wave(&self, batch: &Staged, wave: &[usize]) -> Result<Vec<Placed>, Fault> {

@@ -22,7 +22,7 @@ use crate::{
     config::plan::{Api, Auth, Incremental, PageSize, Paginate, Stream},
     expr::Scope,
     http::{Answer, Call, Client, Ruling, render},
-    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Page, Position, Scan},
+    model::{Blame, BoxFuture, Checkpoint, Cursor, Fault, Page, Position, Scan},
 };
 
 /// Beginnings again of one pass before it is an error.
@@ -76,7 +76,7 @@ impl ApiSource {
                 restarted = true;
                 continue;
             }
-            let answer = answer.accepted()?;
+            let answer = answer.accepted().map_err(|fault| explained(fault, stream, &scan))?;
             body_bytes += answer.body.len();
             let mut cut = slice::cut(&answer.body, &answer.headers, stream)?;
             window::pin(&mut scan, stream, answer.server_time.unwrap_or_else(|| self.client.server_now()));
@@ -156,13 +156,8 @@ impl ApiSource {
         let mut call = render::call(&self.api, &stream.request, &self.name, &scope, true).map_err(unbuilt)?;
         if let Some(Position::Url(next)) = &scan.position {
             // The server wrote the whole address of the next page, its parameters included.
-            call.url = Url::parse(next).map_err(|_| {
-                Fault::halt(
-                    Code::PageLoop,
-                    Blame::Remote,
-                    format!("stream {}: the saved page address is no URL", stream.name),
-                )
-            })?;
+            call.url = Url::parse(next)
+                .map_err(|_| paginate::stuck(stream, "the saved address of the next page is no URL"))?;
             return Ok(call);
         }
         let number = |number: Option<u64>| number.map(|number| number.to_string());
@@ -243,6 +238,20 @@ impl Bounds {
         let parameter = |name: Option<&String>, value: &Option<String>| name.cloned().zip(value.clone());
         parameter(since, &self.since).into_iter().chain(parameter(until, &self.until)).collect()
     }
+}
+
+/// Says what to do where the refused request began a pass with a token that the vendor may have forgotten.
+fn explained(fault: Fault, stream: &Stream, scan: &Scan) -> Fault {
+    let by_token = matches!(stream.incremental, Some(Incremental::Token { .. }));
+    if !by_token || scan.from.is_none() || scan.position.is_some() {
+        return fault;
+    }
+    let help = format!(
+        "Nothing was read and nothing was changed. If the vendor no longer knows the token of the last pass, read the \
+         stream from its start, where what was written before is recognised: renkei run --full-refresh {}",
+        stream.name
+    );
+    fault.help(help)
 }
 
 /// Whether the server no longer accepts the position: a token or URL of its own that it once gave.

@@ -195,7 +195,8 @@ fn number_at(cut: &Cut, path: &Path) -> Option<u64> {
     text_at(cut, path)?.parse().ok()
 }
 
-fn stuck(stream: &Stream, why: &str) -> Fault {
+/// There is no way on from here.
+pub fn stuck(stream: &Stream, why: &str) -> Fault {
     Fault::halt(Code::PageLoop, Blame::Remote, format!("stream {}: {why}", stream.name)).help(
         "The pages before it are delivered, and the cursor did not move past what was not read. If it stays so, compare \
          `paginate:` of the stream with an answer of the API.",

@@ -91,7 +91,8 @@ enum Found {
 /// what was caught.
 struct Wanted<'s> {
     path: &'s Path,
-    head: &'s str,
+    /// Nothing where the path begins with an item: a record is an object, so it leads nowhere.
+    head: Option<&'s str>,
     caught: Option<Range<usize>>,
 }
 
@@ -108,9 +109,8 @@ struct Cutter<'s> {
 impl<'s> Cutter<'s> {
     fn new(body: &'s Bytes, text: &'s str, stream: &'s Stream) -> Self {
         let wanted = |path: &'s Path| match path.steps().first() {
-            Some(Step::Field(head)) => Wanted { path, head, caught: None },
-            // A record is an object: a path that begins with an item leads nowhere.
-            Some(Step::Item(_)) | None => Wanted { path, head: "", caught: None },
+            Some(Step::Field(head)) => Wanted { path, head: Some(head), caught: None },
+            Some(Step::Item(_)) | None => Wanted { path, head: None, caught: None },
         };
         let cursor = match &stream.incremental {
             Some(Incremental::Field(field)) => Some((field, wanted(&field.field))),
@@ -184,7 +184,7 @@ impl<'s> Cutter<'s> {
         walker.object(|walker, name| {
             let value = walker.value()?;
             for wanted in self.wanted() {
-                if name.is(text, wanted.head) {
+                if wanted.head.is_some_and(|head| name.is(text, head)) {
                     wanted.caught = Some(value.clone());
                 }
             }

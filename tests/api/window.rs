@@ -262,3 +262,14 @@ async fn a_saved_cursor_of_another_kind_is_refused_before_anything_is_asked() {
     assert_eq!(reader.page().await.unwrap_err().code, Code::UnlikeCursor);
     assert!(server.asked().is_empty());
 }
+
+#[tokio::test]
+async fn a_token_that_the_vendor_forgot_says_how_to_read_from_the_start() {
+    let server = Server::answering(|_| super::server::status(410, "{}")).await;
+    let incremental = Incremental::Token { next: path("sync"), query: Some("sync".into()) };
+    let mut reader = Reader::new(&server.url, Stream { incremental: Some(incremental), ..stream(Paginate::None) });
+    reader.at.cursor = Some(Cursor::Token("old".to_owned()));
+    let fault = reader.page().await.unwrap_err();
+    assert!(fault.help.contains("--full-refresh leads"), "{}", fault.help);
+    assert_eq!(reader.at.cursor, Some(Cursor::Token("old".to_owned())));
+}
