@@ -203,3 +203,37 @@ fn a_failed_call_is_sorted_by_what_a_person_has_to_do() {
     assert_eq!(denied.code, Code::FileSink);
     assert!(denied.help.contains("ls -ld"));
 }
+
+/// A full disk, played by a limit on the size of files: the test runs itself once more under one. The limit's signal is
+/// ignored, so that writing fails as it does on a disk.
+#[tokio::test]
+async fn a_full_disk_stops_the_run_and_leaves_what_was_sealed() {
+    const LIMITED: &str = "RENKEI_TEST_FILE_LIMIT";
+    #[expect(clippy::disallowed_methods, reason = "the test tells its second self apart")]
+    let is_limited = std::env::var_os(LIMITED).is_some();
+    if !is_limited {
+        let again = std::process::Command::new("bash")
+            .args(["-c", r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "sink::jsonl::tests::a_full_disk_stops_the_run_and_leaves_what_was_sealed"])
+            .env(LIMITED, "64 KiB")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&again.stdout);
+        assert!(again.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let sink = sink(folder.path(), 1 << 40);
+    sink.resume(None).await.unwrap();
+    let record = format!("{{\"a\":\"{}\"}}", "x".repeat(40 * 1024));
+    sink.write(&staged(&[&record])).await.unwrap();
+    let sealed = sink.seal().await.unwrap();
+    sink.write(&staged(&[&record])).await.unwrap();
+    let fault = sink.seal().await.unwrap_err();
+    assert_eq!((fault.code, fault.exit_code()), (Code::DiskFull, 6), "{fault:?}");
+    assert!(fault.help.contains("Free space"), "{}", fault.help);
+    assert_eq!(text(folder.path(), 0), format!("{record}\n"), "no half line is left for readers");
+    let known = Some(Checkpoint { mark: sealed, ..Checkpoint::default() });
+    assert_eq!(sink.resume(known.clone()).await.unwrap(), known);
+}
