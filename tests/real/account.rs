@@ -2,10 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
@@ -16,6 +16,8 @@ pub struct Account {
     pub url: String,
     http: reqwest::Client,
     server: Child,
+    /// Kept open: the server ends when nobody reads what it says.
+    _output: BufReader<ChildStdout>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "a test's servers are given by the environment")]
@@ -53,11 +55,12 @@ impl Account {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let output = BufReader::new(server.stdout.take().unwrap());
-        assert!(output.lines().any(|line| line.unwrap().contains("Running on")), "localstripe did not start");
+        let mut output = BufReader::new(server.stdout.take().unwrap());
+        let started = output.by_ref().lines().any(|line| line.unwrap().contains("Running on"));
+        assert!(started, "localstripe did not start");
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Some(Self { url: format!("http://127.0.0.1:{port}"), http, server })
+        Some(Self { url: format!("http://127.0.0.1:{port}"), http, server, _output: output })
     }
 
     /// Posts a form and returns the answer.

@@ -14,7 +14,7 @@ use crate::{
 fn stripe(account: &Account) -> String {
     format!(
         "  stripe:\n    connector: stripe\n    base_url: {}\n    auth: {{ bearer: {{ token: \"${{STRIPE_KEY}}\" }} }}\n    \
-         budget: [{{ bucket: {{ requests: 8, per: 1s, burst: 1 }} }}]\n",
+         budget: [{{ bucket: {{ requests: 3, per: 1s, burst: 1 }} }}]\n",
         account.url
     )
 }
@@ -23,7 +23,7 @@ async fn change(account: &Account, customers: &BTreeMap<String, Value>) {
     for id in customers.keys().step_by(17) {
         account.post(&format!("/v1/customers/{id}"), &[("name", "Renamed"), ("metadata[tier]", "gold")]).await;
     }
-    account.add_customers(420..460).await;
+    account.add_customers(220..250).await;
 }
 
 fn lines(folder: &Path) -> Vec<Value> {
@@ -49,7 +49,7 @@ fn by_id(records: &[Value]) -> BTreeMap<String, Value> {
 #[tokio::test]
 async fn every_customer_is_one_line_however_often_the_run_is_killed() {
     let Some(account) = Account::open() else { return };
-    account.add_customers(0..420).await;
+    account.add_customers(0..220).await;
     let workspace = Workspace::new(
         &format!("{}  files: {{ jsonl: {{ path: out, rotate: 100kB }} }}\n", stripe(&account)),
         &[("files", "from: { connection: stripe, stream: customers }\nto: { connection: files, file: customers }\n")],
@@ -57,9 +57,9 @@ async fn every_customer_is_one_line_however_often_the_run_is_killed() {
     let out = workspace.path().join("out");
 
     let first = workspace.run("files");
-    assert_eq!((&first["read"], &first["created"]), (&420.into(), &420.into()));
+    assert_eq!((&first["read"], &first["created"]), (&220.into(), &220.into()));
     let source = account.customers().await;
-    assert_eq!(lines(&out).len(), 420);
+    assert_eq!(lines(&out).len(), 220);
     assert_eq!(by_id(&lines(&out)), source);
 
     change(&account, &source).await;
@@ -68,8 +68,8 @@ async fn every_customer_is_one_line_however_often_the_run_is_killed() {
     workspace.run("files");
     let source = account.customers().await;
     let lines = lines(&out);
-    assert_eq!(lines.len(), 420 + 460, "the second pass stands there once, after the first one");
-    assert_eq!(by_id(&lines[420..]), source);
+    assert_eq!(lines.len(), 220 + 250, "the second pass stands there once, after the first one");
+    assert_eq!(by_id(&lines[220..]), source);
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn the_table_is_the_account_however_often_the_run_is_killed() {
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client.batch_execute("drop schema if exists real cascade; create schema real").await.unwrap();
-    account.add_customers(0..420).await;
+    account.add_customers(0..220).await;
     let workspace = Workspace::new(
         &format!("{}  db: {{ postgres: {{ url: \"${{DATABASE_URL}}\", schema: real }} }}\n", stripe(&account)),
         &[(
@@ -94,7 +94,7 @@ async fn the_table_is_the_account_however_often_the_run_is_killed() {
     .with("DATABASE_URL", &url);
 
     let first = workspace.run("table");
-    assert_eq!((&first["read"], &first["created"]), (&420.into(), &420.into()));
+    assert_eq!((&first["read"], &first["created"]), (&220.into(), &220.into()));
     let source = account.customers().await;
     assert_eq!(table(&client, &source).await, source);
 
@@ -109,11 +109,11 @@ async fn the_table_is_the_account_however_often_the_run_is_killed() {
     }
     workspace.run("table");
     let source = account.customers().await;
-    assert_eq!(source.len(), 460);
+    assert_eq!(source.len(), 250);
     assert_eq!(table(&client, &source).await, source);
 
     let again = workspace.run("table");
-    assert_eq!((&again["read"], &again["unchanged"]), (&460.into(), &460.into()));
+    assert_eq!((&again["read"], &again["unchanged"]), (&250.into(), &250.into()));
 }
 
 /// How often the checkpoint in the database moved.
