@@ -43,14 +43,17 @@ pub async fn reset(dir: &Path, pipeline: &str, links: bool, output: &Output) -> 
     Ok(DONE)
 }
 
-/// Opens a store that lost acknowledged commits, which makes its present state the one that counts.
+/// Opens a store that lost acknowledged commits, which makes its present state the one that counts. What the sinks were
+/// sent since is unknown to it, so its links are in doubt.
 pub async fn accept_older(dir: &Path, output: &Output) -> Result<u8, Failure> {
     let plan = workspace::plan_without_secrets(dir, output)?;
-    workspace::open(&plan.store, true).await?.close().await;
+    let mut opened = workspace::open(&plan.store, true).await?;
+    opened.state.doubt_links().await?;
+    opened.close().await;
     if output.json() {
         output.document(&json!({ "accepted": true }));
     } else {
-        output.line("the older state is accepted; the next run reads on from it and writes under the same keys");
+        output.line("the older state is accepted; the next run reads on from it, and writes each record once more under its key");
     }
     Ok(DONE)
 }

@@ -184,7 +184,7 @@ impl Preparer<'_> {
         for draft in drafts {
             let link = if draft.content.is_some() { links.next().flatten() } else { None };
             match &link {
-                Some(link) if Some(link.content) == draft.content => batch.decided.unchanged += 1,
+                Some(link) if link.content.is_some() && link.content == draft.content => batch.decided.unchanged += 1,
                 Some(_) if self.writes.skip_changed => batch.decided.skipped += 1,
                 _ => batch.items.push(self.item(draft, link)),
             }

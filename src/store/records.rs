@@ -53,7 +53,8 @@ impl std::fmt::Display for StreamId {
 /// What the sink was last sent for a source key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Link {
-    pub content: ContentHash,
+    /// Nothing, while it is in doubt what the sink holds.
+    pub content: Option<ContentHash>,
     /// How many states of the record the sink has accepted.
     pub generation: u32,
     pub sink_id: Option<String>,
@@ -73,26 +74,29 @@ impl Link {
         Some(Mark { segment: segment.parse().ok()?, bytes: bytes.parse().ok()? })
     }
 
-    /// `format, content (16), generation (4), sink id`: 21 bytes and the id, because a ledger has one for every record.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// `format, epoch (4), content (16), generation (4), sink id`: 25 bytes and the id, because a ledger has one for every
+    /// record. `epoch` is the store's when the link was written; content of an earlier one is in doubt.
+    pub(super) fn encode(&self, epoch: u32) -> Vec<u8> {
         let mut bytes = vec![Self::FORMAT];
-        bytes.extend_from_slice(&self.content.0);
+        bytes.extend_from_slice(&epoch.to_be_bytes());
+        bytes.extend_from_slice(&self.content.unwrap_or(ContentHash([0; 16])).0);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes.extend_from_slice(self.sink_id.as_deref().unwrap_or_default().as_bytes());
         bytes
     }
 
-    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8], epoch: u32) -> Option<Self> {
         let (format, rest) = bytes.split_first()?;
         if *format != Self::FORMAT {
             return None;
         }
-        let (content, rest) = rest.split_at_checked(16)?;
-        let (generation, id) = rest.split_at_checked(4)?;
+        let (of, rest) = rest.split_first_chunk::<4>()?;
+        let (content, rest) = rest.split_first_chunk::<16>()?;
+        let (generation, id) = rest.split_first_chunk::<4>()?;
         let id = std::str::from_utf8(id).ok()?;
         Some(Self {
-            content: ContentHash(content.try_into().ok()?),
-            generation: u32::from_be_bytes(generation.try_into().ok()?),
+            content: (u32::from_be_bytes(*of) == epoch).then_some(ContentHash(*content)),
+            generation: u32::from_be_bytes(*generation),
             sink_id: (!id.is_empty()).then(|| id.to_owned()),
         })
     }
@@ -167,11 +171,17 @@ mod tests {
     #[test]
     fn a_link_comes_back_as_it_was_written() {
         for sink_id in [None, Some("lead_1".to_owned())] {
-            let link = Link { content: ContentHash([3; 16]), generation: 7, sink_id };
-            assert_eq!(Link::decode(&link.encode()), Some(link));
+            let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id };
+            assert_eq!(Link::decode(&link.encode(5), 5), Some(link));
         }
-        assert_eq!(Link::decode(&[9; 40]), None);
-        assert_eq!(Link::decode(&[1, 2]), None);
+        assert_eq!(Link::decode(&[9; 40], 5), None);
+        assert_eq!(Link::decode(&[1, 2], 5), None);
+    }
+
+    #[test]
+    fn a_link_of_an_earlier_epoch_keeps_the_id_and_doubts_the_content() {
+        let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id: Some("lead_1".to_owned()) };
+        assert_eq!(Link::decode(&link.encode(5), 6), Some(Link { content: None, ..link }));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::OnceCell;
 
 use super::{
     Op, Seal, StateStore, Tree,
@@ -27,7 +28,12 @@ pub struct State {
     /// Seals what holds records: the outbox and dead letters.
     seal: Arc<Seal>,
     order: Arc<Mutex<BTreeMap<StreamId, Order>>>,
+    /// Links of an earlier epoch are in doubt.
+    epoch: Arc<OnceCell<u32>>,
 }
+
+/// Where the epoch stands among what the store remembers about itself.
+const EPOCH: &[u8] = b"link-epoch";
 
 /// Which batches of a stream are staged and which is next to settle.
 #[derive(Clone, Copy, Default)]
@@ -38,7 +44,7 @@ struct Order {
 
 impl State {
     pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
-        Self { store, seal, order: Arc::default() }
+        Self { store, seal, order: Arc::default(), epoch: Arc::default() }
     }
 
     /// How far a stream is delivered.
@@ -102,6 +108,7 @@ impl State {
         self.check_prefix(stream, &settled)?;
         let mut checkpoint = last.staged.batch.next.clone();
         checkpoint.mark = mark.or(checkpoint.mark);
+        let epoch = self.epoch().await?;
         let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
         for batch in &settled {
             if batch.staged.in_outbox {
@@ -113,7 +120,7 @@ impl State {
                 run.counts.resumed += batch.staged.batch.read();
             }
             run.counts.merge(&batch.counts());
-            ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox)));
+            ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox), epoch));
             for (key, letter) in dead_letters(stream, batch, run, now)? {
                 ops.push(self.put(Tree::DeadLetters, key, &letter)?);
             }
@@ -127,7 +134,26 @@ impl State {
     pub async fn links(&self, stream: &StreamId, keys: &[Key]) -> Result<Vec<Option<Link>>, Fault> {
         let keys = keys.iter().map(|key| stream.link_key(key)).collect();
         let values = self.store.get_many(Tree::Links, keys).await?;
-        values.into_iter().map(|value| value.map(|bytes| decode_link(&bytes)).transpose()).collect()
+        let epoch = self.epoch().await?;
+        values.into_iter().map(|value| value.map(|bytes| decode_link(&bytes, epoch)).transpose()).collect()
+    }
+
+    /// Puts the content of all links in doubt, because the store was taken back to an earlier state: the sinks may hold
+    /// what it never heard of, so the next time each record is written, whether it looks changed or not.
+    pub async fn doubt_links(&mut self) -> Result<(), Fault> {
+        let next = self.epoch().await? + 1;
+        let op = Op::Put { tree: Tree::Meta, key: EPOCH.to_vec(), value: next.to_be_bytes().to_vec() };
+        self.commit_ops(vec![op]).await?;
+        self.epoch = Arc::new(OnceCell::new_with(Some(next)));
+        Ok(())
+    }
+
+    async fn epoch(&self) -> Result<u32, Fault> {
+        let read = async || match self.store.get(Tree::Meta, EPOCH).await? {
+            None => Ok(0),
+            Some(bytes) => bytes.try_into().map(u32::from_be_bytes).map_err(|_| damaged(Tree::Meta)),
+        };
+        self.epoch.get_or_try_init(read).await.copied()
     }
 
     /// Forgets cursor, scan and links of a stream, so that the next run reads all of it again. Refuses while batches are
@@ -161,13 +187,14 @@ impl State {
     /// Takes an atomic sink's stream back to `start`, whose mark lies in the past: what came after it is read again, so
     /// links that were written after it go.
     pub async fn rewind(&self, stream: &StreamId, start: &Checkpoint) -> Result<(), Fault> {
+        let epoch = self.epoch().await?;
         let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), start)?];
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.scan(Tree::Links, &stream.prefix(), after.as_deref()).await?;
             after = page.last().map(|(key, _)| key.clone());
             for (key, bytes) in &page {
-                if decode_link(bytes)?.mark() > start.mark {
+                if decode_link(bytes, epoch)?.mark() > start.mark {
                     ops.push(Op::Delete { tree: Tree::Links, key: key.clone() });
                 }
             }
@@ -291,7 +318,7 @@ fn is_sealed(tree: Tree) -> bool {
 }
 
 /// A link is written for what the sink accepted. Items without a content hash need none.
-fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled, mark: Option<Mark>) -> impl Iterator<Item = Op> + 'a {
+fn link_ops(stream: &StreamId, batch: &Settled, mark: Option<Mark>, epoch: u32) -> impl Iterator<Item = Op> {
     batch.outcomes().filter_map(move |(item, verdict)| {
         let content = item.content?;
         let key = stream.link_key(&item.key);
@@ -299,8 +326,8 @@ fn link_ops<'a>(stream: &'a StreamId, batch: &'a Settled, mark: Option<Mark>) ->
             Verdict::Created(id) | Verdict::Updated(id) => {
                 // What a file calls the record is where it stands.
                 let sink_id = mark.map(Link::id_of).or_else(|| id.clone()).or_else(|| item.sink_id.clone());
-                let link = Link { content, generation: item.generation + 1, sink_id };
-                Some(Op::Put { tree: Tree::Links, key, value: link.encode() })
+                let link = Link { content: Some(content), generation: item.generation + 1, sink_id };
+                Some(Op::Put { tree: Tree::Links, key, value: link.encode(epoch) })
             }
             Verdict::Deleted => Some(Op::Delete { tree: Tree::Links, key }),
             Verdict::Unchanged | Verdict::Skipped | Verdict::Rejected(_) | Verdict::Parked(_) => None,
@@ -348,8 +375,8 @@ fn dead_letters(
 
 type Letter<'a> = (Option<&'a Key>, &'a Fields, Option<&'a Fields>, &'a Reason, bool);
 
-fn decode_link(bytes: &[u8]) -> Result<Link, Fault> {
-    Link::decode(bytes).ok_or_else(|| damaged(Tree::Links))
+fn decode_link(bytes: &[u8], epoch: u32) -> Result<Link, Fault> {
+    Link::decode(bytes, epoch).ok_or_else(|| damaged(Tree::Links))
 }
 
 fn seq_of(key: &[u8]) -> u64 {

@@ -137,21 +137,25 @@ impl History<'_> {
             }
             let ended = self.run_once().await;
             self.finding.crashes += u32::from(ended.is_none_or(|run| run.state == RunState::Failed));
-            self.between_lives();
+            self.between_lives().await;
         }
         self.network.kill_in(0);
         self.network.set_weather(Weather::FAIR);
         self.memory.disarm();
     }
 
-    fn between_lives(&mut self) {
+    async fn between_lives(&mut self) {
         let rng = &mut self.script.rng;
         self.clock.jump(Duration::from_secs(rng.u64(0..400)));
+        self.memory.disarm();
         self.memory = self.memory.reopen();
         if self.script.may_go_back && !self.backups.is_empty() && rng.u32(..3) == 0 {
             let backup = &self.backups[rng.usize(..self.backups.len())];
             self.memory = self.memory.restore(backup);
             self.finding.went_back += 1;
+            // What a person agrees to before the engine goes on with an older store.
+            let mut state = State::new(Arc::new(self.memory.clone()), Arc::new(Seal::plain()));
+            state.doubt_links().await.unwrap();
         } else {
             self.backups.push(self.memory.snapshot());
         }
@@ -162,7 +166,7 @@ impl History<'_> {
         }
     }
 
-    /// One life of the process: nothing if it was killed.
+    /// One life of the process: nothing if it was killed. A life that does nothing for a simulated week is a deadlock.
     async fn run_once(&mut self) -> Option<Run> {
         self.finding.lives += 1;
         let parts = Parts {
@@ -178,6 +182,7 @@ impl History<'_> {
             biased;
             () = self.network.killed.notified() => None,
             ended = engine.run(&self.script.pipeline, Options::default(), &stop) => Some(ended.unwrap().0),
+            () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => panic!("seed {} hangs", self.seed),
         }
     }
 
