@@ -29,7 +29,7 @@ use super::{
 };
 
 /// Pages kept in memory. sled's own default is a gigabyte.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 8 << 20;
 
 /// Holds one entry, whose envelope carries the number of the last commit.
 const HEAD_TREE: &str = "head";
