@@ -50,9 +50,7 @@ pub async fn status(dir: &Path, output: &Output) -> Result<u8, Failure> {
     }
     let columns = [
         Column("pipeline", false),
-        Column("from", false),
-        Column("to", false),
-        Column("last run", false),
+        Column("last run (UTC)", false),
         Column("state", false),
         Column("staged", true),
         Column("dead letters", true),
@@ -87,8 +85,6 @@ fn standing_row(standing: &Standing) -> Vec<String> {
     let last = standing.last_run.as_ref();
     vec![
         standing.pipeline.clone(),
-        standing.from.clone(),
-        standing.to.clone(),
         last.map_or("never".to_owned(), |run| format::time(run.started_at)),
         last.map_or("-".to_owned(), state_of),
         standing.staged.to_string(),
@@ -134,44 +130,38 @@ pub async fn runs(dir: &Path, pipeline: Option<&str>, limit: usize, output: &Out
         output.document(&runs);
         return Ok(DONE);
     }
-    let columns = [
-        Column("started (UTC)", false),
-        Column("took", true),
-        Column("pipeline", false),
-        Column("state", false),
-        Column("read", true),
-        Column("created", true),
-        Column("updated", true),
-        Column("unchanged", true),
-        Column("deleted", true),
-        Column("skipped", true),
-        Column("rejected", true),
-        Column("parked", true),
-    ];
-    table::print(output, &columns, runs.iter().map(run_row).collect(), "no runs yet: renkei run");
+    let (columns, rows) = run_table(&runs);
+    table::print(output, &columns, rows, "no runs yet: renkei run");
     Ok(DONE)
 }
 
-fn run_row(run: &Run) -> Vec<String> {
-    let counts = &run.counts;
-    let mut row = vec![
-        format::time(run.started_at),
-        run.ended_at.map_or("-".to_owned(), |end| format::duration(format::between(run.started_at, end))),
-        run.pipeline.clone(),
-        state_of(run),
+/// One row per run. Verdicts that none of them gave are left out, so that a line fits a terminal.
+fn run_table(runs: &[Run]) -> (Vec<Column>, Vec<Vec<String>>) {
+    type Number = fn(&Run) -> u64;
+    let numbers: [(&'static str, Number); 8] = [
+        ("read", |run| run.counts.read + run.counts.resumed),
+        ("created", |run| run.counts.created),
+        ("updated", |run| run.counts.updated),
+        ("unchanged", |run| run.counts.unchanged),
+        ("deleted", |run| run.counts.deleted),
+        ("skipped", |run| run.counts.skipped),
+        ("rejected", |run| run.counts.rejected),
+        ("parked", |run| run.counts.parked),
     ];
-    let numbers = [
-        counts.read + counts.resumed,
-        counts.created,
-        counts.updated,
-        counts.unchanged,
-        counts.deleted,
-        counts.skipped,
-        counts.rejected,
-        counts.parked,
-    ];
-    row.extend(numbers.map(|number| number.to_string()));
-    row
+    let given = |(at, (_, number)): &(usize, (&str, Number))| *at < 2 || runs.iter().any(|run| number(run) > 0);
+    let numbers: Vec<(&str, Number)> =
+        numbers.into_iter().enumerate().filter(given).map(|(_, column)| column).collect();
+    let mut columns =
+        vec![Column("started (UTC)", false), Column("took", true), Column("pipeline", false), Column("state", false)];
+    columns.extend(numbers.iter().map(|(title, _)| Column(title, true)));
+    let rows = runs.iter().map(|run| {
+        let took = run.ended_at.map(|end| format::duration(format::between(run.started_at, end)));
+        let took = took.unwrap_or_else(|| "-".to_owned());
+        let mut row = vec![format::time(run.started_at), took, run.pipeline.clone(), state_of(run)];
+        row.extend(numbers.iter().map(|(_, number)| number(run).to_string()));
+        row
+    });
+    (columns, rows.collect())
 }
 
 pub async fn state(dir: &Path, pipeline: Option<&str>, output: &Output) -> Result<u8, Failure> {

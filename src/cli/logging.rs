@@ -1,6 +1,9 @@
 //! Logs go to stderr: text on a terminal, JSON lines otherwise.
 
-use std::io;
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
 use tracing::Level;
 use tracing_subscriber::{EnvFilter, fmt};
@@ -12,18 +15,34 @@ use super::{
 
 /// Starts logging for the rest of the process. Our own code logs at `level`; libraries log warnings at the most, because
 /// their debug logs print headers.
-pub fn start(level: LogLevel, output: &Output) {
+pub fn start(level: LogLevel, output: &Arc<Output>) {
     let Some(own) = of(level) else {
         return;
     };
     let others = own.min(Level::WARN);
     let filter = EnvFilter::new(format!("{others},renkei={own}"));
-    let lines = fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(output.color_stderr);
+    let writer = output.clone();
+    let lines = fmt().with_env_filter(filter).with_ansi(output.color_stderr);
+    let lines = lines.with_writer(move || Lines(writer.clone()));
     // A second start in one process changes nothing.
     drop(match output.log_format {
         Format::Text => tracing::subscriber::set_global_default(lines.compact().finish()),
         Format::Json => tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish()),
     });
+}
+
+/// Writes log lines where they do not cut through a progress bar.
+struct Lines(Arc<Output>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.stderr(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn of(level: LogLevel) -> Option<Level> {

@@ -1,14 +1,20 @@
 //! Where words go: results to stdout, everything else to stderr. This is the only file that writes to either.
 //!
+//! While progress bars are drawn, every write goes between two frames of theirs, whoever writes: results, notes and logs.
+//!
 //! A reader that went away (`renkei runs | head`) is no trouble: from then on the stream is deaf, and the command goes on
 //! to its end and its exit code, because a run must not stop half way for a closed pipe.
 
 use std::{
     fmt::Display,
     io::{self, IsTerminal, Write},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 use super::args::{Format, Global};
@@ -25,7 +31,8 @@ pub struct Output {
     pub json_errors: bool,
     pub color_stdout: bool,
     pub color_stderr: bool,
-    pub terminal_stderr: bool,
+    terminal_stderr: bool,
+    bars: OnceLock<MultiProgress>,
     deaf: AtomicBool,
 }
 
@@ -41,6 +48,7 @@ impl Output {
             color_stdout: !plain && io::stdout().is_terminal(),
             color_stderr: !plain && terminal_stderr,
             terminal_stderr,
+            bars: OnceLock::new(),
             deaf: AtomicBool::new(false),
         }
     }
@@ -69,18 +77,38 @@ impl Output {
 
     /// A line for the person who waits, on stderr.
     pub fn note(&self, text: impl Display) {
+        self.stderr(format!("{text}\n").as_bytes());
+    }
+
+    /// Bytes as they are, on stderr.
+    pub fn stderr(&self, bytes: &[u8]) {
         // Nobody is left to be told that stderr is closed.
-        drop(writeln!(io::stderr().lock(), "{text}"));
+        self.between_frames(|| drop(io::stderr().lock().write_all(bytes)));
+    }
+
+    /// Where bars can be drawn; nothing where stderr is no terminal or JSON was asked for.
+    pub fn bars(&self) -> Option<&MultiProgress> {
+        let drawn = self.terminal_stderr && self.log_format == Format::Text;
+        drawn.then(|| self.bars.get_or_init(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr())))
+    }
+
+    fn between_frames(&self, write: impl FnOnce()) {
+        match self.bars.get() {
+            Some(bars) => bars.suspend(write),
+            None => write(),
+        }
     }
 
     fn write(&self, text: std::fmt::Arguments<'_>) {
         if self.deaf.load(Ordering::Relaxed) {
             return;
         }
-        let mut stdout = io::stdout().lock();
-        if stdout.write_fmt(text).and_then(|()| stdout.flush()).is_err() {
-            self.deaf.store(true, Ordering::Relaxed);
-        }
+        self.between_frames(|| {
+            let mut stdout = io::stdout().lock();
+            if stdout.write_fmt(text).and_then(|()| stdout.flush()).is_err() {
+                self.deaf.store(true, Ordering::Relaxed);
+            }
+        });
     }
 }
 

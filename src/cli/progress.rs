@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -28,8 +28,6 @@ pub struct Look {
 /// Shows the progress of runs.
 pub struct Progress {
     output: Arc<Output>,
-    /// Nothing where lines are written instead.
-    bars: Option<MultiProgress>,
 }
 
 /// One run on show.
@@ -41,9 +39,7 @@ pub struct Shown {
 
 impl Progress {
     pub fn new(output: Arc<Output>) -> Self {
-        let drawn = output.terminal_stderr && output.log_format == Format::Text;
-        let bars = drawn.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stderr()));
-        Self { output, bars }
+        Self { output }
     }
 
     /// Begins to show a run.
@@ -52,7 +48,7 @@ impl Progress {
             json!({ "event": "started", "pipeline": pipeline, "stream": stream }),
             &format!("{pipeline} started"),
         );
-        let bar = self.bars.as_ref().map(|bars| bars.add(spinner(pipeline)));
+        let bar = self.output.bars().map(|bars| bars.add(spinner(pipeline)));
         Shown { pipeline: pipeline.to_owned(), bar, output: self.output.clone() }
     }
 
@@ -65,17 +61,16 @@ impl Progress {
         self.event(event, &format!("{} ended", shown.pipeline));
     }
 
-    /// A sentence for the person who waits; it stands above the lines that move.
+    /// A sentence for the person who waits.
     pub fn say(&self, event: &str, text: &str) {
-        match &self.bars {
-            // A terminal that went away is no reason to stop.
-            Some(bars) => drop(bars.println(text)),
-            None => self.event(json!({ "event": event, "message": text }), text),
+        match self.output.log_format {
+            Format::Json => self.output.note(json!({ "event": event, "message": text })),
+            Format::Text => self.output.note(text),
         }
     }
 
     fn event(&self, event: serde_json::Value, text: &str) {
-        match (self.output.log_format, &self.bars) {
+        match (self.output.log_format, self.output.bars()) {
             (Format::Json, _) => self.output.note(event),
             (Format::Text, None) => self.output.note(text),
             (Format::Text, Some(_)) => {}

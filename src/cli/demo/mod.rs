@@ -61,11 +61,12 @@ async fn killed_half_way(stage: &Stage, teller: &Teller<'_>) -> Result<Act, Fail
     teller.act(2, "renkei run demo-leads, and a SIGKILL half way");
     let before = stage.counters();
     let mut child = Child::start(stage)?;
+    let bar = teller.bar();
     let mut watch = tokio::time::interval(Duration::from_millis(20));
     let created = loop {
         watch.tick().await;
         let created = stage.counters().created;
-        teller.leads(created, stage.eligible);
+        bar.leads(created, stage.eligible);
         if created >= half {
             break created;
         }
@@ -74,7 +75,8 @@ async fn killed_half_way(stage: &Stage, teller: &Teller<'_>) -> Result<Act, Fail
         }
     };
     let pid = child.kill().await?;
-    teller.done(&format!("killed process {pid} in the middle of its work, with {created} leads in the CRM"));
+    drop(bar);
+    teller.note(&format!("killed process {pid} in the middle of its work, with {created} leads in the CRM"));
     Ok(Act::new("killed", &before, &stage.counters()))
 }
 
@@ -83,7 +85,7 @@ async fn resumed(stage: &Stage, teller: &Teller<'_>) -> Result<Act, Failure> {
     let before = stage.counters();
     let resumed = run_to_the_end(stage, teller).await?;
     let act = Act::new("resumed", &before, &stage.counters());
-    teller.done(&format!(
+    teller.note(&format!(
         "{resumed} records were staged and without a verdict; they were sent again under the same keys"
     ));
     if act.replayed > 0 {
@@ -100,7 +102,7 @@ async fn after_changes(stage: &Stage, teller: &Teller<'_>) -> Result<Act, Failur
     let before = stage.counters();
     run_to_the_end(stage, teller).await?;
     let act = Act::new("after changes", &before, &stage.counters());
-    teller.done("only what changed was read, and only what differs was written");
+    teller.note("only what changed was read, and only what differs was written");
     Ok(act)
 }
 
@@ -109,11 +111,13 @@ async fn run_to_the_end(stage: &Stage, teller: &Teller<'_>) -> Result<u64, Failu
     let mut resumed = None;
     for _ in 0..ATTEMPTS_MAX {
         let mut child = Child::start(stage)?;
+        let bar = teller.bar();
         let mut watch = tokio::time::interval(Duration::from_millis(50));
         while !child.ended()? {
             watch.tick().await;
-            teller.leads(stage.counters().created, stage.eligible());
+            bar.leads(stage.counters().created, stage.eligible());
         }
+        drop(bar);
         match child.outcome().await? {
             Ended::Well { resumed: n } => return Ok(resumed.unwrap_or(n)),
             Ended::Remote { resumed: n, message } => {

@@ -1,11 +1,10 @@
 //! What the demo says, act by act, and the report at the end.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{
     super::{
-        args::Format,
         output::{Output, Paint},
         summary::numbers,
     },
@@ -38,18 +37,41 @@ impl Act {
 pub struct Teller<'a> {
     output: &'a Output,
     paint: Paint,
-    bar: ProgressBar,
+}
+
+/// How full the CRM is, while an act plays; it goes when the act ends.
+pub struct Bar(Option<ProgressBar>);
+
+impl Bar {
+    pub fn leads(&self, now: u64, of: u64) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(of.max(now));
+            bar.set_position(now);
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
 }
 
 impl<'a> Teller<'a> {
     pub fn new(output: &'a Output) -> Self {
-        let drawn = output.terminal_stderr && output.log_format == Format::Text;
-        let target = if drawn { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-        let bar = ProgressBar::with_draw_target(None, target);
-        if let Ok(style) = ProgressStyle::with_template("   {bar:40} {pos} of {len} leads in the CRM") {
-            bar.set_style(style);
-        }
-        Self { output, paint: Paint(output.color_stdout), bar }
+        Self { output, paint: Paint(output.color_stdout) }
+    }
+
+    pub fn bar(&self) -> Bar {
+        Bar(self.output.bars().map(|bars| {
+            let bar = bars.add(ProgressBar::new(1));
+            if let Ok(style) = ProgressStyle::with_template("   {bar:40} {pos} of {len} leads in the CRM") {
+                bar.set_style(style);
+            }
+            bar
+        }))
     }
 
     pub fn open(&self, stage: &Stage) {
@@ -69,22 +91,11 @@ impl<'a> Teller<'a> {
         self.say(format_args!("\n{}  {}", self.paint.blue(number), self.paint.bold(title)));
     }
 
-    /// Moves the bar.
-    pub fn leads(&self, now: u64, of: u64) {
-        self.bar.set_length(of.max(now));
-        self.bar.set_position(now);
-    }
-
-    pub fn done(&self, text: &str) {
-        self.note(text);
-    }
-
     pub fn note(&self, text: &str) {
-        self.bar.suspend(|| self.say(format_args!("   {text}")));
+        self.say(format_args!("   {text}"));
     }
 
     pub fn close(&self, stage: &Stage, acts: &[Act], runs: &[Run], report: &Report) {
-        self.bar.finish_and_clear();
         if self.output.json() {
             return self.output.document(&json!({
                 "seed": stage.seed,
@@ -163,8 +174,8 @@ impl<'a> Teller<'a> {
         let folder = stage.folder.display();
         self.say(format_args!(
             "\n{}\n   {program} -C {folder} runs\n   {program} -C {folder} dead-letters list\n   \
-             {program} init my-workspace         a workspace of your own\n   \
-             rm -r {folder}   when you have seen enough",
+             {program} init my-workspace\n   \
+             rm -r {folder}",
             paint.bold("Next")
         ));
     }
