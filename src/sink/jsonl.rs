@@ -218,7 +218,7 @@ async fn blocking<T: Send + 'static>(
 
 /// Adds one record as one line. Vendors that pretty-print send records over several lines; only those are rewritten.
 fn push_line(buffer: &mut Vec<u8>, object: &[u8]) {
-    if object.contains(&b'\n') || object.contains(&b'\r') {
+    if memchr::memchr2(b'\n', b'\r', object).is_some() {
         push_compact(buffer, object);
     } else {
         buffer.extend_from_slice(object);
