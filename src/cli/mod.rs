@@ -1,6 +1,6 @@
 //! People, probes and callers talk to us here: what can be typed, what is shown, and which exit code says how it went.
 //!
-//! Results go to stdout; progress, logs and errors to stderr. Commands return an exit code or a [`Failure`], and only
+//! Results go to stdout; progress, logs and errors to stderr. Commands return an exit code or a `Failure`, and only
 //! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
 
 mod args;
