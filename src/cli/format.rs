@@ -32,7 +32,7 @@ pub fn between(from: DateTime<Utc>, until: DateTime<Utc>) -> Duration {
 /// How far a stream is delivered, in one cell.
 pub fn checkpoint(checkpoint: &Checkpoint) -> String {
     let cursor = checkpoint.cursor.as_ref().map(cursor);
-    let scan = checkpoint.scan.as_ref().map(|scan| format!("in a listing, {} pages read", scan.pages));
+    let scan = checkpoint.scan.as_ref().map(|scan| format!("listing, page {}", scan.pages));
     match (cursor, scan) {
         (Some(cursor), Some(scan)) => format!("{cursor} ({scan})"),
         (Some(text), None) | (None, Some(text)) => text,

@@ -48,7 +48,7 @@ impl Progress {
             json!({ "event": "started", "pipeline": pipeline, "stream": stream }),
             &format!("{pipeline} started"),
         );
-        let bar = self.output.bars().map(|bars| bars.add(spinner(pipeline)));
+        let bar = self.output.bars().map(|bars| named(bars.add(ProgressBar::new_spinner()), pipeline));
         Shown { pipeline: pipeline.to_owned(), bar, output: self.output.clone() }
     }
 
@@ -78,8 +78,8 @@ impl Progress {
     }
 }
 
-fn spinner(pipeline: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
+/// Dresses a bar that is already among the others: one that is not would draw its first frame over theirs.
+fn named(bar: ProgressBar, pipeline: &str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {wide_msg}") {
         bar.set_style(style);
     }
