@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::{
-    plan::{Auth, Connection, Incremental, Node, Paginate, Repeat, To},
+    plan::{Auth, Changed, Connection, Incremental, Node, Paginate, Repeat, To},
     *,
 };
 use crate::model::Code;
@@ -72,9 +72,10 @@ fn the_workspace_of_this_repository_is_a_plan() {
     assert_eq!(auth.token_url.as_str(), "http://127.0.0.1:4010/oauth/token");
     assert_eq!(auth.client_secret.as_ref().unwrap().expose_secret(), "demo-secret");
     let leads = &plan.pipelines["demo-leads"];
-    let To::Operation { operation, key, .. } = &leads.to else { panic!("leads go to an operation") };
+    let To::Operation { operation, key, changed, .. } = &leads.to else { panic!("leads go to an operation") };
     assert_eq!(key.as_ref().unwrap().as_str(), "external_id");
-    assert!(matches!(&operation.repeat, Repeat::Upsert { unique } if unique == "external_id"));
+    assert!(matches!(&operation.repeat, Repeat::IdempotencyKey { header, .. } if header == "idempotency-key"));
+    assert!(matches!(changed, Changed::Operation(update) if update.name == "update_lead"));
     assert!(matches!(leads.from.stream.paginate, Paginate::Cursor { .. }));
     assert!(matches!(&leads.from.stream.incremental, Some(Incremental::Field(field)) if field.ascending));
 }
