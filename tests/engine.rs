@@ -41,9 +41,10 @@ impl Source for Pages {
         };
         let end = number + 1 == self.0.len();
         let scan = Scan { position: Some(Position::Page(number as u64 + 1)), ..Scan::default() };
+        let here = Scan { position: Some(Position::Page(number as u64)), ..Scan::default() };
         let next = Checkpoint { scan: (!end).then_some(scan), ..at.clone() };
         let records = self.0[number].iter().map(|(key, value)| record(key, *value)).collect();
-        let page = Page { records, rejects: Vec::new(), next, end, restarted: false, body_bytes: 100 };
+        let page = Page { records, rejects: Vec::new(), next, scan: here, end, restarted: false, body_bytes: 100 };
         Box::pin(async move { Ok(page) })
     }
 }
@@ -256,8 +257,10 @@ async fn a_limit_cuts_the_page_and_the_next_run_goes_on_with_it() {
     let limited = Options { limit: Some(2), ..Options::default() };
     let (first, fault) = rig.run_with(limited, &Stopper::new().1).await;
     assert_eq!((fault, first.counts.read, first.counts.created), (None, 2, 2));
-    let (second, _) = rig.run().await;
-    assert_eq!((second.counts.unchanged, second.counts.created), (2, 2));
+    let (second, _) = rig.run_with(Options { limit: Some(1), ..limited }, &Stopper::new().1).await;
+    assert_eq!((second.counts.unchanged, second.counts.created), (2, 1));
+    let (third, _) = rig.run().await;
+    assert_eq!((third.counts.unchanged, third.counts.created), (0, 1));
 }
 
 #[tokio::test(start_paused = true)]

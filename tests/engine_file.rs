@@ -43,6 +43,8 @@ struct Forgetful {
     forgets: AtomicBool,
     /// Dies right after it began again, as a crash at the worst moment would.
     dies: bool,
+    /// No record lies in an overlap.
+    fresh: bool,
 }
 
 const PAGES: u64 = 10;
@@ -64,24 +66,30 @@ impl Source for Forgetful {
             }
             let end = number + 1 == PAGES;
             let cursor = Some(Cursor::Instant(noon() + TimeDelta::seconds(number as i64)));
-            let scan = Scan { position: Some(Position::Page(number + 1)), pages: number + 1, ..scan };
+            let before = Overlap { before: scan.partial > 0 || !self.fresh, after: !self.fresh };
+            let here = Scan { position: Some(Position::Page(number)), partial: 0, ..scan.clone() };
+            let scan = Scan { position: Some(Position::Page(number + 1)), pages: number + 1, partial: 0, ..scan };
             let next = Checkpoint { cursor, scan: (!end).then_some(scan), ..at.clone() };
-            let records = (0..2).map(|n| record(number * 2 + n)).collect();
-            Ok(Page { records, rejects: Vec::new(), next, end, restarted, body_bytes: 5 << 20 })
+            let records = (0..2).map(|n| record(number * 2 + n, before)).collect();
+            Ok(Page { records, rejects: Vec::new(), next, scan: here, end, restarted, body_bytes: 5 << 20 })
         })
     }
 }
 
-fn record(n: u64) -> Record {
+fn record(n: u64, overlap: Overlap) -> Record {
     Record {
         key: Key::new(n.to_string()),
         version: Some(Version::new("1")),
-        overlap: Overlap { before: true, after: true },
+        overlap,
         fields: Fields::parse(format!(r#"{{"id":{n}}}"#).as_bytes()).unwrap(),
     }
 }
 
 async fn run(state: &State, folder: &Path, source: Forgetful) -> (Run, Option<Fault>) {
+    run_with(state, folder, source, Options::default()).await
+}
+
+async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Options) -> (Run, Option<Fault>) {
     let context = Context {
         state: state.clone(),
         clock: Arc::new(Noon),
@@ -104,7 +112,7 @@ async fn run(state: &State, folder: &Path, source: Forgetful) -> (Run, Option<Fa
         sink: Box::new(JsonlSink::new(folder.to_owned(), "out".into(), 20)),
         usage: Box::new(Usage::default),
     };
-    sync(&context, &route, Options::default(), &Stopper::new().1).await
+    sync(&context, &route, options, &Stopper::new().1).await
 }
 
 /// The numbers in all segments, in the order of the lines.
@@ -120,7 +128,7 @@ fn lines(folder: &Path) -> Vec<u64> {
 async fn a_listing_that_begins_again_leaves_every_line_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
-    let source = Forgetful { forgets: AtomicBool::new(true), dies: false };
+    let source = Forgetful { forgets: AtomicBool::new(true), dies: false, fresh: false };
     let (first, fault) = run(&state, folder.path(), source).await;
     assert_eq!((fault, first.state), (None, RunState::Done));
     assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
@@ -130,18 +138,31 @@ async fn a_listing_that_begins_again_leaves_every_line_once() {
 async fn a_crash_right_after_beginning_again_loses_no_line() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
-    let source = Forgetful { forgets: AtomicBool::new(true), dies: true };
+    let source = Forgetful { forgets: AtomicBool::new(true), dies: true, fresh: false };
     tokio::select! {
         _ = run(&state, folder.path(), source) => panic!("it should have died"),
         () = gone_back(&state) => {}
     }
-    let again = || Forgetful { forgets: AtomicBool::new(false), dies: false };
+    let again = || Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: false };
     let (mut second, mut fault) = run(&state, folder.path(), again()).await;
     // A write of the dead run may still be under way on its thread and hold the file's lock.
     while fault.as_ref().is_some_and(|fault| fault.code == Code::FileSink) {
         (second, fault) = run(&state, folder.path(), again()).await;
     }
     assert_eq!((fault, second.state), (None, RunState::Done));
+    assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn limited_runs_go_on_where_the_last_one_stopped_and_leave_every_line_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
+    let source = || Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: true };
+    for limit in [1, 2, 3, 1, 5, 100] {
+        let options = Options { limit: Some(limit), ..Options::default() };
+        let (_, fault) = run_with(&state, folder.path(), source(), options).await;
+        assert_eq!(fault, None);
+    }
     assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
 }
 

@@ -184,21 +184,22 @@ impl Gathered {
     }
 }
 
-/// Takes no more of a page than the limit leaves. A page that is cut is read again by the next run, from where it began.
+/// Takes no more of a page than the limit leaves. A page that is cut is read again by the next run: what was taken of it is
+/// marked, so that it is recognised then, and does not count against that run's limit.
 fn cut_to(mut page: Page, left: &mut Option<u64>, at: &Checkpoint) -> Page {
     let Some(left) = left else {
         return page;
     };
+    let known = at.scan.as_ref().map_or(0, |scan| scan.partial);
     let records = page.records.len() as u64;
-    if records > *left {
-        page.records.truncate(*left as usize);
+    let takes = known + *left;
+    *left = left.saturating_sub(records.saturating_sub(known));
+    if records > takes {
+        page.records.truncate(takes as usize);
+        page.records.iter_mut().for_each(|record| record.overlap.after = true);
         page.rejects.clear();
-        let read = page.next.scan.take().or_else(|| at.scan.clone()).unwrap_or_default();
-        let before =
-            at.scan.clone().unwrap_or_else(|| Scan { position: None, pages: 0, furthest: None, ..read.clone() });
-        page.next = Checkpoint { scan: Some(Scan { partial: true, high: read.high, ..before }), ..at.clone() };
+        page.next = Checkpoint { scan: Some(Scan { partial: takes, ..page.scan.clone() }), ..at.clone() };
         page.end = true;
     }
-    *left = left.saturating_sub(records);
     page
 }

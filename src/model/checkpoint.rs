@@ -82,9 +82,10 @@ pub struct Scan {
     pub furthest: Option<Cursor>,
     /// Pages read so far, against the page budget.
     pub pages: u64,
-    /// A page before `position` was delivered only in part (`run --limit`), so it will be met again.
+    /// Records of the page at `position` that are delivered although the page was cut short (`run --limit`). They will be
+    /// met again.
     #[serde(default)]
-    pub partial: bool,
+    pub partial: u64,
     /// The sink's mark when the listing began: an atomic sink is cut back to it when the listing begins again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_mark: Option<Mark>,

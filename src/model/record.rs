@@ -3,13 +3,13 @@
 //! A page of 200 records costs about 90 microseconds to slice and 500 to build as trees, so the tree is never built
 //! unless somebody asks, and integers and decimals travel as the text the vendor sent.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Checkpoint, Path, Reason};
+use super::{Checkpoint, Path, Reason, Scan};
 
 /// The text of one JSON object, usually a slice of the page it arrived in. Cloning is cheap.
 ///
@@ -66,12 +66,13 @@ impl fmt::Debug for Fields {
 }
 
 /// What names a record in its source, for good: the text of a string key, the decimal text of an integer key, or a
-/// JSON array of those for a key of several fields.
+/// JSON array of those for a key of several fields. Cloning is cheap: a record carries its key twice, as the source's and
+/// as the sink's.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Key(String);
+pub struct Key(Arc<str>);
 
 impl Key {
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 
@@ -135,6 +136,8 @@ pub struct Page {
     pub rejects: Vec<Reject>,
     /// Where to read next. Its mark is the one the read was given.
     pub next: Checkpoint,
+    /// The listing as it stood when this page was read, for a reader that takes only a part of it.
+    pub scan: Scan,
     /// The listing ended with this page.
     pub end: bool,
     /// The listing began again from its start, because the server no longer accepted the saved position. What this

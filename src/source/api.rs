@@ -120,11 +120,12 @@ impl ApiSource {
             self.restarts.store(0, Ordering::Relaxed);
         }
         let cursor = window::advance(stream, at.cursor.as_ref(), &scan, end);
-        let scan = next.map(|position| Scan { position: Some(position), partial: false, ..scan });
+        let next = next.map(|position| Scan { position: Some(position), partial: 0, ..scan.clone() });
         Page {
             records: sorted.records,
             rejects: sorted.rejects,
-            next: Checkpoint { cursor, scan, mark: at.mark },
+            next: Checkpoint { cursor, scan: next, mark: at.mark },
+            scan,
             end,
             restarted: found.restarted,
             body_bytes: found.body_bytes,

@@ -135,7 +135,8 @@ pub fn sort(items: Vec<Item>, stream: &Stream, cursor: Option<&Cursor>, scan: &m
         let at = item.cursor.as_ref();
         let overlap = Overlap {
             // A record exactly at an integer cursor was delivered; at an instant it costs one look to make sure.
-            before: scan.partial || at.is_some_and(|at| cursor.is_some_and(|cursor| is_at_or_after(cursor, Some(at)))),
+            before: scan.partial > 0
+                || at.is_some_and(|at| cursor.is_some_and(|cursor| is_at_or_after(cursor, Some(at)))),
             after: at.is_some_and(|at| is_at_or_after(at, reread_from.as_ref())),
         };
         if let Some(key) = item.key {

@@ -125,7 +125,7 @@ fn integers_are_read_again_within_their_overlap() {
 
 #[test]
 fn every_record_of_a_page_that_was_cut_short_may_have_been_delivered() {
-    let mut scan = Scan { partial: true, ..Scan::default() };
+    let mut scan = Scan { partial: 1, ..Scan::default() };
     let sorted = sorted(&stream(), None, &mut scan, r#"{"data":[{"id":1},{"id":2}]}"#);
     assert_eq!(flags(&sorted), [("1", true, false), ("2", true, false)]);
 }
@@ -204,9 +204,9 @@ fn a_listing_that_begins_again_keeps_its_window() {
         position: Some(crate::model::Position::Page(4)),
         furthest: Some(Cursor::Integer(5)),
         pages: 6,
-        partial: true,
+        partial: 5,
         start_mark: Some(crate::model::Mark { segment: 7, bytes: 8 }),
     };
-    let expected = Scan { position: None, pages: 0, partial: false, ..scan.clone() };
+    let expected = Scan { position: None, pages: 0, partial: 0, ..scan.clone() };
     assert_eq!(again(&scan), expected);
 }

@@ -75,7 +75,7 @@ async fn a_position_of_another_kind_of_paging_begins_the_listing_again() {
 async fn a_page_that_was_cut_short_marks_its_records_and_the_next_page_does_not() {
     let server = Server::answering(pages).await;
     let mut reader = Reader::new(&server.url, by_token());
-    reader.at.scan = Some(Scan { partial: true, ..Scan::default() });
+    reader.at.scan = Some(Scan { partial: 1, ..Scan::default() });
     assert!(reader.page().await.unwrap().records[0].overlap.before);
     assert!(!reader.page().await.unwrap().records[0].overlap.before);
 }

@@ -30,6 +30,7 @@ impl Source for TwoPages {
             fields: Fields::parse(br#"{"id":1}"#).unwrap(),
         };
         let page = Page {
+            scan: Scan::default(),
             records: if end { Vec::new() } else { vec![record] },
             rejects: Vec::new(),
             next: Checkpoint { scan: (!end).then_some(scan), ..at.clone() },
