@@ -155,9 +155,9 @@ impl Rig {
                 durability: Durability::Outbox,
                 key: None,
                 skip_changed: false,
-                remember_overlap: false,
             },
             sink: Box::new(self.shelf.clone()),
+            only: None,
             usage: Box::new(Usage::default),
         };
         sync(&context, &route, options, stop).await
@@ -232,6 +232,26 @@ async fn a_key_that_stands_twice_is_never_under_way_twice_and_keeps_its_order() 
     let of_a: Vec<_> = rig.shelf.values().into_iter().filter(|sent| sent.starts_with('a')).collect();
     let expected = [1, 2, 3, 1].map(|value| format!(r#"a {{"id":"a","value":{value}}}"#));
     assert_eq!(of_a, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_a_page_names_twice_is_written_once() {
+    let rig = Rig::new(&[&[("a", 1), ("b", 1), ("a", 1)]]);
+    let (run, fault) = rig.run().await;
+    assert_eq!((fault, run.counts.created, run.counts.unchanged, run.counts.balance()), (None, 2, 1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_staged_before_the_store_went_back_does_not_vouch_for_what_the_sink_holds() {
+    let mut rig = Rig::new(&[&[("a", 1)]]);
+    rig.shelf.answer(0, Answer::Fail(remote_fault()));
+    rig.run().await;
+    // By now the sink may have been sent a newer state, and answer the old batch from its memory of the old key.
+    rig.state.doubt_links().await.unwrap();
+    let (run, fault) = rig.run().await;
+    assert_eq!((fault, run.counts.resumed, run.counts.unchanged, rig.shelf.values().len()), (None, 1, 0, 3));
+    let (settled, _) = rig.run().await;
+    assert_eq!((settled.counts.unchanged, rig.shelf.values().len()), (1, 3));
 }
 
 #[tokio::test(start_paused = true)]

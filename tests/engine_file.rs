@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
+    time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,7 +22,7 @@ use renkei::{
     },
     sink::{Durability, JsonlSink},
     source::Source,
-    store::{Memory, Run, RunState, Seal, State, StreamId},
+    store::{Memory, Run, RunState, Seal, State, StateStore, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -45,6 +46,8 @@ struct Forgetful {
     dies: bool,
     /// No record lies in an overlap.
     fresh: bool,
+    /// Nothing comes after the page with this number.
+    silent_after: Option<u64>,
 }
 
 const PAGES: u64 = 10;
@@ -62,7 +65,12 @@ impl Source for Forgetful {
                 std::future::pending::<()>().await;
             }
             if restarted {
+                // Long enough for what was delivered to be committed, so that links vouch for it.
+                tokio::time::sleep(Duration::from_secs(1)).await;
                 number = 0;
+            }
+            if self.silent_after.is_some_and(|last| number > last) {
+                std::future::pending::<()>().await;
             }
             let end = number + 1 == PAGES;
             let cursor = Some(Cursor::Instant(noon() + TimeDelta::seconds(number as i64)));
@@ -104,12 +112,12 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
         writes: Writes {
             connection: "files".into(),
             operation: "out".into(),
-            durability: Durability::Atomic,
+            durability: Durability::Mark,
             key: None,
             skip_changed: false,
-            remember_overlap: true,
         },
         sink: Box::new(JsonlSink::new(folder.to_owned(), "out".into(), 20)),
+        only: None,
         usage: Box::new(Usage::default),
     };
     sync(&context, &route, options, &Stopper::new().1).await
@@ -124,26 +132,26 @@ fn lines(folder: &Path) -> Vec<u64> {
     text.lines().map(|line| line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap()).collect()
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_listing_that_begins_again_leaves_every_line_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
-    let source = Forgetful { forgets: AtomicBool::new(true), dies: false, fresh: false };
+    let source = Forgetful { forgets: AtomicBool::new(true), dies: false, fresh: false, silent_after: None };
     let (first, fault) = run(&state, folder.path(), source).await;
     assert_eq!((fault, first.state), (None, RunState::Done));
     assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_crash_right_after_beginning_again_loses_no_line() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
-    let source = Forgetful { forgets: AtomicBool::new(true), dies: true, fresh: false };
+    let source = Forgetful { forgets: AtomicBool::new(true), dies: true, fresh: false, silent_after: None };
     tokio::select! {
         _ = run(&state, folder.path(), source) => panic!("it should have died"),
         () = gone_back(&state) => {}
     }
-    let again = || Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: false };
+    let again = || Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: false, silent_after: None };
     let (mut second, mut fault) = run(&state, folder.path(), again()).await;
     // A write of the dead run may still be under way on its thread and hold the file's lock.
     while fault.as_ref().is_some_and(|fault| fault.code == Code::FileSink) {
@@ -157,7 +165,7 @@ async fn a_crash_right_after_beginning_again_loses_no_line() {
 async fn limited_runs_go_on_where_the_last_one_stopped_and_leave_every_line_once() {
     let folder = tempfile::tempdir().unwrap();
     let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
-    let source = || Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: true };
+    let source = || Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: true, silent_after: None };
     for limit in [1, 2, 3, 1, 5, 100] {
         let options = Options { limit: Some(limit), ..Options::default() };
         let (_, fault) = run_with(&state, folder.path(), source(), options).await;
@@ -166,16 +174,50 @@ async fn limited_runs_go_on_where_the_last_one_stopped_and_leave_every_line_once
     assert_eq!(lines(folder.path()), (0..2 * PAGES).collect::<Vec<_>>());
 }
 
-/// Resolves when the checkpoint went back and the first page was delivered again.
+#[tokio::test]
+async fn many_pages_share_one_sync_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Memory::new());
+    let state = State::new(store.clone(), Arc::new(Seal::plain()));
+    let source = Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: true, silent_after: None };
+    let (ended, fault) = run(&state, folder.path(), source).await;
+    assert_eq!((fault, ended.counts.created), (None, 2 * PAGES));
+    let commits = store.commit(Vec::new()).await.unwrap();
+    // The run's beginning and end, the file's first mark, all pages, and this one.
+    assert!(commits <= 5, "{commits} commits for {PAGES} pages");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_does_not_wait_for_company_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
+    let source = Forgetful { forgets: AtomicBool::new(false), dies: false, fresh: true, silent_after: Some(0) };
+    let began = tokio::time::Instant::now();
+    tokio::select! {
+        _ = run(&state, folder.path(), source) => panic!("the source never ends"),
+        () = committed(&state) => {}
+    }
+    assert!(began.elapsed() <= Duration::from_millis(600), "{:?}", began.elapsed());
+    assert_eq!(lines(folder.path()), [0, 1]);
+}
+
+/// Resolves when something of the file belongs to a checkpoint.
+async fn committed(state: &State) {
+    while state
+        .checkpoint(&StreamId::new("p", "s"))
+        .await
+        .unwrap()
+        .and_then(|at| at.mark)
+        .is_none_or(|mark| mark.bytes == 0)
+    {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Resolves when the checkpoint went back to where the listing began: only then does its scan stand at no page.
 async fn gone_back(state: &State) {
-    let mut furthest = 0;
-    loop {
-        let at = state.checkpoint(&StreamId::new("p", "s")).await.unwrap();
-        let bytes = at.and_then(|at| at.mark).map_or(0, |mark| mark.segment * 1_000 + mark.bytes);
-        if bytes < furthest {
-            return;
-        }
-        furthest = furthest.max(bytes);
-        tokio::task::yield_now().await;
+    let stream = StreamId::new("p", "s");
+    while state.checkpoint(&stream).await.unwrap().and_then(|at| at.scan).is_none_or(|scan| scan.position.is_some()) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

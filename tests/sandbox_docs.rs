@@ -56,8 +56,9 @@ impl Reader {
     }
 }
 
+/// The body as JSON, or as a text for what is none (CSV).
 fn json(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap()
+    serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8(body.to_vec()).unwrap().trim().into())
 }
 
 #[test]

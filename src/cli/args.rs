@@ -73,10 +73,15 @@ pub enum Command {
     },
     /// Run pipelines once: all of them, or the named ones
     Run(RunArgs),
+    /// Show what a run would change, without a write to any sink
+    Plan(PlanArgs),
     /// Show where every pipeline stands
     Status,
-    /// List past runs, newest first
+    /// List past runs, newest first, or show one of them
+    #[command(args_conflicts_with_subcommands = true)]
     Runs {
+        #[command(subcommand)]
+        command: Option<RunsCommand>,
         /// Only runs of this pipeline
         pipeline: Option<String>,
         /// How many
@@ -88,7 +93,12 @@ pub enum Command {
         #[command(subcommand)]
         command: StateCommand,
     },
-    /// Look at rejected and parked records
+    /// Look at, forget or take over what ties a record to its id at the sink
+    Links {
+        #[command(subcommand)]
+        command: LinksCommand,
+    },
+    /// Look at rejected and parked records, mend them, and send them again
     DeadLetters {
         #[command(subcommand)]
         command: LettersCommand,
@@ -131,6 +141,23 @@ pub struct RunArgs {
     /// Pipelines that run at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
+    /// Apply exactly this plan, or nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["full_refresh", "limit"])]
+    pub plan: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    pub pipeline: String,
+    /// How many records are shown; all are counted
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub limit: usize,
+    /// As if its stream were read again from its beginning
+    #[arg(long)]
+    pub full_refresh: bool,
+    /// Save the plan, for run --plan
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -154,11 +181,57 @@ pub enum StateCommand {
 }
 
 #[derive(Subcommand, Debug)]
+pub enum RunsCommand {
+    /// Show one run: its verdicts, what it cost, and the records that were refused
+    Show {
+        /// The id that `runs` shows, or its beginning
+        id: String,
+        /// How many refused records
+        #[arg(long, default_value_t = 10)]
+        limit: usize,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum LinksCommand {
+    /// Show the link of one key, or list them by the hash of their key
+    Show {
+        pipeline: String,
+        /// The record's key in its source
+        key: Option<String>,
+        /// How many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Go on after this hash
+        #[arg(long, value_name = "HASH", conflicts_with = "key")]
+        after: Option<String>,
+    },
+    /// Forget links: the next time they are read, the records are written as if they were new
+    Forget {
+        pipeline: String,
+        /// The record's key in its source
+        #[arg(required_unless_present = "all")]
+        key: Option<String>,
+        /// Every link of the pipeline
+        #[arg(long, conflicts_with = "key")]
+        all: bool,
+    },
+    /// Take over ids of records that were created elsewhere, so that they are updated and not created again
+    Import {
+        pipeline: String,
+        /// CSV with a line of names, or JSON Lines, each with `key` and `sink_id`
+        file: PathBuf,
+    },
+}
+
+#[derive(Subcommand, Debug)]
 pub enum LettersCommand {
     /// List dead letters, newest first
     List {
         /// Only of this pipeline
         pipeline: Option<String>,
+        #[command(flatten)]
+        filters: Filters,
         /// How many
         #[arg(long, default_value_t = 50)]
         limit: usize,
@@ -168,6 +241,74 @@ pub enum LettersCommand {
         /// The id that `list` shows
         id: String,
     },
+    /// Mend the record of a dead letter; the original is kept
+    Edit {
+        /// The id that `list` shows
+        id: String,
+        /// A field and the expression of its new value, such as email='"ada@example.com"'; expressions see `record`
+        #[arg(long, value_name = "FIELD=EXPR", required_unless_present_any = ["file", "undo"])]
+        set: Vec<String>,
+        /// A JSON file with the fields to replace; null takes a field away
+        #[arg(long, value_name = "FILE", conflicts_with = "set")]
+        file: Option<PathBuf>,
+        /// Forget earlier edits
+        #[arg(long, conflicts_with_all = ["set", "file"])]
+        undo: bool,
+    },
+    /// Send records of dead letters through their pipeline again
+    Replay {
+        #[command(flatten)]
+        picked: Picked,
+        /// Send also what may have taken effect: somebody looked at the sink and it is not there
+        #[arg(long)]
+        accept_doubt: bool,
+        /// Send also letters of which nobody noted whether a later state of the record was accepted
+        #[arg(long)]
+        force: bool,
+    },
+    /// Take dead letters away for good
+    Drop {
+        #[command(flatten)]
+        picked: Picked,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// Which dead letters. All of what is given must hold.
+#[derive(Args, Clone, Default, Debug)]
+pub struct Filters {
+    /// Only of this code, such as RK0401; several: any of them
+    #[arg(long, value_name = "CODE")]
+    pub code: Vec<String>,
+    /// Only those for which this expression is true; it sees `letter` and `record`
+    #[arg(long = "where", value_name = "EXPR")]
+    pub condition: Option<String>,
+    /// Only those that were met last longer ago than this, such as 7d
+    #[arg(long, value_name = "TIME")]
+    pub older_than: Option<String>,
+    /// Only those that were met last within this time, such as 1h
+    #[arg(long, value_name = "TIME")]
+    pub newer_than: Option<String>,
+}
+
+/// Dead letters to do something with.
+#[derive(Args, Clone, Debug)]
+#[command(group = clap::ArgGroup::new("which").required(true).multiple(true)
+    .args(["ids", "pipeline", "code", "condition", "older_than", "newer_than", "all"]))]
+pub struct Picked {
+    /// The ids that `list` shows
+    #[arg(value_name = "ID")]
+    pub ids: Vec<String>,
+    /// Only of this pipeline
+    #[arg(long)]
+    pub pipeline: Option<String>,
+    #[command(flatten)]
+    pub filters: Filters,
+    /// All of them, as far as nothing else narrows it
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -36,7 +36,7 @@ pub fn checkpoint(checkpoint: &Checkpoint) -> String {
     match (cursor, scan) {
         (Some(cursor), Some(scan)) => format!("{cursor} ({scan})"),
         (Some(text), None) | (None, Some(text)) => text,
-        (None, None) => "nothing: the next run reads from the start".to_owned(),
+        (None, None) => "no cursor: the next run reads from the start".to_owned(),
     }
 }
 

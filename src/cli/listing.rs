@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::json;
 
@@ -34,6 +35,11 @@ struct Standing {
     staged: usize,
     dead_letters: usize,
     last_run: Option<Run>,
+    /// When the last run that was not cut short began. For a stream that is listed whole each time there is no cursor, so
+    /// this is how far it is delivered.
+    last_success_at: Option<DateTime<Utc>>,
+    /// The stream is listed whole each time.
+    full_listing: bool,
 }
 
 pub async fn status(dir: &Path, output: &Output) -> Result<u8, Failure> {
@@ -71,12 +77,18 @@ async fn standing(pipeline: &Pipeline, opened: Option<&Opened>) -> Result<Standi
         staged: 0,
         dead_letters: 0,
         last_run: None,
+        last_success_at: None,
+        full_listing: pipeline.from.stream.incremental.is_none(),
     };
     if let Some(Opened { state, .. }) = opened {
         standing.checkpoint = state.checkpoint(&stream).await?;
         standing.staged = state.outbox_depth(&stream).await?;
-        standing.dead_letters = state.dead_letters(Some(&pipeline.name)).await?.len();
-        standing.last_run = state.runs().await?.into_iter().rfind(|run| run.pipeline == pipeline.name);
+        standing.dead_letters = state.dead_letter_count(&pipeline.name).await?;
+        let runs = state.runs().await?;
+        let mut own = runs.into_iter().rev().filter(|run| run.pipeline == pipeline.name && run.stream == stream.stream);
+        standing.last_run = own.next();
+        let last = standing.last_run.clone().into_iter();
+        standing.last_success_at = last.chain(own).find(|run| run.state == RunState::Done).map(|run| run.started_at);
     }
     Ok(standing)
 }
@@ -89,8 +101,18 @@ fn standing_row(standing: &Standing) -> Vec<String> {
         last.map_or("-".to_owned(), state_of),
         standing.staged.to_string(),
         standing.dead_letters.to_string(),
-        standing.checkpoint.as_ref().map_or("-".to_owned(), format::checkpoint),
+        delivered(standing),
     ]
+}
+
+fn delivered(standing: &Standing) -> String {
+    match (&standing.checkpoint, standing.last_success_at) {
+        (None, _) => "-".to_owned(),
+        (Some(checkpoint), Some(at)) if standing.full_listing && checkpoint.scan.is_none() => {
+            format!("all of it, read whole at {}", format::time(at))
+        }
+        (Some(checkpoint), _) => format::checkpoint(checkpoint),
+    }
 }
 
 fn target(to: &To) -> String {
@@ -102,7 +124,7 @@ fn target(to: &To) -> String {
 }
 
 /// A run that never said how it ended was killed. Nothing else can hold the lock while we look.
-fn state_of(run: &Run) -> String {
+pub fn state_of(run: &Run) -> String {
     match (run.state, &run.fault) {
         (RunState::Running, _) => "cut off".to_owned(),
         (RunState::Done, _) => "done".to_owned(),
@@ -154,11 +176,13 @@ fn run_table(runs: &[Run]) -> (Vec<Column>, Vec<Vec<String>>) {
     let mut columns =
         vec![Column("started (UTC)", false), Column("took", true), Column("pipeline", false), Column("state", false)];
     columns.extend(numbers.iter().map(|(title, _)| Column(title, true)));
+    columns.push(Column("id", false));
     let rows = runs.iter().map(|run| {
         let took = run.ended_at.map(|end| format::duration(format::between(run.started_at, end)));
         let took = took.unwrap_or_else(|| "-".to_owned());
         let mut row = vec![format::time(run.started_at), took, run.pipeline.clone(), state_of(run)];
         row.extend(numbers.iter().map(|(_, number)| number(run).to_string()));
+        row.push(run.id.clone());
         row
     });
     (columns, rows.collect())

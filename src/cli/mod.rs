@@ -11,13 +11,20 @@ mod failure;
 mod format;
 mod init;
 mod letters;
+mod letters_edit;
+mod letters_pick;
+mod letters_work;
+mod links;
+mod links_file;
 mod listing;
 mod logging;
 mod output;
 mod panic;
+mod plan;
 mod progress;
 mod reset;
 mod run;
+mod run_report;
 mod runtime;
 mod sandbox;
 mod signals;
@@ -31,11 +38,12 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use self::{
-    args::{Cli, Command, LettersCommand, StateCommand},
+    args::{Cli, Command, LettersCommand, LinksCommand, RunsCommand, StateCommand},
     failure::{DONE, Failure},
     output::Output,
     runtime::block_on,
 };
+use crate::engine::Accepted;
 
 /// Runs what was typed and returns its exit code.
 pub fn main() -> ExitCode {
@@ -71,15 +79,15 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Init { folder } => init::init(&dir.join(folder), output),
         Command::Validate { without_secrets } => check::validate(dir, without_secrets, output),
         Command::Run(args) => block_on(run::run(&args, dir, output.clone()))?,
+        Command::Plan(args) => block_on(plan::plan(&args, dir, output))?,
         Command::Status => block_on(listing::status(dir, output))?,
-        Command::Runs { pipeline, limit } => block_on(listing::runs(dir, pipeline.as_deref(), limit, output))?,
+        Command::Runs { command: Some(RunsCommand::Show { id, limit }), .. } => {
+            block_on(run_report::show(dir, &id, limit, output))?
+        }
+        Command::Runs { pipeline, limit, .. } => block_on(listing::runs(dir, pipeline.as_deref(), limit, output))?,
         Command::State { command } => state(command, dir, output),
-        Command::DeadLetters { command } => match command {
-            LettersCommand::List { pipeline, limit } => {
-                block_on(letters::list(dir, pipeline.as_deref(), limit, output))?
-            }
-            LettersCommand::Show { id } => block_on(letters::show(dir, &id, output))?,
-        },
+        Command::Links { command } => links(command, dir, output),
+        Command::DeadLetters { command } => dead_letters(command, dir, output),
         Command::Connectors => check::connectors(dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
@@ -96,6 +104,35 @@ fn state(command: StateCommand, dir: &Path, output: &Output) -> Result<u8, Failu
             block_on(reset::reset(dir, &pipeline, links, output))?
         }
         StateCommand::Reset { pipeline: None, .. } => block_on(reset::accept_older(dir, output))?,
+    }
+}
+
+fn links(command: LinksCommand, dir: &Path, output: &Output) -> Result<u8, Failure> {
+    match command {
+        LinksCommand::Show { pipeline, key: Some(key), .. } => block_on(links::show(dir, &pipeline, &key, output))?,
+        LinksCommand::Show { pipeline, key: None, limit, after } => {
+            block_on(links::list(dir, &pipeline, limit, after.as_deref(), output))?
+        }
+        LinksCommand::Forget { pipeline, key, .. } => block_on(links::forget(dir, &pipeline, key.as_deref(), output))?,
+        LinksCommand::Import { pipeline, file } => block_on(links::import(dir, &pipeline, &file, output))?,
+    }
+}
+
+fn dead_letters(command: LettersCommand, dir: &Path, output: &Arc<Output>) -> Result<u8, Failure> {
+    match command {
+        LettersCommand::List { pipeline, filters, limit } => {
+            block_on(letters::list(dir, pipeline, filters, limit, output))?
+        }
+        LettersCommand::Show { id } => block_on(letters::show(dir, &id, output))?,
+        LettersCommand::Edit { id, set, file, undo } => {
+            let change = letters_edit::Change { set, file, undo };
+            block_on(letters_edit::edit(dir, &id, &change, output))?
+        }
+        LettersCommand::Replay { picked, accept_doubt, force } => {
+            let accepted = Accepted { doubt: accept_doubt, older: force };
+            block_on(letters_work::replay(dir, picked, accepted, output.clone()))?
+        }
+        LettersCommand::Drop { picked, yes } => block_on(letters_work::remove(dir, picked, yes, output))?,
     }
 }
 

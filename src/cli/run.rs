@@ -25,8 +25,9 @@ use super::{
 };
 use crate::{
     config::Plan,
-    engine::{Engine, Options, Stop, Stopper},
+    engine::{Engine, Options, Planned, Stop, Stopper, unusable},
     model::{Blame, Clock, Fault, SystemClock},
+    store::Run,
 };
 
 /// One pipeline that shall run.
@@ -34,6 +35,8 @@ struct Chosen {
     pipeline: String,
     stream: String,
     options: Options,
+    /// The plan that it applies, instead of running as it is.
+    planned: Option<Arc<Planned>>,
 }
 
 /// What all runs of this process share.
@@ -46,8 +49,9 @@ struct Running {
 }
 
 pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, Failure> {
-    let plan = workspace::plan(dir, &output)?;
-    let chosen = choose(args, &plan)?;
+    let chosen = choose(args, &workspace::plan_without_secrets(dir, &output)?)?;
+    let names: Vec<&str> = chosen.iter().map(|chosen| chosen.pipeline.as_str()).collect();
+    let plan = workspace::plan_for(dir, &names)?;
     let signals = Signals::new()?;
     let engine = Engine::open(plan).await?;
     let (stopper, stop) = Stopper::new();
@@ -90,7 +94,7 @@ impl Running {
         let look = || self.look(name);
         let ended = tokio::select! {
             biased;
-            ended = self.engine.run(name, chosen.options, &self.stop) => ended,
+            ended = self.run_chosen(&chosen) => ended,
             () = shown.follow(&look) => return None,
         };
         let outcome = match ended {
@@ -108,6 +112,13 @@ impl Running {
             }
         }
         Some(outcome)
+    }
+
+    async fn run_chosen(&self, chosen: &Chosen) -> Result<(Run, Option<Fault>), Fault> {
+        match &chosen.planned {
+            Some(planned) => self.engine.run_planned(planned.clone(), &self.stop).await,
+            None => self.engine.run(&chosen.pipeline, chosen.options, &self.stop).await,
+        }
     }
 
     fn look(&self, pipeline: &str) -> Look {
@@ -128,10 +139,17 @@ fn concerns_all(fault: &Fault) -> bool {
     fault.code.number() / 100 == 5 || fault.blame == Blame::Bug
 }
 
+fn read_plan(file: &Path) -> Result<Planned, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| unusable(&format!("{}: {error}", file.display())))?;
+    Ok(Planned::parse(&text)?)
+}
+
 fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
-    let mut names: Vec<&String> = match args.pipelines.as_slice() {
-        [] => plan.pipelines.keys().collect(),
-        named => named.iter().collect(),
+    let planned = args.plan.as_deref().map(read_plan).transpose()?.map(Arc::new);
+    let mut names: Vec<&String> = match (args.pipelines.as_slice(), &planned) {
+        ([], Some(planned)) => vec![&planned.head.pipeline],
+        ([], None) => plan.pipelines.keys().collect(),
+        (named, _) => named.iter().collect(),
     };
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(*name));
@@ -147,9 +165,13 @@ fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
             let help = suggest::help(name, "pipeline", plan.pipelines.keys().map(String::as_str));
             return Err(Failure::usage(format!("there is no pipeline `{name}`"), help));
         };
+        if planned.as_ref().is_some_and(|planned| planned.head.pipeline != *name) {
+            return Err(unusable("it is of another pipeline").into());
+        }
         let stream = pipeline.from.stream.name.clone();
-        let options = Options { limit: args.limit, full_refresh: args.full_refresh.contains(&stream) };
-        chosen.push(Chosen { pipeline: name.clone(), stream, options });
+        let full_refresh = args.full_refresh.contains(&stream);
+        let options = Options { limit: args.limit, full_refresh, ..Options::default() };
+        chosen.push(Chosen { pipeline: name.clone(), stream, options, planned: planned.clone() });
     }
     let read: Vec<&str> = chosen.iter().map(|chosen| chosen.stream.as_str()).collect();
     match args.full_refresh.iter().find(|stream| !read.contains(&stream.as_str())) {

@@ -53,8 +53,13 @@ fn lines(run: &Run, paint: Paint) -> [String; 3] {
     if run.counts.resumed > 0 {
         head.push_str(&format!(", {} of them left by an earlier run", run.counts.resumed));
     }
+    [head, format!("  {}", verdicts(run, paint)), format!("  {}", costs(run, paint))]
+}
+
+/// What became of a run's records.
+pub fn verdicts(run: &Run, paint: Paint) -> String {
     let counts = &run.counts;
-    let verdicts = [
+    let all = [
         ("read", counts.read + counts.resumed),
         ("created", counts.created),
         ("updated", counts.updated),
@@ -64,13 +69,14 @@ fn lines(run: &Run, paint: Paint) -> [String; 3] {
         ("rejected", counts.rejected),
         ("parked", counts.parked),
     ];
-    let costs = [("requests", run.requests), ("retries", run.retries), ("429s", run.throttled)];
+    numbers(&all, paint)
+}
+
+/// What a run asked of its servers, and how long they held it back.
+pub fn costs(run: &Run, paint: Paint) -> String {
+    let all = [("requests", run.requests), ("retries", run.retries), ("429s", run.throttled)];
     let waited = format::duration(std::time::Duration::from_millis(run.waited_ms));
-    [
-        head,
-        format!("  {}", numbers(&verdicts, paint)),
-        format!("  {}  waited {waited} (all requests together)", numbers(&costs, paint)),
-    ]
+    format!("{}  waited for quota {waited}", numbers(&all, paint))
 }
 
 /// `read 500  created 432`; what is zero steps back.
@@ -111,7 +117,7 @@ mod tests {
         insta::assert_snapshot!(lines(&run, Paint(false)).join("\n"), @r"
         leads done with dead letters in 6.2 s, 10 of them left by an earlier run
           read 500  created 430  updated 0  unchanged 0  deleted 0  skipped 50  rejected 20  parked 0
-          requests 530  retries 22  429s 3  waited 3.4 s (all requests together)
+          requests 530  retries 22  429s 3  waited for quota 3.4 s
         ");
     }
 }

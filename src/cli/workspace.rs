@@ -9,12 +9,13 @@ use crate::{
     store::{Seal, SealKey, SledOptions, SledStore, State},
 };
 
-/// The plan to run by: every variable and secret file must be there. Warnings are shown and do not stop anything.
-pub fn plan(dir: &Path, output: &Output) -> Result<Plan, Failure> {
-    checked(config::check(dir, &SystemEnvironment, false), output)
+/// The plan to run some pipelines by: the variables and secret files of the connections they use must be there.
+pub fn plan_for(dir: &Path, pipelines: &[&str]) -> Result<Plan, Failure> {
+    config::load_for(dir, &SystemEnvironment, pipelines).map_err(|report| Failure::Config(Box::new(report)))
 }
 
-/// The plan to look at: secrets may be missing where a command only lists things.
+/// The plan to look at: secrets may be missing where a command only lists things. Warnings are shown and do not stop
+/// anything.
 pub fn plan_without_secrets(dir: &Path, output: &Output) -> Result<Plan, Failure> {
     checked(config::check(dir, &SystemEnvironment, true), output)
 }

@@ -27,6 +27,9 @@ use crate::{
     model::{Code, Path},
 };
 
+/// The longest name of a pipeline, in bytes. It is part of the keys in the store, beside a stream's name and a hash.
+const PIPELINE_BYTES_MAX: usize = 100;
+
 /// The longest name of a connection, stream, operation or setting.
 const NAME_CHARS_MAX: usize = 64;
 
@@ -35,6 +38,8 @@ pub struct Check<'a> {
     pub reading: &'a Reading<'a>,
     /// Streams and operations that exist but cannot be used, by connector and name. Their own problems are reported.
     pub broken: RefCell<BTreeSet<(String, String)>>,
+    /// The settings that the connector being compiled declares.
+    pub settings: RefCell<Vec<String>>,
 }
 
 impl Check<'_> {
@@ -44,8 +49,7 @@ impl Check<'_> {
 
     /// Reports something that `owner` does not hold, unless a part of it could not be read: then it may be there.
     pub fn absent(&self, owner: Span, problem: Problem) {
-        let inside = |part: &Span| part.file == owner.file && owner.start <= part.start && part.end <= owner.end;
-        if !self.reading.dropped.borrow().iter().any(inside) {
+        if !self.reading.dropped.borrow().iter().any(|part| owner.holds(*part)) {
             self.report(problem);
         }
     }
@@ -92,6 +96,15 @@ impl Check<'_> {
             let message = format!("`{text}` cannot be the name of a {what}");
             let help = format!("use up to {NAME_CHARS_MAX} letters, digits, `_` and `-`");
             self.report(Problem::new(Code::BadPath, name.span, message).help(help));
+        }
+    }
+
+    /// A pipeline is named by its file, so every name that a file can have is good, if it is not too long.
+    pub fn pipeline_name(&self, name: &str, file: u32) {
+        if name.len() > PIPELINE_BYTES_MAX {
+            let message = format!("the pipeline's name is {} bytes long", name.len());
+            let help = format!("rename the file; a pipeline's name has {PIPELINE_BYTES_MAX} bytes at the most");
+            self.report(Problem::new(Code::BadPath, Span::new(file, 0, 0), message).help(help));
         }
     }
 
@@ -151,15 +164,21 @@ impl Check<'_> {
 
     pub fn expression(&self, source: &Spanned<Source>, roots: &[&str]) -> Option<Expression> {
         self.unfilled(source);
+        let declared = self.settings.borrow();
+        let declared: Vec<&str> = declared.iter().map(String::as_str).collect();
         let compiled = Expression::compile(&source.value.0);
         let checked = compiled.and_then(|expression| expression.check_roots(roots).map(|()| expression));
+        let checked = checked.and_then(|it| it.check_fields("config", &declared, "setting").map(|()| it));
         checked.map_err(|error| self.code(source, error)).ok()
     }
 
     pub fn template(&self, source: &Spanned<Source>, roots: &[&str]) -> Option<Template> {
         self.unfilled(source);
+        let declared = self.settings.borrow();
+        let declared: Vec<&str> = declared.iter().map(String::as_str).collect();
         let compiled = Template::compile(&source.value.0);
         let checked = compiled.and_then(|template| template.check_roots(roots).map(|()| template));
+        let checked = checked.and_then(|it| it.check_fields("config", &declared, "setting").map(|()| it));
         checked.map_err(|error| self.code(source, error)).ok()
     }
 

@@ -146,17 +146,18 @@ pub fn uses(request: &RequestPlan, root: &str) -> bool {
         || request.query.iter().any(|(_, template)| in_template(template))
         || request.headers.iter().any(|(_, template)| in_template(template))
         || match &request.body {
-            Some(Body::Json(node) | Body::Form(node)) => node_uses(node, root),
+            Some(Body::Json(node) | Body::Form(node)) => uses_in(node, root),
             None => false,
         }
 }
 
-fn node_uses(node: &Node, root: &str) -> bool {
+/// Whether a tree uses a variable anywhere.
+pub fn uses_in(node: &Node, root: &str) -> bool {
     match node {
         Node::Literal(_) => false,
         Node::Text(template) => template.roots().iter().any(|name| name == root),
         Node::Value(expression) => expression.roots().iter().any(|name| name == root),
-        Node::Object(entries) => entries.iter().any(|(_, node)| node_uses(node, root)),
-        Node::List(nodes) => nodes.iter().any(|node| node_uses(node, root)),
+        Node::Object(entries) => entries.iter().any(|(_, node)| uses_in(node, root)),
+        Node::List(nodes) => nodes.iter().any(|node| uses_in(node, root)),
     }
 }

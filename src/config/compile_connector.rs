@@ -34,6 +34,7 @@ impl Check<'_> {
         self.names("setting", &raw.config);
         self.names("stream", &raw.streams);
         self.names("operation", &raw.operations);
+        self.settings.replace(raw.config.names().into_iter().map(str::to_owned).collect());
         let headers = self.headers(&raw.headers, &["config"]);
         let answers = raw.answers.iter().map(|rule| self.answer_rule(rule)).collect();
         let streams = raw.streams.iter();
@@ -42,6 +43,7 @@ impl Check<'_> {
         let operations = raw.operations.iter();
         let operations: Compiled<Operation> =
             operations.map(|(name, raw)| (name.value.clone(), self.operation(name, raw))).collect();
+        self.look_up_updates(&raw.operations);
         self.note_broken(&name, raw.streams.dropped(), &streams);
         self.note_broken(&name, raw.operations.dropped(), &operations);
         for (name, setting) in raw.config.iter() {
@@ -75,7 +77,7 @@ impl Check<'_> {
         AnswerRule { when: self.when(&when.value), is: self.meaning(&rule.value.is) }
     }
 
-    fn when(&self, raw: &RawWhen) -> When {
+    pub fn when(&self, raw: &RawWhen) -> When {
         let statuses = raw.status.iter().flat_map(|statuses| &statuses.0);
         let header = raw
             .header

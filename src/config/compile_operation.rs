@@ -1,30 +1,24 @@
-//! Operations: what is written, how the answer is read, and why sending it a second time is safe. An operation that does
-//! not say so is refused, whatever its method: a PUT that appends, and a DELETE that answers 404 the second time, exist.
+//! Operations: what is written and what success makes of it. Why sending it a second time is safe stands in
+//! `compile_repeat.rs`, how the answer is read in `compile_answer.rs`.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use http::{HeaderName, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::{
     check::Check,
+    compile_answer::Around,
     compile_body::RawRequest,
-    diagnostic::Problem,
-    plan::{
-        AnswerShape, BatchPlan, Body, CreatedTest, KeyFormat, Makes, MatchBy, Node, Operation, Repeat, RequestPlan,
-    },
-    raw_operation::{
-        RawAnswer, RawCreated, RawIdempotencyKey, RawKeyFormat, RawListed, RawMakes, RawOperation, RawRepeat,
-    },
+    plan::{BatchPlan, Body, CreatedTest, Makes, Node, Operation, RequestPlan},
+    raw_operation::{RawCreated, RawMakes, RawOperation},
     shape::{Source, Spanned},
 };
-use crate::{
-    expr::Expression,
-    model::{Code, Path},
-};
+use crate::expr::Expression;
 
+/// What templates of a batch's `each` see: `key` is the record's idempotency key.
+const EACH_ROOTS: [&str; 4] = ["config", "record", "sink", "key"];
 const RECORD_ROOTS: [&str; 3] = ["config", "record", "sink"];
 const BATCH_ROOTS: [&str; 2] = ["config", "batch"];
-const DAY: Duration = Duration::from_secs(86_400);
 
 impl Check<'_> {
     pub fn operation(&self, name: &Spanned<String>, raw: &Spanned<RawOperation>) -> Option<Arc<Operation>> {
@@ -34,8 +28,10 @@ impl Check<'_> {
         let created = operation.created.as_ref().map(|created| self.created(created, makes));
         let batch = self.batch(operation);
         let repeat = self.repeat(name, raw, makes);
-        let answer = self.answer(operation);
         let sink_id = self.maybe_path(operation.sink_id.as_ref());
+        let around = Around { makes, batch: batch.iter().flatten().next(), sink_id: sink_id.is_some() };
+        let answer = self.answer(operation, &around);
+        let (answer, first_error) = answer?;
         Some(Arc::new(Operation {
             name: name.value.clone(),
             request: request?,
@@ -43,7 +39,8 @@ impl Check<'_> {
             created,
             batch: batch?,
             repeat: repeat?,
-            answer: answer?,
+            answer,
+            first_error,
             sink_id,
         }))
     }
@@ -115,99 +112,14 @@ impl Check<'_> {
         };
         let size = self.number(Some(&batch.size), 1, 1..=10_000);
         let each = match &raw.each {
-            Some(each) => self.tree(each, &RECORD_ROOTS),
+            Some(each) => self.tree(each, &EACH_ROOTS),
             None => Expression::compile("record").ok().map(Node::Value),
         };
         Some(Some(BatchPlan { size: usize::try_from(size).unwrap_or(1), each: each? }))
     }
-
-    fn repeat(&self, name: &Spanned<String>, raw: &Spanned<RawOperation>, makes: Makes) -> Option<Repeat> {
-        let Some(repeat) = &raw.value.repeat else {
-            let message = format!("the operation `{}` declares no safe way to repeat it", name.value);
-            let help = "an answer can get lost, and then the write is sent again. Add `repeat: { idempotency_key: {} }` \
-                        if the vendor remembers keys, or `repeat: { upsert: { unique: <field> } }` if it keeps one \
-                        record per value of a field; a method such as PUT or DELETE is no promise";
-            self.absent(raw.span, Problem::new(Code::UnsafeRepeat, name.span, message).help(help));
-            return None;
-        };
-        match &repeat.value {
-            RawRepeat::IdempotencyKey(key) => self.idempotency_key(key),
-            RawRepeat::Upsert(upsert) => {
-                if makes == Makes::Create {
-                    let help = "write `makes: upsert` if the vendor keeps one record per value, else use \
-                                `repeat: { idempotency_key: {} }`";
-                    self.conflict(
-                        repeat.span,
-                        "`makes: create` makes a new record each time, so it is no upsert",
-                        help,
-                    );
-                }
-                Some(Repeat::Upsert { unique: upsert.unique.value.clone() })
-            }
-        }
-    }
-
-    fn idempotency_key(&self, raw: &RawIdempotencyKey) -> Option<Repeat> {
-        let header = match &raw.header {
-            Some(header) => self.header(header),
-            None => Some(HeaderName::from_static("idempotency-key")),
-        };
-        let format = match raw.format {
-            None | Some(RawKeyFormat::Raw) => KeyFormat::Raw,
-            Some(RawKeyFormat::Quoted) => KeyFormat::Quoted,
-            Some(RawKeyFormat::Uuid) => KeyFormat::Uuid,
-        };
-        let retention = self.time(raw.retention.as_ref(), DAY, Duration::from_secs(60)..=3660 * DAY);
-        let mismatch = self.status(raw.mismatch.as_ref(), StatusCode::UNPROCESSABLE_ENTITY);
-        let in_flight = self.status(raw.in_flight.as_ref(), StatusCode::CONFLICT);
-        if let Some(status) = raw.in_flight.as_ref().filter(|_| mismatch == in_flight) {
-            let help = "one says that the key came with another body, the other that the first request still runs";
-            self.conflict(status.span, "`mismatch` and `in_flight` are the same status", help);
-        }
-        Some(Repeat::IdempotencyKey { header: header?, format, retention, mismatch, in_flight })
-    }
-
-    fn answer(&self, raw: &RawOperation) -> Option<AnswerShape> {
-        let Some(answer) = &raw.answer else { return Some(AnswerShape::Whole) };
-        if raw.batch.is_none() {
-            self.conflict(
-                answer.span,
-                "`answer` describes a batch's answer",
-                "add `batch: { size: .. }`, or remove it",
-            );
-        }
-        match &answer.value {
-            RawAnswer::Positional(positional) => Some(AnswerShape::Positional {
-                list: positional.list.as_ref().map_or_else(Path::whole, |list| self.path(list)),
-                ok: self.maybe_path(positional.ok.as_ref()),
-                errors: self.maybe_path(positional.errors.as_ref()),
-            }),
-            RawAnswer::List(listed) => Some(AnswerShape::Listed {
-                ok: self.path(&listed.ok),
-                errors: self.maybe_path(listed.errors.as_ref()),
-                matched: self.matched(listed)?,
-            }),
-        }
-    }
-
-    fn matched(&self, listed: &RawListed) -> Option<MatchBy> {
-        let matched = &listed.matched.value;
-        match (&matched.index, &matched.answer, &matched.sent) {
-            (Some(index), None, None) => Some(MatchBy::Index(self.path(index))),
-            (None, Some(answer), Some(sent)) => {
-                Some(MatchBy::Field { answer: self.path(answer), sent: self.path(sent) })
-            }
-            _ => {
-                let message = "`match` names a record either by its position or by a field";
-                let help = "write { index: <path> }, or { answer: <path in the entry>, sent: <path in what was sent> }";
-                self.conflict(listed.matched.span, message, help);
-                None
-            }
-        }
-    }
 }
 
-fn makes(raw: RawMakes) -> Makes {
+pub fn makes(raw: RawMakes) -> Makes {
     match raw {
         RawMakes::Create => Makes::Create,
         RawMakes::Upsert => Makes::Upsert,

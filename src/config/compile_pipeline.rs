@@ -5,24 +5,34 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     check::Check,
     diagnostic::Problem,
-    plan::{Api, Changed, Connection, From, Makes, Operation, Pipeline, Postgres, StepPlan, Stream, To},
-    raw_pipeline::{RawChanged, RawFrom, RawPipeline, RawStep, RawTo},
+    plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, StepPlan, Stream, To},
+    raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawStep, RawTo},
     shape::{Named, OneOrMany, Source, Spanned},
+    units::Share,
 };
 use crate::{
     expr::Expression,
     model::{Code, Path},
 };
 
+/// A share of one record is no share.
+const SAMPLE: u64 = 100;
+
 const ROOTS: [&str; 1] = ["record"];
 
 /// The connections by name. Nothing stands for one that could not be compiled; its own problems are reported already.
 pub type Connections = BTreeMap<String, Option<Connection>>;
 
+fn limits(raw: &RawLimits) -> Limits {
+    let share = raw.rejects.map(|Share(share)| share);
+    Limits { share, count: raw.rejects_max, sample: raw.sample.unwrap_or(SAMPLE) }
+}
+
 impl Check<'_> {
     pub fn pipeline(&self, name: String, raw: &Spanned<RawPipeline>, connections: &Connections) -> Option<Pipeline> {
         let (owner, raw) = (raw.span, &raw.value);
         self.version(&raw.version);
+        self.pipeline_name(&name, owner.file);
         let from = raw.from.as_ref();
         if from.is_none() {
             self.missing_key(raw.version.span, owner, "from", "write `from: { connection: .., stream: .. }`");
@@ -42,6 +52,7 @@ impl Check<'_> {
             steps: steps.into_iter().collect::<Option<_>>()?,
             fields,
             to: to?,
+            limits: raw.limits.as_ref().map(limits),
         })
     }
 

@@ -1,6 +1,11 @@
 //! From a directory to a plan: read all files, compile all of them, and report everything that is wrong together.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
 
 use serde::de::DeserializeOwned;
 
@@ -12,13 +17,14 @@ use super::{
     environment::Environment,
     files,
     node::{Node, ScalarKind, Value, kind_of},
-    plan::{Connection, Pipeline, Plan, To},
+    plan::{Connection, Keep, Pipeline, Plan, To},
     raw_connector::RawConnector,
     raw_pipeline::RawPipeline,
     raw_workspace::RawWorkspace,
     read::{self, Reading},
     shape::Spanned,
     source::{Sources, Span},
+    units::Time,
     yaml,
 };
 use crate::model::Code;
@@ -37,14 +43,21 @@ pub struct Checked {
 
 /// Loads a workspace. Every reference must be filled; the error is everything that is wrong, in all files.
 pub fn load(dir: &Path, env: &dyn Environment) -> Result<Plan, Report> {
-    let checked = compile(dir, env, false);
+    let checked = compile(dir, env, false, None);
+    checked.plan.ok_or(checked.report)
+}
+
+/// Loads what some pipelines need. References of connections that none of them uses may be missing; such connections
+/// and all other pipelines are not in the plan, which is why their stand-ins do no harm.
+pub fn load_for(dir: &Path, env: &dyn Environment, pipelines: &[&str]) -> Result<Plan, Report> {
+    let checked = compile(dir, env, false, Some(pipelines));
     checked.plan.ok_or(checked.report)
 }
 
 /// Checks a workspace and also returns warnings. `offline` lets variables and secret files be missing, so that files can
 /// be checked where the secrets are not; a plan made that way holds stand-ins and must not run.
 pub fn check(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
-    compile(dir, env, offline)
+    compile(dir, env, offline, None)
 }
 
 /// A file that was read.
@@ -60,7 +73,7 @@ struct Loading<'a> {
     sources: Sources,
 }
 
-fn compile(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
+fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<&[&str]>) -> Checked {
     let reading = Reading { env, base: dir, offline, problems: RefCell::default(), dropped: RefCell::default() };
     let mut loading = Loading { dir, reading, sources: Sources::default() };
     let Some((workspace, connectors, pipelines)) = loading.files() else {
@@ -68,10 +81,54 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
         return Checked { plan: None, report };
     };
     let Loading { reading, sources, .. } = loading;
-    let check = Check { sources: &sources, reading: &reading, broken: RefCell::default() };
+    let check =
+        Check { sources: &sources, reading: &reading, broken: RefCell::default(), settings: RefCell::default() };
+    let unused =
+        wanted.map(|wanted| unused(wanted, workspace.raw.as_ref(), &connectors, &pipelines)).unwrap_or_default();
     let plan = everything(&check, workspace.raw, connectors, &pipelines);
-    let report = Report::new(&sources, reading.problems.take());
-    Checked { plan: plan.filter(|_| report.errors() == 0), report }
+    let mut problems = reading.problems.take();
+    problems
+        .retain(|problem| problem.code != Code::MissingVariable || !unused.iter().any(|part| part.holds(problem.span)));
+    let report = Report::new(&sources, problems);
+    let plan = plan.filter(|_| report.errors() == 0);
+    let plan = match wanted {
+        Some(wanted) => plan.map(|plan| only(plan, wanted)),
+        None => plan,
+    };
+    Checked { plan, report }
+}
+
+/// The parts of the files that none of the wanted pipelines uses: connections, and connectors of no other connection.
+fn unused(
+    wanted: &[&str],
+    workspace: Option<&Spanned<RawWorkspace>>,
+    connectors: &[Loaded<RawConnector>],
+    pipelines: &[Loaded<RawPipeline>],
+) -> Vec<Span> {
+    let Some(workspace) = workspace else { return Vec::new() };
+    let wanted = pipelines.iter().filter(|pipeline| wanted.contains(&pipeline.name.as_str()));
+    let ends = wanted.filter_map(|pipeline| pipeline.raw.as_ref()).flat_map(|raw| {
+        let from = raw.value.from.as_ref().map(|from| from.connection.value.as_str());
+        from.into_iter().chain(raw.value.to.as_ref().map(|to| to.value.connection.value.as_str()))
+    });
+    let used: BTreeSet<&str> = ends.collect();
+    let (used, unused): (Vec<_>, Vec<_>) =
+        workspace.value.connections.iter().partition(|(name, _)| used.contains(name.value.as_str()));
+    let needed: BTreeSet<&str> = used
+        .iter()
+        .filter_map(|(_, raw)| raw.value.connector.as_ref().map(|connector| connector.value.as_str()))
+        .collect();
+    let idle = connectors.iter().filter(|connector| !needed.contains(connector.name.as_str()));
+    let idle = idle.filter_map(|connector| connector.raw.as_ref().map(|raw| raw.span));
+    unused.iter().map(|(_, raw)| raw.span).chain(idle).collect()
+}
+
+/// The plan of some pipelines alone.
+fn only(mut plan: Plan, wanted: &[&str]) -> Plan {
+    plan.pipelines.retain(|name, _| wanted.contains(&name.as_str()));
+    let used: BTreeSet<&str> = plan.pipelines.values().flat_map(|pipeline| pipeline.connections()).collect();
+    plan.connections.retain(|name, _| used.contains(name.as_str()));
+    plan
 }
 
 fn everything(
@@ -88,6 +145,8 @@ fn everything(
     let workspace = workspace?.value;
     check.version(&workspace.version);
     let store = check.store(&workspace);
+    let raw = &workspace.dead_letters;
+    let dead_letters = Keep { keep: raw.keep.map(|Time(keep)| keep), max: raw.max.map(|max| max as usize) };
     let connections = workspace.connections.iter();
     let connections: Connections =
         connections.map(|(name, raw)| (name.value.clone(), check.connection(name, raw, &connectors))).collect();
@@ -104,7 +163,7 @@ fn everything(
     }
     let connections: BTreeMap<String, Connection> =
         connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect();
-    Some(Plan { store, connections, pipelines: plans })
+    Some(Plan { store, dead_letters, connections, pipelines: plans })
 }
 
 /// Two pipelines that append to the same file would cut each other's records off when they resume.

@@ -12,12 +12,15 @@
 
 mod access;
 mod check;
+mod compile_answer;
 mod compile_auth;
 mod compile_body;
 mod compile_connection;
 mod compile_connector;
+mod compile_job;
 mod compile_operation;
 mod compile_pipeline;
+mod compile_repeat;
 mod compile_settings;
 mod compile_stream;
 mod diagnostic;
@@ -28,9 +31,14 @@ mod load;
 mod mistake;
 mod node;
 pub mod plan;
+mod plan_answer;
+mod plan_operation;
+mod plan_repeat;
+mod raw_answer;
 mod raw_connector;
 mod raw_operation;
 mod raw_pipeline;
+mod raw_repeat;
 mod raw_shared;
 mod raw_stream;
 mod raw_workspace;
@@ -41,7 +49,11 @@ mod shape;
 mod source;
 mod suggest;
 #[cfg(test)]
+mod tests_answer;
+#[cfg(test)]
 mod tests_load;
+#[cfg(test)]
+mod tests_repeat;
 #[cfg(test)]
 mod tests_schema;
 mod units;
@@ -49,6 +61,11 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Report, Severity};
 pub use environment::{Environment, MapEnvironment, SystemEnvironment};
-pub use load::{Checked, WORKSPACE_FILE, check, load};
+pub use load::{Checked, WORKSPACE_FILE, check, load, load_for};
 pub use plan::Plan;
 pub use schema::{FileKind, schema};
+
+/// A time as people write it in the files: `30s`, `7d`, `PT30S`.
+pub fn time(text: &str) -> Option<std::time::Duration> {
+    units::Time::parse(text).map(|units::Time(time)| time)
+}

@@ -3,10 +3,17 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, Method};
 use secrecy::SecretString;
 use url::Url;
 
+pub use super::{
+    plan_answer::{
+        AnswerShape, FirstError, JobPlan, Match, MatchBy, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
+    },
+    plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
+    plan_repeat::{KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
+};
 use crate::{
     expr::{Expression, Template},
     model::{Cursor, Fields, Path},
@@ -16,6 +23,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Plan {
     pub store: StorePlan,
+    pub dead_letters: Keep,
     pub connections: BTreeMap<String, Connection>,
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
 }
@@ -29,6 +37,13 @@ pub struct StorePlan {
     pub disk_bytes_max: u64,
     /// 32 bytes from `RENKEI_KEY`, if it is set; else the store keeps a key file.
     pub key: Option<SecretString>,
+}
+
+/// How long and how many dead letters of a pipeline are kept. Nothing: for good, and all of them.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Keep {
+    pub keep: Option<Duration>,
+    pub max: Option<usize>,
 }
 
 /// A connector + an account's settings, or a built-in kind.
@@ -310,98 +325,6 @@ pub enum Lag {
     Count(u64),
 }
 
-/// A declared write.
-#[derive(Debug)]
-pub struct Operation {
-    pub name: String,
-    pub request: RequestPlan,
-    /// What success means for a record.
-    pub makes: Makes,
-    /// How to tell a new record from a changed one, for `Makes::Upsert`.
-    pub created: Option<CreatedTest>,
-    pub batch: Option<BatchPlan>,
-    pub repeat: Repeat,
-    pub answer: AnswerShape,
-    /// Where a record's id stands in its (part of the) answer.
-    pub sink_id: Option<Path>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Makes {
-    Create,
-    Upsert,
-    Update,
-    Delete,
-}
-
-#[derive(Clone, Debug)]
-pub enum CreatedTest {
-    /// This status means created.
-    Status(StatusCode),
-    /// The field is true, or its text is one of these.
-    Field { path: Path, values: Vec<String> },
-}
-
-/// Several records in one request. The request's body sees them as `batch`, a list of what `each` made of each record.
-#[derive(Clone, Debug)]
-pub struct BatchPlan {
-    /// Records in one request at the most.
-    pub size: usize,
-    pub each: Node,
-}
-
-/// Why sending it a second time is safe. There is no other kind: `validate` refuses an operation without one.
-#[derive(Clone, Debug)]
-pub enum Repeat {
-    IdempotencyKey {
-        header: HeaderName,
-        format: KeyFormat,
-        /// The vendor forgets a key after this; an older unanswered write is parked instead of repeated.
-        retention: Duration,
-        /// The status that says "this key came with another body". Default 422.
-        mismatch: StatusCode,
-        /// The status that says "the first request is still running". Default 409; it is tried again.
-        in_flight: StatusCode,
-    },
-    /// The vendor keeps one record per value of this field, so repeating changes nothing.
-    Upsert { unique: String },
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyFormat {
-    /// The bare text.
-    Raw,
-    /// A quoted string, as the IETF draft (RFC 8941 strings) wants it.
-    Quoted,
-    /// Shaped as a UUID, for vendors that insist.
-    Uuid,
-}
-
-/// How the answer says what became of each record.
-#[derive(Clone, Debug)]
-pub enum AnswerShape {
-    /// The whole answer is about the one record (or about all of a batch alike).
-    Whole,
-    /// One entry per record in the order sent.
-    Positional {
-        list: Path,
-        /// In an entry: true means accepted. Absent: an entry without errors is accepted.
-        ok: Option<Path>,
-        /// In an entry: the list or text of errors.
-        errors: Option<Path>,
-    },
-    /// Accepted and refused ones in separate lists, matched by a field.
-    Listed { ok: Path, errors: Option<Path>, matched: MatchBy },
-}
-
-#[derive(Clone, Debug)]
-pub enum MatchBy {
-    /// The entry carries the record's position in the batch.
-    Index(Path),
-    /// The entry's field `answer` equals the field `sent` of the record that was sent.
-    Field { answer: Path, sent: Path },
-}
-
 /// From a stream, through steps, to a sink.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -412,6 +335,30 @@ pub struct Pipeline {
     /// `fields:` of the target: what the sink gets, in this order. Nothing: the record as it is.
     pub fields: Option<Vec<(String, Expression)>>,
     pub to: To,
+    pub limits: Option<Limits>,
+}
+
+/// When a run stops because too much was refused or parked.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Limits {
+    /// The largest part of a run's records, from 0 to 1, once `sample` records have a verdict.
+    pub share: Option<f64>,
+    /// The largest number.
+    pub count: Option<u64>,
+    /// Default 100.
+    pub sample: u64,
+}
+
+impl Pipeline {
+    /// The names of the connections it reads from and writes to.
+    pub fn connections(&self) -> [&str; 2] {
+        let to = match &self.to {
+            To::Operation { api, .. } => &api.name,
+            To::File { jsonl, .. } => &jsonl.name,
+            To::Table { postgres, .. } => &postgres.name,
+        };
+        [&self.from.api.name, to]
+    }
 }
 
 #[derive(Debug)]

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_answer::RawAnswer,
+    raw_repeat::RawRepeat,
     raw_stream::RawBody,
     shape::{Named, OneOrMany, Source, Spanned, Tree},
     units::Time,
@@ -43,8 +45,9 @@ pub struct RawOperation {
     pub batch: Option<RawBatch>,
     /// What a batch holds for each record. Default: the record itself.
     pub each: Option<Spanned<Tree>>,
-    /// Why sending it a second time is safe. Required: an answer can always get lost.
-    pub repeat: Option<Spanned<RawRepeat>>,
+    /// Why sending it a second time is safe: one kind, or a list of which the first is used while it is safe. Required: an
+    /// answer can always get lost.
+    pub repeat: Option<OneOrMany<RawRepeat>>,
     /// How the answer says what became of each record of a batch. Default: the whole answer is about all of them.
     pub answer: Option<Spanned<RawAnswer>>,
     /// Where the record's id stands in the answer, or in its entry of a batch's answer.
@@ -91,97 +94,4 @@ pub struct RawCreatedField {
 pub struct RawBatch {
     /// Records in one request at the most. From 1 to 10000.
     pub size: Spanned<u64>,
-}
-
-/// Why sending it a second time is safe.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RawRepeat {
-    /// The vendor remembers a key of the request and answers a repetition from memory.
-    IdempotencyKey(RawIdempotencyKey),
-    /// The vendor keeps one record per value of a field, so repeating changes nothing.
-    Upsert(RawUpsert),
-}
-
-/// An idempotency key.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawIdempotencyKey {
-    /// The header that carries it. Default `Idempotency-Key`.
-    pub header: Option<Spanned<String>>,
-    /// How the header is written. Default `raw`.
-    pub format: Option<RawKeyFormat>,
-    /// The vendor forgets a key after this; an older unanswered write waits for a person. Default 24h, at least 1m.
-    pub retention: Option<Spanned<Time>>,
-    /// The status that says that the key came with another body. Default 422.
-    pub mismatch: Option<Spanned<u64>>,
-    /// The status that says that the first request still runs. Default 409.
-    pub in_flight: Option<Spanned<u64>>,
-}
-
-/// How an idempotency key is written.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RawKeyFormat {
-    /// The bare text.
-    Raw,
-    /// In quotes, as the IETF draft wants it.
-    Quoted,
-    /// Shaped as a UUID.
-    Uuid,
-}
-
-/// An upsert.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawUpsert {
-    /// The field of which the vendor keeps one record per value.
-    pub unique: Spanned<String>,
-}
-
-/// How a batch's answer says what became of each record.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RawAnswer {
-    /// One entry per record, in the order sent.
-    Positional(RawPositional),
-    /// Accepted and refused ones in lists, matched by position or by a field.
-    List(RawListed),
-}
-
-/// One entry per record.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawPositional {
-    /// Where the list stands in the answer. Default `.`, the whole answer.
-    pub list: Option<Spanned<String>>,
-    /// In an entry: true means accepted. Default: an entry without errors is accepted.
-    pub ok: Option<Spanned<String>>,
-    /// In an entry: the list or text of errors.
-    pub errors: Option<Spanned<String>>,
-}
-
-/// Entries in lists.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawListed {
-    /// Where the list of accepted ones stands.
-    pub ok: Spanned<String>,
-    /// Where the list of refused ones stands.
-    pub errors: Option<Spanned<String>>,
-    /// How an entry names its record.
-    #[serde(rename = "match")]
-    pub matched: Spanned<RawMatch>,
-}
-
-/// How an entry names its record: by `index`, or by `answer` and `sent`.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawMatch {
-    /// In an entry: the record's position in the batch, from 0.
-    pub index: Option<Spanned<String>>,
-    /// In an entry: the field that equals `sent`.
-    pub answer: Option<Spanned<String>>,
-    /// In what was sent for the record: the field that equals `answer`.
-    pub sent: Option<Spanned<String>>,
 }

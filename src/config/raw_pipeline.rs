@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::shape::{Named, OneOrMany, Source, Spanned};
+use super::{
+    shape::{Named, OneOrMany, Source, Spanned},
+    units::Share,
+};
 
 /// From a connection's stream, through steps, to a connection's operation, file or table.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -22,6 +25,20 @@ pub struct RawPipeline {
     /// Where it goes.
     #[schemars(required)]
     pub to: Option<Spanned<RawTo>>,
+    /// When a run stops because too much is refused. Default: never.
+    pub limits: Option<RawLimits>,
+}
+
+/// When a run stops because too many records are refused or parked.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawLimits {
+    /// The largest part of the run's records, such as `2%`.
+    pub rejects: Option<Share>,
+    /// The largest number of records.
+    pub rejects_max: Option<u64>,
+    /// The part counts once this many records have a verdict. Default 100.
+    pub sample: Option<u64>,
 }
 
 /// A stream of a connection.

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::{
     raw_shared::{RawAuth, RawBudgetRule, RawRetry, RawTimeouts},
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
-    units::Size,
+    units::{Size, Time},
 };
 
 /// A workspace: where state lives, and which accounts and places it may use.
@@ -17,9 +17,22 @@ pub struct RawWorkspace {
     pub version: Spanned<u32>,
     /// Where cursors, unfinished batches, links, dead letters and runs are kept.
     pub store: Option<RawStore>,
+    /// How long and how many dead letters are kept. Default: for good, and all of them.
+    #[serde(default)]
+    pub dead_letters: RawDeadLetters,
     /// Accounts and places, by the names that pipelines use.
     #[serde(default)]
     pub connections: Named<Spanned<RawConnection>>,
+}
+
+/// Which dead letters are kept. After each run of a pipeline the others go, the oldest first.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawDeadLetters {
+    /// How long after they were met last, such as `90d`.
+    pub keep: Option<Time>,
+    /// How many of each pipeline.
+    pub max: Option<u32>,
 }
 
 /// The kind of store.

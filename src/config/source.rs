@@ -16,6 +16,11 @@ impl Span {
         // A file is at most 1 MB, so an offset always fits.
         Self { file, start: start as u32, end: end.max(start) as u32 }
     }
+
+    /// Whether a part lies inside.
+    pub fn holds(&self, part: Self) -> bool {
+        part.file == self.file && self.start <= part.start && part.end <= self.end
+    }
 }
 
 /// One file. The text is empty when it could not be read.

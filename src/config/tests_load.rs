@@ -74,7 +74,7 @@ fn the_workspace_of_this_repository_is_a_plan() {
     let leads = &plan.pipelines["demo-leads"];
     let To::Operation { operation, key, changed, .. } = &leads.to else { panic!("leads go to an operation") };
     assert_eq!(key.as_ref().unwrap().as_str(), "external_id");
-    assert!(matches!(&operation.repeat, Repeat::IdempotencyKey { header, .. } if header == "idempotency-key"));
+    assert!(matches!(&operation.repeat[..], [Repeat::IdempotencyKey(key)] if key.header == "idempotency-key"));
     assert!(matches!(changed, Changed::Operation(update) if update.name == "update_lead"));
     assert!(matches!(leads.from.stream.paginate, Paginate::Cursor { .. }));
     assert!(matches!(&leads.from.stream.incremental, Some(Incremental::Field(field)) if field.ascending));
@@ -255,9 +255,9 @@ fn an_operation_without_a_safe_way_to_repeat_is_refused_whatever_its_method() {
         expect(&report, &[(Code::UnsafeRepeat, "connectors/crm/connector.yaml", 4, 3, "idempotency_key")]);
     }
     let text =
-        "version: 1\nbase_url: https://a.example\noperations:\n  send: { post: /x, makes: update, repeat: never }\n";
+        "version: 1\nbase_url: https://a.example\noperations:\n  send: { post: /x, makes: update, repeat: always }\n";
     let report = Workspace::with("connectors/crm/connector.yaml", text).report();
-    expect(&report, &[(Code::UnknownKey, "connectors/crm/connector.yaml", 4, 44, "idempotency_key, upsert")]);
+    expect(&report, &[(Code::UnknownKey, "connectors/crm/connector.yaml", 4, 44, "idempotency_key, look_up, never")]);
 }
 
 #[test]

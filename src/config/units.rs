@@ -22,6 +22,17 @@ pub struct Size(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Statuses(pub u16, pub u16);
 
+/// `2%`: a part of a whole.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Share(pub f64);
+
+impl Share {
+    pub fn parse(text: &str) -> Option<Self> {
+        let percent = decimal(text.strip_suffix('%')?)?;
+        (percent <= 100.0).then_some(Self(percent / 100.0))
+    }
+}
+
 impl Time {
     pub fn parse(text: &str) -> Option<Self> {
         let seconds = if let Some(iso) = text.strip_prefix('P') { iso_seconds(iso)? } else { unit_seconds(text)? };
@@ -146,6 +157,12 @@ impl<'de> Deserialize<'de> for Time {
     }
 }
 
+impl<'de> Deserialize<'de> for Share {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        parsed(from, Self::parse, Self(1.0), "a share such as 2% or 0.5%")
+    }
+}
+
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         parsed(from, Self::parse, Self(128 << 20), "a size such as 500kB, 100MB or 64MiB")
@@ -169,6 +186,21 @@ impl JsonSchema for Time {
             "description": "A time: 250ms, 30s, 5m, 1h, 7d, or ISO 8601 such as PT30S.",
             "pattern": r"^[0-9.]+(ms|s|m|h|d)$|^P|\$\{",
             "examples": ["30s", "5m", "PT30S"]
+        })
+    }
+}
+
+impl JsonSchema for Share {
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "A part of a whole: 2%, 0.5%.",
+            "pattern": r"^[0-9.]+%$|\$\{",
+            "examples": ["2%", "0.5%"]
         })
     }
 }

@@ -8,10 +8,14 @@ use std::{
 use secrecy::ExposeSecret;
 
 use super::{
+    forecast::{Forecast, forecast},
+    limit::RejectLimit,
+    plan_file::{Planned, unusable},
     prepare::Writes,
     progress::Progress,
+    replay::Replay,
     stop::Stop,
-    sync::{Context, Options, Route, sync},
+    sync::{Context, Options, Route, replay, sync},
 };
 use crate::{
     auth::{self, Ground, Vault},
@@ -20,7 +24,7 @@ use crate::{
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::ApiSource,
-    store::{Run, Seal, SealKey, SledOptions, SledStore, State, StateStore, StreamId},
+    store::{DeadLetter, Retention, Run, Seal, SealKey, SledOptions, SledStore, State, StateStore, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -100,15 +104,87 @@ impl Engine {
 
     /// Runs a pipeline once. The fault, if there is one, is also in the run's record.
     pub async fn run(&self, pipeline: &str, options: Options, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
-        let plan = self.plan.pipelines.get(pipeline).ok_or_else(|| bug("a pipeline that is not in the plan"))?;
-        let route = self.route(plan)?;
-        let context = Context {
+        let plan = self.pipeline(pipeline)?;
+        let route = self.route(plan, None)?;
+        let options = Options { rejects: plan.limits.map(RejectLimit), ..options };
+        let ended = sync(&self.context(pipeline), &route, options, stop).await;
+        self.trim(&route.stream).await?;
+        Ok(ended)
+    }
+
+    /// Sends the records of dead letters through their pipeline again.
+    pub async fn replay(
+        &self,
+        pipeline: &str,
+        letters: Vec<DeadLetter>,
+        accept_doubt: bool,
+        stop: &Stop,
+    ) -> Result<(Run, Option<Fault>), Fault> {
+        let plan = self.pipeline(pipeline)?;
+        let route = self.route(plan, None)?;
+        let what = Replay { letters, stream: plan.from.stream.clone(), accept_doubt };
+        Ok(replay(&self.context(pipeline), &route, &what, stop).await)
+    }
+
+    fn pipeline(&self, name: &str) -> Result<&Arc<Pipeline>, Fault> {
+        self.plan.pipelines.get(name).ok_or_else(|| bug("a pipeline that is not in the plan"))
+    }
+
+    fn context(&self, pipeline: &str) -> Context {
+        Context {
             state: self.state.clone(),
             clock: self.parts.clock.clone(),
             entropy: self.parts.entropy.clone(),
             progress: self.progress(pipeline),
-        };
-        Ok(sync(&context, &route, options, stop).await)
+        }
+    }
+
+    /// Takes dead letters away that the workspace does not keep. A store that failed says so by the run's own fault.
+    async fn trim(&self, stream: &StreamId) -> Result<(), Fault> {
+        let rule = self.plan.dead_letters;
+        let rule = Retention { keep: rule.keep, max: rule.max };
+        match self.state.trim_letters(stream, rule, self.parts.clock.now()).await {
+            Ok(_) => Ok(()),
+            Err(fault) if fault.code == Code::StoreClosed => Ok(()),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// What a run of the pipeline would do now, with `samples` records in full, and the plan of it where its writes have names.
+    pub async fn forecast(
+        &self,
+        pipeline: &str,
+        full_refresh: bool,
+        samples: usize,
+        stop: &Stop,
+    ) -> Result<(Forecast, Option<Planned>), Fault> {
+        let plan = self.pipeline(pipeline)?;
+        let (context, route) = (self.context(pipeline), self.route(plan, None)?);
+        let mut told = forecast(&context, &route, full_refresh, samples, stop).await?;
+        let (stream, at) = (&route.stream, context.clock.now());
+        let target = route.writes.target();
+        let planned =
+            told.writes.take().map(|all| Planned::new(pipeline, &stream.stream, target, full_refresh, at, all));
+        Ok((told, planned.filter(|_| route.writes.durability == Durability::Outbox)))
+    }
+
+    /// Runs the pipeline of a plan, if what it would do now is still exactly the plan.
+    pub async fn run_planned(&self, planned: Arc<Planned>, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
+        let head = &planned.head;
+        let pipeline = self.plan.pipelines.get(&head.pipeline).ok_or_else(|| unusable("its pipeline is not there"))?;
+        let context = self.context(&head.pipeline);
+        let route = self.route(pipeline, Some(planned.clone()))?;
+        if (head.stream.as_str(), head.target.as_str())
+            != (route.stream.stream.as_str(), route.writes.target().as_str())
+        {
+            return Err(unusable("its pipeline read another stream or wrote to another target"));
+        }
+        planned.is_still(&forecast(&context, &route, head.full_refresh, 0, stop).await?)?;
+        let rejects = pipeline.limits.map(RejectLimit);
+        let options = Options { full_refresh: head.full_refresh, rejects, ..Options::default() };
+        let ended = sync(&context, &route, options, stop).await;
+        self.trim(&route.stream).await?;
+        Ok(ended)
     }
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process.
@@ -118,7 +194,7 @@ impl Engine {
         }
     }
 
-    fn route(&self, pipeline: &Arc<Pipeline>) -> Result<Route, Fault> {
+    fn route(&self, pipeline: &Arc<Pipeline>, only: Option<Arc<Planned>>) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
         let client = self.client(&pipeline.from.api)?;
         let before = total(&clients);
@@ -129,6 +205,7 @@ impl Engine {
             mapping: Mapping::new(pipeline.fields.as_deref()),
             writes: writes(&pipeline.to),
             sink: self.sink(pipeline)?,
+            only,
             usage: Box::new(move || difference(total(&clients), before)),
         })
     }
@@ -143,6 +220,7 @@ impl Engine {
                     changed.clone(),
                     client,
                     self.parts.clock.clone(),
+                    self.state.journal(&stream_id(pipeline)),
                 ))
             }
             To::File { jsonl, name } => {
@@ -221,23 +299,20 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Outbox,
             key: key.clone(),
             skip_changed: matches!(changed, Changed::Skip),
-            remember_overlap: false,
         },
         To::File { jsonl, name } => Writes {
             connection: jsonl.name.clone(),
             operation: name.clone(),
-            durability: Durability::Atomic,
+            durability: Durability::Mark,
             key: None,
             skip_changed: false,
-            remember_overlap: true,
         },
         To::Table { postgres, table, .. } => Writes {
             connection: postgres.name.clone(),
             operation: table.clone(),
-            durability: Durability::Atomic,
+            durability: Durability::Transaction,
             key: None,
             skip_changed: false,
-            remember_overlap: false,
         },
     }
 }

@@ -6,9 +6,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout_at};
 
 use super::{
+    gather::Gather,
+    limit::RejectLimit,
     prepare::UnderWay,
     read_ahead::Message,
     stop::Stop,
@@ -31,6 +33,7 @@ pub struct Deliverer<'a> {
     pub under_way: &'a UnderWay,
     pub run: &'a tokio::sync::Mutex<Run>,
     pub stop: &'a Stop,
+    pub rejects: Option<RejectLimit>,
 }
 
 impl Deliverer<'_> {
@@ -41,7 +44,7 @@ impl Deliverer<'_> {
             delivered = async {
                 match self.route.sink.durability() {
                     Durability::Outbox => self.deliver_concurrently(&mut queue).await,
-                    Durability::Atomic => self.deliver_in_turn(&mut queue).await,
+                    Durability::Transaction | Durability::Mark => self.deliver_in_turn(&mut queue).await,
                 }
             } => delivered,
             () = self.grace_over() => Ok(()),
@@ -62,15 +65,20 @@ impl Deliverer<'_> {
             tokio::select! {
                 biased;
                 Some(result) = writes.next(), if !writes.is_empty() => match result {
-                    Ok(batch) => self.commit(settled.push(batch)).await?,
+                    Ok(batch) => {
+                        self.commit(settled.push(batch)).await?;
+                        if let Err(over) = self.check_limit().await { fault.get_or_insert(over); open = false; }
+                    }
                     // The others under way may still be answered; nothing new is begun.
                     Err(first) => { fault.get_or_insert(first); open = false; }
                 },
                 message = queue.recv(), if open && writes.len() < UNDER_WAY_MAX => match message {
                     Some(Message::Deliver(staged)) => {
                         settled.expect(staged.seq());
-                        writes.push(self.write(staged));
+                        writes.push(self.write(*staged));
                     }
+                    // Each batch is committed as soon as those before it are.
+                    Some(Message::Commit) => {}
                     // An outbox sink has no mark to go back to; links tell what it holds.
                     Some(Message::Rewind(..)) => {}
                     None => open = false,
@@ -80,23 +88,37 @@ impl Deliverer<'_> {
         fault.map_or(Ok(()), Err)
     }
 
+    /// A database commits with each batch. A file is written as pages come, and one sync covers many of them.
     async fn deliver_in_turn(&self, queue: &mut mpsc::Receiver<Message>) -> Result<(), Fault> {
-        while let Some(message) = queue.recv().await {
-            match message {
-                Message::Deliver(staged) => {
-                    let settled = self.write(staged).await?;
-                    self.commit(vec![settled]).await?;
+        let mut settled = Vec::new();
+        let mut sum = Gather::default();
+        loop {
+            let message = match sum.due() {
+                Some(due) => timeout_at(due, queue.recv()).await.unwrap_or(Some(Message::Commit)),
+                None => queue.recv().await,
+            };
+            if let Some(Message::Deliver(staged)) = message {
+                let batch = self.write(*staged).await?;
+                sum.add(batch.counts().verdicts(), batch.bytes());
+                settled.push(batch);
+                if self.route.sink.durability() == Durability::Mark && !sum.is_enough() {
+                    continue;
                 }
-                Message::Rewind(start, gone_back) => {
-                    // The checkpoint goes back first: a file longer than its checkpoint is cut, a shorter one is an error.
-                    self.context.state.rewind(&self.route.stream, &start).await?;
-                    self.route.sink.resume(Some(start)).await?;
-                    // Nobody waits when the reader is gone.
-                    gone_back.send(()).ok();
-                }
+            } else if let Some(Message::Rewind(start, gone_back)) = message {
+                self.commit(std::mem::take(&mut settled)).await?;
+                // The checkpoint goes back first: a file longer than its checkpoint is cut, a shorter one is an error.
+                self.context.state.rewind(&self.route.stream, &start).await?;
+                self.route.sink.resume(Some(*start)).await?;
+                // Nobody waits when the reader is gone.
+                gone_back.send(()).ok();
+            } else if message.is_none() {
+                self.commit(settled).await?;
+                return self.check_limit().await;
             }
+            self.commit(std::mem::take(&mut settled)).await?;
+            self.check_limit().await?;
+            sum = Gather::default();
         }
-        Ok(())
     }
 
     async fn write(&self, staged: Staged) -> Result<Settled, Fault> {
@@ -107,6 +129,12 @@ impl Deliverer<'_> {
             false => self.route.sink.write(&staged).await?,
         };
         staged.settle(verdicts)
+    }
+
+    /// What is committed tells whether too much of it was refused.
+    async fn check_limit(&self) -> Result<(), Fault> {
+        let counts = self.run.lock().await.counts;
+        self.rejects.map_or(Ok(()), |limit| limit.check(&counts))
     }
 
     async fn commit(&self, settled: Vec<Settled>) -> Result<(), Fault> {

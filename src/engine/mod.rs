@@ -9,15 +9,24 @@
 mod build;
 mod deliver;
 mod escalate;
+mod forecast;
+mod gather;
+mod limit;
+mod plan_file;
 mod prepare;
 mod progress;
 mod read_ahead;
+mod replay;
 mod stop;
 mod sync;
 
 pub use build::{Engine, Parts, stream_id};
 pub use escalate::{Ending, ending};
+pub use forecast::{Forecast, Sample, Tally, Write};
+pub use limit::RejectLimit;
+pub use plan_file::{PlanHead, Planned, unusable};
 pub use prepare::Writes;
 pub use progress::Progress;
+pub use replay::{Accepted, HeldBack, Replay, choose, is_repeatable};
 pub use stop::{Stop, Stopper};
-pub use sync::{Context, Options, Route, sync};
+pub use sync::{Context, Options, Route, replay, sync};

@@ -6,16 +6,18 @@
 //! page that names a key twice is cut before the second one.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::sync::Notify;
 
 use crate::{
-    model::{Checkpoint, Code, ContentHash, Fault, Fields, Key, Page, Path, Reason, Record, Reject, idempotency_key},
+    model::{
+        Checkpoint, Code, ContentHash, Fault, Fields, Key, Overlap, Page, Path, Reason, Record, Reject, idempotency_key,
+    },
     sink::Durability,
-    store::{Batch, Item, Link, Settled, State, StreamId},
+    store::{Batch, Doubt, Item, Link, Settled, State, StreamId},
     transform::{Mapping, Outcome, Transform},
 };
 
@@ -29,8 +31,13 @@ pub struct Writes {
     pub key: Option<Path>,
     /// A record that this route created is left alone when it changes.
     pub skip_changed: bool,
-    /// The sink cannot take a second state of one record inside one pass without a ledger: a file.
-    pub remember_overlap: bool,
+}
+
+impl Writes {
+    /// Names where the records go.
+    pub fn target(&self) -> String {
+        format!("{}/{}", self.connection, self.operation)
+    }
 }
 
 /// Keys that are staged and not committed.
@@ -88,8 +95,7 @@ impl UnderWay {
     /// Whether any of the records must wait.
     pub fn meets(&self, drafted: &Drafted) -> bool {
         let keys = self.keys();
-        !keys.names.is_empty()
-            && drafted.drafts.iter().any(|draft| draft.names().any(|name| keys.names.contains(&name)))
+        !keys.names.is_empty() && drafted.items.iter().any(|item| names(item).any(|name| keys.names.contains(&name)))
     }
 
     /// Waits until none of the records' keys is under way. False: nobody commits any more.
@@ -110,25 +116,13 @@ impl UnderWay {
 }
 
 fn names_of<'a>(items: impl IntoIterator<Item = &'a Item>) -> impl Iterator<Item = (Side, Key)> {
-    let named = items.into_iter().filter(|item| item.content.is_some());
-    named.flat_map(|item| [(Side::Source, item.key.clone()), (Side::Sink, item.sink_key.clone())])
+    items.into_iter().flat_map(names)
 }
 
-/// A mapped record that is not yet compared with its link.
-struct Draft {
-    record: Record,
-    sink_key: Key,
-    fields: Fields,
-    content: Option<ContentHash>,
-}
-
-impl Draft {
-    fn names(&self) -> impl Iterator<Item = (Side, Key)> {
-        let named = self.content.is_some();
-        [(Side::Source, self.record.key.clone()), (Side::Sink, self.sink_key.clone())]
-            .into_iter()
-            .filter(move |_| named)
-    }
+/// What an item is known by at both ends. Nothing for an item without a content: nobody compares it with anything.
+fn names(item: &Item) -> impl Iterator<Item = (Side, Key)> {
+    let both = || [(Side::Source, item.key.clone()), (Side::Sink, item.sink_key().clone())];
+    item.content.is_some().then(both).into_iter().flatten()
 }
 
 /// The steps and rules of a route, applied to pages.
@@ -139,6 +133,16 @@ pub struct Preparer<'a> {
     pub writes: &'a Writes,
     pub state: &'a State,
     pub under_way: &'a UnderWay,
+    pub replayed: &'a Replayed,
+}
+
+/// What a replay knows of its records besides their pages. Nothing of it in any other run.
+#[derive(Default, Debug)]
+pub struct Replayed {
+    /// The dead letter that each comes from.
+    pub letters: BTreeMap<Key, String>,
+    /// A person looked at the sink: what is in doubt is sent again.
+    pub accept_doubt: bool,
 }
 
 impl Preparer<'_> {
@@ -150,22 +154,31 @@ impl Preparer<'_> {
         let mut parts = Vec::new();
         let mut part = Vec::with_capacity(page.records.len());
         let mut seen: HashSet<(Side, Key)> = HashSet::new();
+        let mut skipped = Vec::new();
         for record in page.records {
             match self.map(record) {
-                Ok(Some(draft)) => {
-                    if draft.names().any(|name| seen.contains(&name)) {
-                        parts.push(std::mem::take(&mut part));
-                        seen.clear();
+                Ok(Mapped::Item(item)) => {
+                    if item.content.is_some() {
+                        if names(&item).any(|name| seen.contains(&name)) {
+                            parts.push(std::mem::take(&mut part));
+                            seen.clear();
+                        }
+                        seen.extend(names(&item));
                     }
-                    seen.extend(draft.names());
-                    part.push(draft);
+                    part.push(item);
                 }
-                Ok(None) => batch.decided.skipped += 1,
+                Ok(Mapped::Skipped(key)) => {
+                    batch.decided.skipped += 1;
+                    skipped.push(key);
+                }
                 Err(reject) => batch.rejects.push(reject),
             }
         }
-        let last = Drafted { drafts: part, batch };
-        parts.into_iter().map(|drafts| Drafted::at(drafts, at)).chain([last]).collect()
+        let rejected = batch.rejects.iter().filter_map(|reject| reject.key.as_ref());
+        rejected.for_each(|key| self.state.expect_letter(self.stream, key));
+        batch.open = self.open(skipped.iter());
+        let last = Drafted { items: part, batch };
+        parts.into_iter().map(|items| Drafted::at(items, at)).chain([last]).collect()
     }
 
     /// Compares drafted records with their links, once nothing of theirs is under way. Nothing: nobody commits any more.
@@ -173,87 +186,127 @@ impl Preparer<'_> {
         if !self.under_way.clear_of(&drafted).await {
             return Ok(None);
         }
-        let Drafted { drafts, mut batch } = drafted;
-        let keys: Vec<Key> =
-            drafts.iter().filter(|draft| draft.content.is_some()).map(|d| d.record.key.clone()).collect();
-        let mut links = match keys.is_empty() {
-            true => Vec::new(),
-            false => self.state.links(self.stream, &keys).await?,
+        let Drafted { items, mut batch } = drafted;
+        let open = self.open(items.iter().map(|item| &item.key));
+        batch.open.extend(open);
+        if !self.replayed.letters.is_empty() {
+            let rejected = batch.rejects.iter().filter_map(|reject| reject.key.as_ref());
+            let of = |key: &Key| self.replayed.letters.get(key).map(|id| (key.clone(), id.clone()));
+            batch.replayed = batch.open.iter().chain(rejected).filter_map(of).collect();
         }
-        .into_iter();
-        for draft in drafts {
-            let link = if draft.content.is_some() { links.next().flatten() } else { None };
+        let keys: Vec<Key> = items.iter().filter(|item| item.content.is_some()).map(|item| item.key.clone()).collect();
+        if keys.is_empty() {
+            batch.items = items;
+            return Ok(Some(batch));
+        }
+        let mut links = self.state.links(self.stream, &keys).await?.into_iter();
+        for item in items {
+            let link = if item.content.is_some() { links.next().flatten() } else { None };
+            let link = link.map(|link| if self.replayed.accept_doubt { link.without_doubt() } else { link });
             match &link {
-                Some(link) if link.content.is_some() && link.content == draft.content => batch.decided.unchanged += 1,
-                Some(_) if self.writes.skip_changed => batch.decided.skipped += 1,
-                _ => batch.items.push(self.item(draft, link)),
+                Some(link) if !link.uncertain && link.content.is_some() && link.content == item.content => {
+                    batch.decided.unchanged += 1;
+                }
+                Some(link) if self.writes.skip_changed && !link.uncertain => batch.decided.skipped += 1,
+                _ => batch.items.push(self.named(item, link)),
             }
         }
         Ok(Some(batch))
     }
 
-    fn map(&self, record: Record) -> Result<Option<Draft>, Reject> {
-        let source = record.fields.clone();
-        let record = match self.transform.apply(record) {
-            Outcome::Kept(record) => record,
-            Outcome::Skipped => return Ok(None),
-            Outcome::Rejected(reject) => return Err(reject),
-        };
-        let refuse = |key: &Key, reason| Reject { key: Some(key.clone()), fields: source.clone(), reason };
-        let fields = self.mapping.apply(&record).map_err(|reason| refuse(&record.key, reason))?;
-        let sink_key = match &self.writes.key {
-            Some(path) => sink_key(&fields, path).map_err(|reason| refuse(&record.key, reason))?,
-            None => record.key.clone(),
-        };
-        let content = self.needs_content(&record).then(|| ContentHash::of(&fields));
-        let record = Record { fields: source, ..record };
-        Ok(Some(Draft { record, sink_key, fields, content }))
+    /// Those of the records whose dead letters may go with this batch.
+    fn open<'k>(&self, keys: impl Iterator<Item = &'k Key> + Clone) -> Vec<Key> {
+        let mut open = self.state.with_letters(self.stream, keys.clone());
+        if !self.replayed.letters.is_empty() {
+            // A letter without a key got one by being mended.
+            open =
+                keys.filter(|key| self.replayed.letters.contains_key(*key) || open.contains(*key)).cloned().collect();
+        }
+        open
     }
 
-    fn needs_content(&self, record: &Record) -> bool {
+    /// Applies the steps and the mapping.
+    fn map(&self, record: Record) -> Result<Mapped, Reject> {
+        let source = record.fields.clone();
+        let Record { key, version, overlap, fields } = match self.transform.apply(record) {
+            Outcome::Kept(record) => record,
+            Outcome::Skipped(key) => return Ok(Mapped::Skipped(key)),
+            Outcome::Rejected(reject) => return Err(reject),
+        };
+        let refuse = |reason| Reject { key: Some(key.clone()), fields: source.clone(), reason };
+        let fields = self.mapping.apply(fields).map_err(refuse)?;
+        let sink_key = self.writes.key.as_ref().map(|path| sink_key(&fields, path)).transpose().map_err(refuse)?;
+        let content = self.needs_content(overlap).then(|| ContentHash::of(&fields));
+        Ok(Mapped::Item(Item {
+            key,
+            sink_key,
+            version,
+            overlap,
+            source,
+            fields,
+            content,
+            generation: 0,
+            doubt: None,
+            sink_id: None,
+            idempotency_key: String::new(),
+        }))
+    }
+
+    fn needs_content(&self, overlap: Overlap) -> bool {
         match self.writes.durability {
             Durability::Outbox => true,
-            Durability::Atomic => self.writes.remember_overlap && (record.overlap.before || record.overlap.after),
+            // The table's key sees to it.
+            Durability::Transaction => false,
+            // A file cannot take a second state of one record without a ledger.
+            Durability::Mark => overlap.before || overlap.after,
         }
     }
 
-    fn item(&self, draft: Draft, link: Option<Link>) -> Item {
-        let Draft { record, sink_key, fields, content } = draft;
+    /// The item with what its link knows, and with the name of its write.
+    fn named(&self, item: Item, link: Option<Link>) -> Item {
         let generation = link.as_ref().map_or(0, |link| link.generation);
-        let idempotency_key = match (self.writes.durability, &content) {
+        let doubt = link.as_ref().and_then(|link| doubt(link, item.content));
+        let idempotency_key = match (self.writes.durability, &item.content) {
             (Durability::Outbox, Some(content)) => {
-                let state = match &record.version {
+                let state = match &item.version {
                     Some(version) => format!("v{}", version.as_str()),
                     None => format!("g{generation}"),
                 };
-                idempotency_key(&self.writes.connection, &self.writes.operation, &record.key, content, &state)
+                idempotency_key(&self.writes.connection, &self.writes.operation, &item.key, content, &state)
             }
             _ => String::new(),
         };
-        Item {
-            key: record.key,
-            sink_key,
-            version: record.version,
-            overlap: record.overlap,
-            source: record.fields,
-            fields,
-            content,
-            generation,
-            sink_id: link.and_then(|link| link.sink_id),
-            idempotency_key,
-        }
+        Item { generation, doubt, sink_id: link.and_then(|link| link.sink_id), idempotency_key, ..item }
     }
+}
+
+/// What steps and mapping make of a record.
+enum Mapped {
+    Item(Item),
+    /// A filter said that the record of this key does not go on.
+    Skipped(Key),
 }
 
 /// Part of a page after its steps.
 pub struct Drafted {
-    drafts: Vec<Draft>,
+    /// Mapped, and not yet compared with their links.
+    items: Vec<Item>,
     batch: Batch,
 }
 
 impl Drafted {
-    fn at(drafts: Vec<Draft>, checkpoint: &Checkpoint) -> Self {
-        Self { drafts, batch: Batch { next: checkpoint.clone(), ..Batch::default() } }
+    fn at(items: Vec<Item>, checkpoint: &Checkpoint) -> Self {
+        Self { items, batch: Batch { next: checkpoint.clone(), ..Batch::default() } }
+    }
+}
+
+/// What is in doubt about a record. Of one that exists, another state is another write; of one that may not exist, every state
+/// may be the second creation.
+fn doubt(link: &Link, content: Option<ContentHash>) -> Option<Doubt> {
+    match link.uncertain {
+        true if link.content.is_some() && link.content == content => Some(Doubt::SameContent),
+        true if link.generation == 0 => Some(Doubt::OtherContent),
+        _ => None,
     }
 }
 

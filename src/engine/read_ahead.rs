@@ -1,16 +1,13 @@
 //! The reader: reads pages while earlier ones are delivered, and puts them on the queue durably staged, in order.
 //!
-//! For an API each page is a batch, because each is a copy in the outbox. An atomic sink keeps its own records, so
-//! small pages are gathered into one batch, and one durable commit covers many of them.
+//! For an API each page is a batch, because each is a copy in the outbox. A file takes pages as they come too, while they
+//! are still warm in the processor's cache. For a database small pages are gathered into one batch, because each batch is
+//! a transaction.
 
-use std::time::Duration;
-
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::Instant,
-};
+use tokio::sync::{mpsc, oneshot};
 
 use super::{
+    gather::Gather,
     prepare::{Drafted, Preparer},
     stop::Stop,
     sync::{Context, Route},
@@ -18,25 +15,24 @@ use super::{
 use crate::{
     model::{Checkpoint, Fault, Page, Scan},
     sink::Durability,
+    source::Source,
     store::{Batch, Run, Staged},
 };
 
-/// A gathered batch is staged when it holds this many records, this many bytes, or is this old.
-const GATHER_RECORDS: usize = 5_000;
-const GATHER_BYTES: usize = 4 << 20;
-const GATHER_TIME: Duration = Duration::from_millis(500);
-
 /// What goes over the queue.
 pub enum Message {
-    Deliver(Staged),
+    Deliver(Box<Staged>),
+    /// The reader waits for something that is delivered and not committed.
+    Commit,
     /// The listing began again: take the sink back to this checkpoint, once everything before is committed, and say so.
-    Rewind(Checkpoint, oneshot::Sender<()>),
+    Rewind(Box<Checkpoint>, oneshot::Sender<()>),
 }
 
 /// The reader's own state.
 pub struct Reader<'a> {
     pub context: &'a Context,
     pub route: &'a Route,
+    pub source: &'a dyn Source,
     pub preparer: Preparer<'a>,
     pub run: &'a tokio::sync::Mutex<Run>,
     pub stop: &'a Stop,
@@ -84,7 +80,7 @@ impl Reader<'_> {
             let page = tokio::select! {
                 biased;
                 () = self.stop.wait() => break Ok(()),
-                page = self.route.source.read(&at) => page,
+                page = self.source.read(&at) => page,
             };
             let page = match page {
                 Ok(page) => cut_to(page, &mut left, &at),
@@ -113,11 +109,15 @@ impl Reader<'_> {
     async fn take(&self, drafted: Drafted, bytes: usize, gathered: &mut Gathered) -> Result<(), Halt> {
         if self.preparer.under_way.meets(&drafted) {
             self.flush(gathered).await?;
+            self.queue.send(Message::Commit).await.map_err(|_| HungUp)?;
         }
         let batch = self.preparer.compare(drafted).await?.ok_or(HungUp)?;
+        if let Some(only) = &self.route.only {
+            only.allows(&batch.items)?;
+        }
         self.preparer.under_way.begin(&batch.items);
         gathered.add(batch, bytes);
-        if self.route.sink.durability() == Durability::Outbox || gathered.is_enough() {
+        if self.route.sink.durability() != Durability::Transaction || gathered.sum.is_enough() {
             self.flush(gathered).await?;
         }
         Ok(())
@@ -131,11 +131,12 @@ impl Reader<'_> {
         let staged = match self.route.sink.durability() {
             Durability::Outbox => {
                 let mut run = self.run.lock().await;
+                self.route.add_usage(&mut run);
                 self.context.state.stage(&self.route.stream, batch, now, &mut run).await?
             }
-            Durability::Atomic => self.context.state.guard(&self.route.stream, batch, now),
+            Durability::Transaction | Durability::Mark => self.context.state.guard(&self.route.stream, batch, now),
         };
-        self.queue.send(Message::Deliver(staged)).await.map_err(|_| HungUp)?;
+        self.queue.send(Message::Deliver(Box::new(staged))).await.map_err(|_| HungUp)?;
         Ok(())
     }
 
@@ -148,7 +149,7 @@ impl Reader<'_> {
         let scan = Scan { position: None, pages: 0, ..scan.clone() };
         let start = Checkpoint { scan: Some(scan), mark: Some(mark), ..at.clone() };
         let (gone_back, wait) = oneshot::channel();
-        self.queue.send(Message::Rewind(start, gone_back)).await.map_err(|_| HungUp)?;
+        self.queue.send(Message::Rewind(Box::new(start), gone_back)).await.map_err(|_| HungUp)?;
         // Until then links vouch for what the sink is about to forget.
         Ok(wait.await.map_err(|_| HungUp)?)
     }
@@ -158,29 +159,23 @@ impl Reader<'_> {
 #[derive(Default)]
 struct Gathered {
     batch: Option<Batch>,
-    bytes: usize,
-    since: Option<Instant>,
+    sum: Gather,
 }
 
 impl Gathered {
     fn add(&mut self, more: Batch, bytes: usize) {
-        self.bytes += bytes;
-        self.since.get_or_insert_with(Instant::now);
+        self.sum.add(more.read(), bytes);
         match &mut self.batch {
             None => self.batch = Some(more),
             Some(batch) => {
                 batch.items.extend(more.items);
                 batch.decided.merge(&more.decided);
                 batch.rejects.extend(more.rejects);
+                batch.open.extend(more.open);
+                batch.replayed.extend(more.replayed);
                 batch.next = more.next;
             }
         }
-    }
-
-    fn is_enough(&self) -> bool {
-        self.bytes >= GATHER_BYTES
-            || self.batch.as_ref().is_some_and(|batch| batch.read() >= GATHER_RECORDS as u64)
-            || self.since.is_some_and(|since| since.elapsed() >= GATHER_TIME)
     }
 }
 

@@ -18,9 +18,12 @@ use tokio::sync::{Mutex, mpsc};
 use super::{
     deliver::Deliverer,
     escalate::ending,
-    prepare::{Preparer, UnderWay, Writes},
+    limit::RejectLimit,
+    plan_file::Planned,
+    prepare::{Preparer, Replayed, UnderWay, Writes},
     progress::Progress,
     read_ahead::{Message, Reader},
+    replay::Replay,
     stop::Stop,
 };
 use crate::{
@@ -28,7 +31,7 @@ use crate::{
     model::{Checkpoint, Clock, Entropy, Fault},
     sink::Sink,
     source::Source,
-    store::{Run, RunFault, RunState, Staged, State, StreamId},
+    store::{Run, RunFault, Staged, State, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -43,11 +46,14 @@ pub struct Route {
     pub mapping: Mapping,
     pub writes: Writes,
     pub sink: Box<dyn Sink>,
+    /// The only writes that this run may make; nothing: all that are needed.
+    pub only: Option<Arc<Planned>>,
     /// What the route's connections have used so far.
     pub usage: Box<dyn Fn() -> Usage + Send + Sync>,
 }
 
 impl Route {
+    /// Every commit that writes the run's record goes along with this, so that also a killed run tells what it did.
     pub(super) fn add_usage(&self, run: &mut Run) {
         let usage = (self.usage)();
         run.requests = usage.requests;
@@ -73,40 +79,118 @@ pub struct Options {
     pub limit: Option<u64>,
     /// Forget the cursor first. Links stay, so what did not change is not written again.
     pub full_refresh: bool,
+    /// How much may be refused.
+    pub rejects: Option<RejectLimit>,
 }
 
 /// Runs a pipeline once: delivers what an earlier run left in the outbox, then reads one pass and delivers it. The run's
 /// record tells how it went; a fault is returned beside it, for whoever shows it.
 pub async fn sync(context: &Context, route: &Route, options: Options, stop: &Stop) -> (Run, Option<Fault>) {
-    let run = Mutex::new(begin(context, route));
-    let result = sync_into(context, route, options, stop, &run).await;
-    let mut run = run.into_inner();
-    route.add_usage(&mut run);
-    let fault = end(context, &mut run, result, stop).await.err();
-    (run, fault)
+    execute(context, route, options, None, stop).await
 }
 
-async fn sync_into(
+/// As `sync`, with dead letters for a source: the checkpoint stays where it is.
+pub async fn replay(context: &Context, route: &Route, replay: &Replay, stop: &Stop) -> (Run, Option<Fault>) {
+    execute(context, route, Options::default(), Some(replay), stop).await
+}
+
+async fn execute(
     context: &Context,
     route: &Route,
     options: Options,
+    replay: Option<&Replay>,
     stop: &Stop,
-    run: &Mutex<Run>,
-) -> Result<(), Fault> {
-    let left = context.state.outbox(&route.stream).await?;
-    context.state.save_run(&*run.lock().await).await?;
-    let at = resume(context, route).await?;
-    let under_way = UnderWay::default();
-    deliver_left(context, route, stop, run, &under_way, left).await?;
-    if stop.requested() {
-        return Ok(());
+) -> (Run, Option<Fault>) {
+    let run = Mutex::new(begin(context, route));
+    let result = Running { context, route, options, stop, run: &run, under_way: UnderWay::default() }.all(replay).await;
+    let mut run = run.into_inner();
+    route.add_usage(&mut run);
+    let fault = end(context, &mut run, result, stop).await.err();
+    (run, fault.map(|fault| placed(fault, &route.stream)))
+}
+
+/// A fault of the store or of a sink does not know whose it was.
+fn placed(fault: Fault, stream: &StreamId) -> Fault {
+    if fault.place.is_empty() { fault.at(format!("pipeline {}", stream.pipeline)) } else { fault }
+}
+
+/// A run under way.
+struct Running<'a> {
+    context: &'a Context,
+    route: &'a Route,
+    options: Options,
+    stop: &'a Stop,
+    run: &'a Mutex<Run>,
+    under_way: UnderWay,
+}
+
+impl Running<'_> {
+    async fn all(&self, replay: Option<&Replay>) -> Result<(), Fault> {
+        let Self { context, route, .. } = self;
+        let left = context.state.outbox(&route.stream).await?;
+        context.state.save_run(&*self.run.lock().await).await?;
+        let at = resume(context, route).await?;
+        self.deliver_left(left).await?;
+        if self.stop.requested() {
+            return Ok(());
+        }
+        let at = match self.options.full_refresh {
+            true => forget_cursor(context, route).await?,
+            // The outbox may have moved it.
+            false => context.state.checkpoint(&route.stream).await?.or(at).unwrap_or_default(),
+        };
+        match replay {
+            None => self.deliver_pass(&*route.source, &Replayed::default(), at).await,
+            Some(replay) => {
+                replay.check(&at)?;
+                let (source, replayed) = replay.read(&context.state, &route.stream).await?;
+                self.deliver_pass(&source, &replayed, at).await
+            }
+        }
     }
-    let at = match options.full_refresh {
-        true => forget_cursor(context, route).await?,
-        // The outbox may have moved it.
-        false => context.state.checkpoint(&route.stream).await?.or(at).unwrap_or_default(),
-    };
-    deliver_pass(context, route, options, stop, run, &under_way, at).await
+
+    fn deliverer(&self) -> Deliverer<'_> {
+        let Self { context, route, run, stop, under_way, .. } = self;
+        Deliverer { context, route, under_way, run, stop, rejects: self.options.rejects }
+    }
+
+    /// Delivers what an earlier run staged, before anything is read: only then do links tell what the sink holds.
+    async fn deliver_left(&self, left: Vec<Staged>) -> Result<(), Fault> {
+        let (sender, queue) = mpsc::channel(left.len().max(1));
+        for staged in left {
+            self.under_way.begin(staged.items());
+            if sender.try_send(Message::Deliver(Box::new(staged))).is_err() {
+                break;
+            }
+        }
+        drop(sender);
+        self.deliverer().deliver(queue).await
+    }
+
+    /// Reads one pass and delivers it, the one running ahead of the other.
+    async fn deliver_pass(&self, source: &dyn Source, replayed: &Replayed, at: Checkpoint) -> Result<(), Fault> {
+        let Self { context, route, run, stop, under_way, .. } = self;
+        let (sender, queue) = mpsc::channel(QUEUE);
+        let preparer = Preparer {
+            stream: &route.stream,
+            transform: &route.transform,
+            mapping: &route.mapping,
+            writes: &route.writes,
+            state: &context.state,
+            under_way,
+            replayed,
+        };
+        let limit = self.options.limit;
+        let reader = Reader { context, route, source, preparer, run, stop, limit, queue: sender };
+        let deliverer = self.deliverer();
+        let deliver_then_release_reader = async {
+            let delivered = deliverer.deliver(queue).await;
+            under_way.close();
+            delivered
+        };
+        let (read, delivered) = tokio::join!(reader.read_pass(at), deliver_then_release_reader);
+        delivered.and(read)
+    }
 }
 
 /// Makes sink and store agree on where they stand.
@@ -127,56 +211,6 @@ async fn forget_cursor(context: &Context, route: &Route) -> Result<Checkpoint, F
     Ok(start)
 }
 
-/// Delivers what an earlier run staged, before anything is read: only then do links tell what the sink holds.
-async fn deliver_left(
-    context: &Context,
-    route: &Route,
-    stop: &Stop,
-    run: &Mutex<Run>,
-    under_way: &UnderWay,
-    left: Vec<Staged>,
-) -> Result<(), Fault> {
-    let (sender, queue) = mpsc::channel(left.len().max(1));
-    for staged in left {
-        under_way.begin(staged.items());
-        if sender.try_send(Message::Deliver(staged)).is_err() {
-            break;
-        }
-    }
-    drop(sender);
-    Deliverer { context, route, under_way, run, stop }.deliver(queue).await
-}
-
-/// Reads one pass and delivers it, the one running ahead of the other.
-async fn deliver_pass(
-    context: &Context,
-    route: &Route,
-    options: Options,
-    stop: &Stop,
-    run: &Mutex<Run>,
-    under_way: &UnderWay,
-    at: Checkpoint,
-) -> Result<(), Fault> {
-    let (sender, queue) = mpsc::channel(QUEUE);
-    let preparer = Preparer {
-        stream: &route.stream,
-        transform: &route.transform,
-        mapping: &route.mapping,
-        writes: &route.writes,
-        state: &context.state,
-        under_way,
-    };
-    let reader = Reader { context, route, preparer, run, stop, limit: options.limit, queue: sender };
-    let deliverer = Deliverer { context, route, under_way, run, stop };
-    let deliver_then_release_reader = async {
-        let delivered = deliverer.deliver(queue).await;
-        under_way.close();
-        delivered
-    };
-    let (read, delivered) = tokio::join!(reader.read_pass(at), deliver_then_release_reader);
-    delivered.and(read)
-}
-
 fn begin(context: &Context, route: &Route) -> Run {
     let now = context.clock.now();
     let id = uuid::Builder::from_unix_timestamp_millis(
@@ -185,21 +219,7 @@ fn begin(context: &Context, route: &Route) -> Run {
             .try_into()
             .unwrap_or_default(),
     );
-    Run {
-        id: id.into_uuid().to_string(),
-        pipeline: route.stream.pipeline.clone(),
-        stream: route.stream.stream.clone(),
-        started_at: now,
-        ended_at: None,
-        state: RunState::Running,
-        counts: Default::default(),
-        pages: 0,
-        requests: 0,
-        retries: 0,
-        throttled: 0,
-        waited_ms: 0,
-        fault: None,
-    }
+    Run::begin(id.into_uuid().to_string(), &route.stream, now)
 }
 
 async fn end(context: &Context, run: &mut Run, result: Result<(), Fault>, stop: &Stop) -> Result<(), Fault> {

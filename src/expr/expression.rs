@@ -98,6 +98,21 @@ impl Expression {
         })
     }
 
+    /// Finds the first field of the variable `root` that is not among the known ones.
+    pub fn check_fields(&self, root: &str, known: &[&str], lead: &str) -> Result<(), CompileError> {
+        let unknown = self.0.slots.iter().filter(|slot| slot.root == root).find_map(|slot| match slot.steps.first() {
+            Some(Step::Field(name)) if !known.contains(&name.as_str()) => Some((name, &slot.at)),
+            _ => None,
+        });
+        let Some((name, at)) = unknown else { return Ok(()) };
+        let error = CompileError::new(format!("unknown {lead} `{root}.{name}`"), at.clone());
+        Err(match super::names::nearest(name, known) {
+            Some(near) => error.help(format!("did you mean `{root}.{near}`?")),
+            None if known.is_empty() => error.help(format!("no {lead} is declared")),
+            None => error.help(format!("declared: {}", known.join(", "))),
+        })
+    }
+
     /// The path inside the record, when the expression is nothing but one. Its value is the record's own bytes.
     pub fn plain_path(&self) -> Option<&Path> {
         self.0.plain.as_ref()

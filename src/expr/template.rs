@@ -74,6 +74,14 @@ impl Template {
         Ok(())
     }
 
+    /// Finds the first field of the variable `root` that is not among the known ones.
+    pub fn check_fields(&self, root: &str, known: &[&str], lead: &str) -> Result<(), CompileError> {
+        for (expression, start) in holes(&self.0.parts) {
+            expression.check_fields(root, known, lead).map_err(|error| error.moved(start))?;
+        }
+        Ok(())
+    }
+
     /// The text without holes, when there are none.
     pub fn constant(&self) -> Option<&str> {
         holes(&self.0.parts).next().is_none().then_some(&self.0.text)

@@ -7,7 +7,10 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Arc, Mutex as Guarded, PoisonError},
+    sync::{
+        Arc, Mutex as Guarded, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -39,6 +42,8 @@ pub struct Budget {
     pub pause: Pause,
     /// What the head of the queue waits for.
     waiting: Guarded<Option<Instant>>,
+    /// How long heads of the queue have waited so far, in microseconds.
+    waited_us: AtomicU64,
 }
 
 /// The right to have one request under way. Dropping it gives it back.
@@ -51,6 +56,7 @@ impl Budget {
             under_way: Arc::new(Semaphore::new(plan.concurrency.max(1) as usize)),
             queue: Mutex::new(()),
             pause: Pause::default(),
+            waited_us: AtomicU64::new(0),
             waiting: Guarded::new(None),
         }
     }
@@ -83,8 +89,15 @@ impl Budget {
         self.pause.until().max(head).filter(|until| *until > Instant::now() + WAIT_MIN)
     }
 
+    /// How long the quota has held the connection back so far. Those who wait behind the head of the queue wait in the
+    /// same time, so it is never longer than the time that passed.
+    pub fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited_us.load(Relaxed))
+    }
+
     async fn wait_until(&self, until: Instant) {
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        let _counted = Counted { began: Instant::now(), sum: &self.waited_us };
         sleep_until(until).await;
     }
 }
@@ -95,6 +108,18 @@ struct Shown<'b>(&'b Guarded<Option<Instant>>);
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Adds the time until it is dropped, also when its future is.
+struct Counted<'b> {
+    began: Instant,
+    sum: &'b AtomicU64,
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.sum.fetch_add(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX), Relaxed);
     }
 }
 
@@ -210,7 +235,7 @@ mod tests {
     async fn everybody_waits_for_the_pause_and_it_is_shown() {
         let budget = budget(&[], 8);
         assert_eq!(budget.waiting(), None);
-        let until = budget.pause.begin(Instant::now(), Some(Duration::from_secs(30)), 0.0);
+        let until = budget.pause.begin(Instant::now(), Some(Duration::from_secs(30)), 0.0).until;
         assert_eq!(budget.waiting(), Some(until));
         let through = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..5)
@@ -222,12 +247,15 @@ mod tests {
                 })
             })
             .collect();
+        tokio::task::yield_now().await;
         advance(Duration::from_secs(29)).await;
         assert_eq!(through.load(Relaxed), 0);
         for task in tasks {
             task.await.unwrap();
         }
         assert!(Instant::now() >= until);
+        let waited = budget.waited();
+        assert!(waited >= Duration::from_secs(30) && waited < Duration::from_secs(31), "five at a time: {waited:?}");
         assert_eq!(budget.waiting(), None);
     }
 

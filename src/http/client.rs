@@ -10,16 +10,19 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::{
-    Call, Decision, Policy, Request, Response, SendError, Signer, Transport, Usage,
+    Call, Decision, Departure, Policy, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
     budget::{Budget, Slot},
     effort::Effort,
-    redact,
+    redact, retry_after,
     server_clock::{self, ServerClock},
     trouble,
     usage::Meter,
     verdict::{self, Judgement},
 };
-use crate::model::{Clock, Disposition, Entropy, Fault};
+use crate::{
+    config::plan::When,
+    model::{Clock, Disposition, Entropy, Fault},
+};
 
 /// One connection's way out. Cheap to clone; all clones share the account's budget, its pause and its counters.
 #[derive(Clone)]
@@ -69,6 +72,11 @@ impl Answer {
         Self { status, headers, body, attempts: 0, ruling, server_time }
     }
 
+    /// Whether the answer meets all conditions.
+    pub fn meets(&self, when: &When) -> bool {
+        verdict::meets(when, self.status, &self.headers, &self.body)
+    }
+
     /// The answer, for callers who cannot go on without it: to them a refusal stops the run.
     pub fn accepted(self) -> Result<Self, Fault> {
         match self.ruling {
@@ -89,6 +97,11 @@ impl Client {
     /// caller; whether the call may have taken effect is in the fault. Dropping the future gives up: what was already
     /// sent may take effect.
     pub async fn execute(&self, call: &Call) -> Result<Answer, Fault> {
+        self.execute_watched(call, &Unwatched).await
+    }
+
+    /// Like [`execute`](Self::execute), and tells `departure` when bytes are about to leave and when they had no effect.
+    pub async fn execute_watched(&self, call: &Call, departure: &dyn Departure) -> Result<Answer, Fault> {
         let Inner { policy, seams, budget, meter, .. } = &*self.0;
         let mut effort = Effort::new(policy, call.repeatable);
         let answered = async {
@@ -97,10 +110,16 @@ impl Client {
                 let slot = self.wait_for_slot(&mut effort).await?;
                 let mut request = self.request(call);
                 seams.signer.sign(&mut request).await?;
+                departure.leaving().await?;
                 let sent = Instant::now();
                 let outcome = self.send(call, &request, effort.attempt()).await;
                 drop(slot);
-                match self.judge(call, &request, outcome) {
+                let is_unsent = outcome.as_ref().is_err_and(SendError::is_unsent);
+                let judgement = self.judge(call, &request, outcome);
+                if is_unsent || judgement.had_no_effect() {
+                    departure.stayed();
+                }
+                match judgement {
                     Judgement::Accepted(response) => {
                         budget.pause.over(sent);
                         return Ok(Answer::new(response, Ruling::Accepted));
@@ -116,15 +135,17 @@ impl Client {
                             return Err(fault);
                         }
                     }
-                    Judgement::Throttled { after, fault } => {
+                    Judgement::Throttled { after, sent: took_effect, fault } => {
                         meter.throttled();
-                        budget.pause.begin(sent, after, seams.entropy.share());
-                        self.warn(call, "asked to slow down", &fault, after);
-                        effort.throttled(fault)?;
+                        let paused = budget.pause.begin(sent, after, seams.entropy.share());
+                        if paused.is_new {
+                            self.tell_pause(call, &fault, paused.until - Instant::now());
+                        }
+                        effort.throttled(took_effect, fault)?;
                     }
                     Judgement::Again { after, sent, fault } => {
                         let delay = effort.again(sent, after, &fault, &*seams.entropy)?;
-                        self.warn(call, "trying again", &fault, Some(delay));
+                        self.tell_again(call, &fault, effort.failed(), delay);
                         sleep(delay).await;
                     }
                 }
@@ -137,7 +158,7 @@ impl Client {
 
     /// What the connection's requests cost since the client was made.
     pub fn usage(&self) -> Usage {
-        self.0.meter.snapshot()
+        self.0.meter.usage(self.0.budget.waited())
     }
 
     /// Until when the connection waits for quota, if it does.
@@ -149,6 +170,11 @@ impl Client {
     /// server once [`Client::server_clock_known`].
     pub fn server_now(&self) -> DateTime<Utc> {
         self.0.seams.clock.now() + self.0.server_clock.offset().unwrap_or_default()
+    }
+
+    /// How long an accepted answer asks to wait, in its Retry-After, before the same is asked again.
+    pub fn asked_to_wait(&self, answer: &Answer) -> Option<Duration> {
+        retry_after::retry_after(&answer.headers, self.0.seams.clock.now())
     }
 
     /// Whether an answer told the server's time of day.
@@ -170,14 +196,13 @@ impl Client {
     /// Waits for the pause, the buckets and a free place, no longer than the call's patience. A pause that is known to
     /// last longer is not waited for.
     async fn wait_for_slot(&self, effort: &mut Effort<'_>) -> Result<Slot, Fault> {
-        let Inner { budget, meter, .. } = &*self.0;
+        let budget = &self.0.budget;
         let began = Instant::now();
         let paused = budget.pause.until().map(|until| until - began);
         if paused.is_some_and(|paused| paused > effort.patience()) {
             return Err(effort.out_of_patience(paused));
         }
         let slot = timeout(effort.patience(), budget.slot()).await;
-        meter.waited(began.elapsed());
         effort.waited(began.elapsed());
         slot.map_err(|_| effort.out_of_patience(None))
     }
@@ -220,14 +245,32 @@ impl Client {
         verdict::judge(outcome, &rules, &request.secrets, self.0.seams.clock.now())
     }
 
-    fn warn(&self, call: &Call, what: &'static str, fault: &Fault, wait: Option<Duration>) {
+    /// Once per pause, however many requests were asked to slow down: it is the budget at work, and no trouble.
+    fn tell_pause(&self, call: &Call, fault: &Fault, wait: Duration) {
+        tracing::info!(
+            connection = self.0.policy.name,
+            method = %call.method,
+            route = &*call.route,
+            code = %fault.code,
+            wait_ms = wait.as_millis() as u64,
+            "{}; everybody on this connection waits {:.1} s",
+            fault.message,
+            wait.as_secs_f64()
+        );
+    }
+
+    /// The words are in the message, because whoever watches a run reads them; programs read the fields.
+    fn tell_again(&self, call: &Call, fault: &Fault, (attempt, attempts_max): (u32, u32), wait: Duration) {
         tracing::warn!(
             connection = self.0.policy.name,
             call = &*call.name,
+            method = %call.method,
             route = &*call.route,
             code = %fault.code,
-            wait_ms = wait.map(|wait| wait.as_millis() as u64),
-            "{what}"
+            wait_ms = wait.as_millis() as u64,
+            "{}; attempt {attempt} of {attempts_max}, next try in {:.1} s",
+            fault.message,
+            wait.as_secs_f64()
         );
     }
 

@@ -59,14 +59,23 @@ impl<'p> Effort<'p> {
         self.asked.take().unwrap_or_else(trouble::quota_wait).with(Disposition::Retry { after: needed })
     }
 
-    /// The server asked us to slow down. Nothing was done, so any call may be sent again.
-    pub fn throttled(&mut self, fault: Fault) -> Result<(), Fault> {
+    /// The server asked us to slow down. `sent` says whether the attempt may have taken effect; then only a repeatable call
+    /// goes on.
+    pub fn throttled(&mut self, sent: bool, fault: Fault) -> Result<(), Fault> {
+        if sent && !self.repeatable {
+            return Err(trouble::outcome_unknown(fault));
+        }
         self.throttled += 1;
         if self.throttled > THROTTLED_MAX {
             return Err(fault);
         }
         self.asked = Some(fault);
         Ok(())
+    }
+
+    /// Attempts that failed so far, and how many may.
+    pub fn failed(&self) -> (u32, u32) {
+        (self.failures, self.policy.retry.attempts)
     }
 
     /// Whether new credentials may be tried. Once per call.

@@ -80,6 +80,33 @@ pub enum SendError {
     Redirect { to: String },
 }
 
+impl SendError {
+    /// Whether it is certain that the server got nothing of the request.
+    pub fn is_unsent(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::Tls(_) | Self::Egress(_))
+    }
+}
+
+/// Told about each attempt of a call whose effect must be known: a write that is not to be sent twice.
+pub trait Departure: Send + Sync {
+    /// The attempt leaves when this resolves, and not if it fails.
+    fn leaving(&self) -> BoxFuture<'_, Result<(), Fault>>;
+
+    /// The attempt that left had no effect: nothing of it was sent, or the server did not take it on.
+    fn stayed(&self);
+}
+
+/// Watches nothing.
+struct Unwatched;
+
+impl Departure for Unwatched {
+    fn leaving(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn stayed(&self) {}
+}
+
 /// Sends one attempt. The real one is [`HttpTransport`]; the simulation has its own. The caller drops the future when
 /// the attempt's time is up.
 pub trait Transport: Send + Sync {

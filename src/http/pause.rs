@@ -18,6 +18,15 @@ const ASKED_EXTRA: Duration = Duration::from_millis(50);
 #[derive(Default)]
 pub struct Pause(Mutex<State>);
 
+/// What an answer that asked us to slow down led to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Paused {
+    /// When the pause ends.
+    pub until: Instant,
+    /// It began with this answer; other answers to requests that were under way belong to the same pause.
+    pub is_new: bool,
+}
+
 #[derive(Default)]
 struct State {
     began: Option<Instant>,
@@ -28,15 +37,15 @@ struct State {
 
 impl Pause {
     /// Makes everybody wait, after an answer to a request sent at `sent`. `share` in 0.0..1.0 spreads the ends a little.
-    /// Returns when the pause ends.
-    pub fn begin(&self, sent: Instant, after: Option<Duration>, share: f64) -> Instant {
+    pub fn begin(&self, sent: Instant, after: Option<Duration>, share: f64) -> Paused {
         let mut state = self.lock();
         let now = Instant::now();
-        if state.began.is_none_or(|began| sent >= began) {
+        let is_new = state.began.is_none_or(|began| sent >= began);
+        if is_new {
             state.episodes += 1;
             state.began = Some(now);
         } else if after.is_none() {
-            return state.until.unwrap_or(now);
+            return Paused { until: state.until.unwrap_or(now), is_new };
         }
         let doubled = |time: Duration| time.saturating_mul(1 << (state.episodes - 1).min(16)).min(UNASKED_MAX);
         let wait = match after {
@@ -45,7 +54,7 @@ impl Pause {
         };
         let until = state.until.map_or(now + wait, |until| until.max(now + wait));
         state.until = Some(until);
-        until
+        Paused { until, is_new }
     }
 
     /// An answer came that did not ask us to slow down, to a request sent at `sent`.
@@ -79,11 +88,11 @@ mod tests {
         let sent = Instant::now();
         advance(SECOND).await;
         let first = pause.begin(sent, None, 0.0);
-        assert_eq!(first, Instant::now() + SECOND);
-        assert_eq!(pause.begin(sent, None, 0.0), first, "the same episode does not grow");
-        let longer = pause.begin(sent, Some(5 * SECOND), 1.0);
+        assert_eq!(first, Paused { until: Instant::now() + SECOND, is_new: true });
+        assert_eq!(pause.begin(sent, None, 0.0), Paused { is_new: false, ..first }, "the same episode does not grow");
+        let longer = pause.begin(sent, Some(5 * SECOND), 1.0).until;
         assert_eq!(longer, Instant::now() + 5 * SECOND + ASKED_EXTRA);
-        assert_eq!(pause.begin(sent, Some(SECOND), 0.0), longer, "a shorter wish does not shorten it");
+        assert_eq!(pause.begin(sent, Some(SECOND), 0.0).until, longer, "a shorter wish does not shorten it");
         advance(6 * SECOND).await;
         assert_eq!(pause.until(), None);
     }
@@ -92,12 +101,12 @@ mod tests {
     async fn pauses_grow_while_the_server_keeps_asking_and_an_accepted_answer_ends_that() {
         let pause = Pause::default();
         for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
-            let until = pause.begin(Instant::now(), None, 0.0);
+            let until = pause.begin(Instant::now(), None, 0.0).until;
             assert_eq!(until - Instant::now(), expected * SECOND);
             advance(until - Instant::now()).await;
         }
         pause.over(Instant::now());
-        assert_eq!(pause.begin(Instant::now(), None, 0.0) - Instant::now(), SECOND);
+        assert_eq!(pause.begin(Instant::now(), None, 0.0).until - Instant::now(), SECOND);
     }
 
     #[tokio::test(start_paused = true)]
@@ -113,7 +122,7 @@ mod tests {
     async fn a_server_that_says_retry_after_zero_for_ever_is_asked_less_and_less() {
         let pause = Pause::default();
         let waits: Vec<u128> = (0..4)
-            .map(|_| (pause.begin(Instant::now(), Some(Duration::ZERO), 1.0) - Instant::now()).as_millis())
+            .map(|_| (pause.begin(Instant::now(), Some(Duration::ZERO), 1.0).until - Instant::now()).as_millis())
             .collect();
         assert_eq!(waits, [50, 100, 200, 400]);
     }

@@ -37,7 +37,7 @@ pub fn call(
         Some(Body::Form(node)) => {
             let form = HeaderValue::from_static("application/x-www-form-urlencoded");
             headers.insert(header::CONTENT_TYPE, form);
-            form_text(&json(node, scope)?.unwrap_or_default()).into()
+            form_text(&json(node, scope)?.unwrap_or_default())?.into()
         }
     };
     for (name, template) in api.headers.iter().chain(&request.headers) {
@@ -140,26 +140,38 @@ fn push_string(text: &str, out: &mut String) {
     out.push_str(&serde_json::to_string(text).unwrap_or_default());
 }
 
+/// Levels of a form. No vendor reads deeper ones, and each level repeats the whole name: a record of 40 kB can nest 20,000
+/// of them.
+const FORM_DEPTH_MAX: usize = 32;
+
 /// A JSON object as a form: nested values become `a[b]=c`, lists `a[0]=c`. Null is left out; a text that is empty stays.
-fn form_text(json: &str) -> String {
+fn form_text(json: &str) -> Result<String, Reason> {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     for (name, value) in entries(json) {
-        push_pairs(name.into_owned(), value.get(), &mut form);
+        push_pairs(name.into_owned(), value.get(), 1, &mut form)?;
     }
-    form.finish()
+    Ok(form.finish())
 }
 
-fn push_pairs(name: String, raw: &str, form: &mut url::form_urlencoded::Serializer<'_, String>) {
+fn push_pairs(
+    name: String,
+    raw: &str,
+    depth: usize,
+    form: &mut url::form_urlencoded::Serializer<'_, String>,
+) -> Result<(), Reason> {
     match raw.as_bytes().first() {
+        Some(b'{' | b'[') if depth >= FORM_DEPTH_MAX => {
+            return Err(reason(format!("body: a form nests {FORM_DEPTH_MAX} levels at the most")));
+        }
         Some(b'{') => {
             for (field, value) in entries(raw) {
-                push_pairs(format!("{name}[{field}]"), value.get(), form);
+                push_pairs(format!("{name}[{field}]"), value.get(), depth + 1, form)?;
             }
         }
         Some(b'[') => {
             let items: Vec<&RawValue> = serde_json::from_str(raw).unwrap_or_default();
             for (at, value) in items.into_iter().enumerate() {
-                push_pairs(format!("{name}[{at}]"), value.get(), form);
+                push_pairs(format!("{name}[{at}]"), value.get(), depth + 1, form)?;
             }
         }
         Some(b'"') => {
@@ -170,6 +182,7 @@ fn push_pairs(name: String, raw: &str, form: &mut url::form_urlencoded::Serializ
             form.append_pair(&name, raw);
         }
     }
+    Ok(())
 }
 
 fn unbuilt(place: &str, error: &EvalError) -> Reason {
@@ -224,7 +237,7 @@ mod tests {
     #[test]
     fn a_form_nests_with_brackets() {
         let json = r#"{"email":"a&b@x.example","metadata":{"id":"7","n":1.50},"items":[{"p":"x"},"y"],"no":null,"e":"","t":true}"#;
-        let form = form_text(json);
+        let form = form_text(json).unwrap();
         let pairs: Vec<_> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
         let expected = [
             ("email", "a&b@x.example"),
@@ -236,6 +249,17 @@ mod tests {
             ("t", "true"),
         ];
         assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_form_that_nests_too_deeply_is_refused_and_not_followed_down() {
+        let nested = |levels: usize| format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels));
+        let deepest = form_text(&nested(FORM_DEPTH_MAX)).unwrap();
+        assert_eq!(deepest.matches("%5Ba%5D").count(), FORM_DEPTH_MAX - 1);
+        let lists = format!(r#"{{"a":{}{}}}"#, "[".repeat(100), "]".repeat(100));
+        for json in [nested(FORM_DEPTH_MAX + 1), nested(100), lists] {
+            assert_eq!(form_text(&json).unwrap_err().code, Code::BodyTemplate);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub struct Usage {
     pub retries: u64,
     /// Answers that asked us to slow down.
     pub throttled: u64,
-    /// Time calls spent waiting for quota, added up over all calls.
+    /// How long the quota held the connection back. Calls that wait side by side count once.
     pub waited: Duration,
 }
 
@@ -22,7 +22,6 @@ pub struct Meter {
     requests: AtomicU64,
     retries: AtomicU64,
     throttled: AtomicU64,
-    waited_ms: AtomicU64,
 }
 
 impl Meter {
@@ -38,16 +37,13 @@ impl Meter {
         self.throttled.fetch_add(1, Relaxed);
     }
 
-    pub fn waited(&self, time: Duration) {
-        self.waited_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX), Relaxed);
-    }
-
-    pub fn snapshot(&self) -> Usage {
+    /// The counts, with what the budget says about waiting.
+    pub fn usage(&self, waited: Duration) -> Usage {
         Usage {
             requests: self.requests.load(Relaxed),
             retries: self.retries.load(Relaxed),
             throttled: self.throttled.load(Relaxed),
-            waited: Duration::from_millis(self.waited_ms.load(Relaxed)),
+            waited,
         }
     }
 }

@@ -7,7 +7,8 @@
 //! |---|---|
 //! | 2xx | accepted |
 //! | 401 | unauthorized: new credentials, once |
-//! | 403 that carries Retry-After or says that no quota is left; 429; 503 with Retry-After | throttled |
+//! | 403 that carries Retry-After or says that no quota is left; 429 | throttled, and nothing was done |
+//! | 503 with Retry-After | throttled, and it may have taken effect: who says it may stand in front of the server |
 //! | 403 | final: the account may not |
 //! | 408, 425, other 5xx but 501 and 505 | again |
 //! | everything else that was answered | refused |
@@ -18,7 +19,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 
 use super::{Response, SendError, redact, retry_after, trouble};
@@ -33,8 +34,10 @@ pub enum Judgement {
     /// Answered, understood, and refused. The caller may know more about it.
     Refused(Response, Fault),
     Unauthorized(Fault),
+    /// Asked to slow down. `sent`: it may have taken effect all the same.
     Throttled {
         after: Option<Duration>,
+        sent: bool,
         fault: Fault,
     },
     /// Worth another attempt, if sending twice is safe or nothing was sent.
@@ -44,6 +47,13 @@ pub enum Judgement {
         fault: Fault,
     },
     Final(Fault),
+}
+
+impl Judgement {
+    /// The server said that it did not take the request on.
+    pub fn had_no_effect(&self) -> bool {
+        matches!(self, Self::Unauthorized(_) | Self::Throttled { sent: false, .. })
+    }
 }
 
 /// Judges an attempt. `rules` are tried in order; `now` is our own time of day.
@@ -91,6 +101,7 @@ fn by_rule(meaning: &Meaning, answer: Response, said: Option<&str>, now: DateTim
             Judgement::Again { after: asked().or(*after), sent: true, fault: trouble::server_error(status, said) }
         }
         Meaning::Throttle { after } => Judgement::Throttled {
+            sent: false,
             after: asked().or(*after).or_else(|| retry_after::reset(&answer.headers, now)),
             fault: trouble::throttled(status, said),
         },
@@ -104,16 +115,17 @@ fn by_rule(meaning: &Meaning, answer: Response, said: Option<&str>, now: DateTim
 fn by_status(answer: Response, said: Option<&str>, now: DateTime<Utc>) -> Judgement {
     let status = answer.status;
     let asked = retry_after::retry_after(&answer.headers, now);
-    let throttled = || Judgement::Throttled {
+    let throttled = |sent| Judgement::Throttled {
+        sent,
         after: asked.or_else(|| retry_after::reset(&answer.headers, now)),
         fault: trouble::throttled(status, said),
     };
     match status {
         StatusCode::UNAUTHORIZED => Judgement::Unauthorized(trouble::unauthorized(status, said)),
-        StatusCode::TOO_MANY_REQUESTS => throttled(),
-        StatusCode::FORBIDDEN if asked.is_some() || retry_after::spent(&answer.headers) => throttled(),
+        StatusCode::TOO_MANY_REQUESTS => throttled(false),
+        StatusCode::FORBIDDEN if asked.is_some() || retry_after::spent(&answer.headers) => throttled(false),
         StatusCode::FORBIDDEN => Judgement::Final(trouble::forbidden(status, said)),
-        StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => throttled(),
+        StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => throttled(true),
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => {
             Judgement::Refused(answer, trouble::refused(status, said))
         }
@@ -129,12 +141,17 @@ fn by_status(answer: Response, said: Option<&str>, now: DateTime<Utc>) -> Judgem
 
 /// Whether an answer looks as the rule says. All given conditions must hold.
 fn matches(when: &When, answer: &Response) -> bool {
-    let status = answer.status.as_u16();
+    meets(when, answer.status, &answer.headers, &answer.body)
+}
+
+/// Whether an answer meets all conditions.
+pub fn meets(when: &When, status: StatusCode, headers: &HeaderMap, body: &[u8]) -> bool {
+    let status = status.as_u16();
     let status_ok = when.status.is_empty() || when.status.iter().any(|(from, to)| (*from..=*to).contains(&status));
     let header_ok = when.header.as_ref().is_none_or(|(name, text)| {
-        answer.headers.get_all(name).iter().any(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
+        headers.get_all(name).iter().any(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
     });
-    status_ok && header_ok && when.body.as_ref().is_none_or(|(path, texts)| body_matches(path, texts, &answer.body))
+    status_ok && header_ok && when.body.as_ref().is_none_or(|(path, texts)| body_matches(path, texts, body))
 }
 
 fn body_matches(path: &crate::model::Path, texts: &[String], body: &[u8]) -> bool {
@@ -214,6 +231,14 @@ mod tests {
         assert_eq!(after(answer(403, &[("retry-after", "6")], "")), Some(Duration::from_secs(6)));
         let spent = [("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "7")];
         assert_eq!(after(answer(403, &spent, "")), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn only_a_503_leaves_open_whether_a_throttled_request_took_effect() {
+        for (status, effect) in [(429, false), (403, false), (503, true)] {
+            let judgement = by_default(answer(status, &[("retry-after", "1")], ""));
+            assert_eq!(judgement.had_no_effect(), !effect, "{status}");
+        }
     }
 
     #[test]

@@ -89,6 +89,12 @@ codes! {
     MissingSinkKey = 411, "a record without the key its sink needs";
     BodyTemplate = 412, "a request could not be built from a record";
     ChangedCreate = 413, "a record changed after it was created, and the operation only creates";
+    JobFailed = 414, "a job failed at the sink";
+    JobUnfinished = 415, "a job at the sink did not end in time";
+    ResultFile = 416, "a job's result file is cut short or cannot be read";
+    Uncertain = 420, "whether a write took effect is unknown";
+    AmbiguousLookUp = 421, "a look-up found several records";
+    RevisionMoved = 422, "a record kept changing at the sink";
 
     // RK05xx: the store and the machine under it.
     AlreadyRunning = 501, "another process holds this state directory";
@@ -113,12 +119,21 @@ codes! {
 
     // RK08xx: the engine.
     Interrupted = 801, "stopped by a signal after a clean checkpoint";
+    PlanMoved = 802, "the world moved since the plan";
+    PlanFile = 803, "a plan file cannot be used";
+    RejectLimit = 810, "more records were refused than the pipeline allows";
+    EditRefused = 811, "an edit makes the record unusable";
     Bug = 899, "renkei did something it must never do";
 }
 
 impl Code {
     pub fn number(self) -> u16 {
         self as u16
+    }
+
+    /// Whether a record that was parked for this reason may be at the sink or not, and nobody knows.
+    pub fn leaves_doubt(self) -> bool {
+        matches!(self, Code::Uncertain | Code::KeyExpired | Code::AmbiguousLookUp)
     }
 
     pub fn from_number(number: u16) -> Option<Self> {

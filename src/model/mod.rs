@@ -20,7 +20,7 @@ pub use counts::Counts;
 pub use entropy::{Entropy, SystemEntropy};
 pub use fault::{Blame, Disposition, Fault};
 pub use hash::{ContentHash, KeyHash};
-pub use idempotency::{idempotency_key, idempotency_key_of_batch};
+pub use idempotency::{idempotency_key, idempotency_key_of_batch, letter_name};
 pub use path::{Path, PathError, Step, entries};
 pub use record::{Fields, Key, Overlap, Page, Record, Reject, Version};
 pub use verdict::{Reason, Verdict};

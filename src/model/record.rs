@@ -3,10 +3,10 @@
 //! A page of 200 records costs about 90 microseconds to slice and 500 to build as trees, so the tree is never built
 //! unless somebody asks, and integers and decimals travel as the text the vendor sent.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::{Checkpoint, Path, Reason, Scan};
@@ -66,24 +66,50 @@ impl fmt::Debug for Fields {
 }
 
 /// What names a record in its source, for good: the text of a string key, the decimal text of an integer key, or a
-/// JSON array of those for a key of several fields. Cloning is cheap: a record carries its key twice, as the source's and
-/// as the sink's.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-pub struct Key(Arc<str>);
+/// JSON array of those for a key of several fields. Where the page spells it out it is a slice of the page.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key(Bytes);
 
 impl Key {
-    pub fn new(text: impl Into<Arc<str>>) -> Self {
-        Self(text.into())
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into().into())
     }
 
+    /// The key whose text is `part`, where that is a part of the page.
+    pub fn of(page: &Bytes, part: Cow<'_, str>) -> Self {
+        match part {
+            Cow::Borrowed(part) => Self(page.slice_ref(part.as_bytes())),
+            Cow::Owned(part) => Self::new(part),
+        }
+    }
+
+    /// The text; a key is only made of text, so the fallback is never taken.
     pub fn as_str(&self) -> &str {
-        &self.0
+        std::str::from_utf8(&self.0).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?})", self.as_str())
+    }
+}
+
+impl Serialize for Key {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
     }
 }
 

@@ -64,6 +64,12 @@ pub struct WorldConfig {
     /// A create without an `Idempotency-Key` is refused instead of doubled.
     pub key_required: bool,
     pub batch_size_max: usize,
+    /// A new lead shows up in the search only after this.
+    pub index_lag: Duration,
+    /// The chance that somebody else changes a lead right after it was read.
+    pub meddle: f64,
+    /// How often an asynchronous job is asked after before it is done.
+    pub job_polls: u32,
     pub body_bytes_max: usize,
     pub leads_max: usize,
     /// Changes that `/shop/events` and `/shop/changes` remember.
@@ -98,6 +104,9 @@ impl Default for WorldConfig {
             key_retention: Duration::from_secs(24 * 3600),
             key_required: false,
             batch_size_max: 100,
+            index_lag: Duration::ZERO,
+            meddle: 0.0,
+            job_polls: 2,
             body_bytes_max: 8 << 20,
             leads_max: 1_000_000,
             events_max: 100_000,

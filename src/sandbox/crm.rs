@@ -7,6 +7,7 @@ use super::{
     account::{Deed, Effect, Outcome},
     call::{Answer, Call, Refusal, error, json, not_found, set},
     config::WorldConfig,
+    crm_jobs::Jobs,
     idempotency::{Keys, Seen},
     lead::{Complaint, Lead, Leads},
 };
@@ -16,6 +17,7 @@ const KEY_BYTES_MAX: usize = 255;
 #[derive(Debug)]
 pub(super) struct Crm {
     pub leads: Leads,
+    pub jobs: Jobs,
     keys: Keys,
 }
 
@@ -25,11 +27,16 @@ pub(super) enum Keyed {
     Create,
     Batch,
     BatchUpsert,
+    Atomic,
+    Rpc,
+    Job,
+    /// A create that says so when it was done before.
+    Once,
 }
 
 impl Crm {
     pub fn new(leads_max: usize) -> Self {
-        Self { leads: Leads::new(leads_max), keys: Keys::default() }
+        Self { leads: Leads::new(leads_max), jobs: Jobs::default(), keys: Keys::default() }
     }
 
     pub fn keyed(&mut self, call: &Call, config: &WorldConfig, write: Keyed) -> Outcome {
@@ -52,6 +59,9 @@ impl Crm {
                 }
                 outcome
             }
+            Seen::Replay(answer) if write == Keyed::Once => {
+                Outcome::plain(Effect::Replayed, super::crm_repeat::already_done(&answer))
+            }
             Seen::Replay(mut answer) => {
                 set(&mut answer, "idempotency-replayed", "true");
                 Outcome::plain(Effect::Replayed, answer)
@@ -73,13 +83,16 @@ impl Crm {
 
     fn write(&mut self, call: &Call, config: &WorldConfig, write: Keyed) -> Outcome {
         match write {
-            Keyed::Create => self.create(call),
+            Keyed::Create | Keyed::Once => self.create(call),
             Keyed::Batch => super::crm_batch::positional(&mut self.leads, call, config.batch_size_max),
             Keyed::BatchUpsert => super::crm_batch::listed(&mut self.leads, call, config.batch_size_max),
+            Keyed::Atomic => super::crm_shapes::atomic(&mut self.leads, call, config.batch_size_max),
+            Keyed::Rpc => super::crm_shapes::rpc(&mut self.leads, call),
+            Keyed::Job => self.jobs.create(&mut self.leads, call, config.batch_size_max),
         }
     }
 
-    fn create(&mut self, call: &Call) -> Outcome {
+    pub(super) fn create(&mut self, call: &Call) -> Outcome {
         let fields = match call.object() {
             Ok(fields) => fields,
             Err(answer) => return Outcome::refused(answer),
@@ -105,12 +118,22 @@ impl Crm {
     }
 
     /// `GET` and `PATCH /crm/leads/{id}`
-    pub fn one(&mut self, call: &Call, id: &str) -> Outcome {
+    ///
+    /// `meddles`: once the lead is read, somebody else changes it.
+    pub fn one(&mut self, call: &Call, id: &str, meddles: bool) -> Outcome {
         let Some(place) = self.leads.place(id) else {
             return Outcome::refused(not_found());
         };
         if call.method == Method::GET {
-            return Outcome::plain(Effect::Read, json(StatusCode::OK, &self.leads.at(place).to_json()));
+            let mut answer = json(StatusCode::OK, &self.leads.at(place).to_json());
+            set(&mut answer, "etag", &super::crm_repeat::etag(self.leads.at(place)));
+            if meddles {
+                self.leads.meddle(place);
+            }
+            return Outcome::plain(Effect::Read, answer);
+        }
+        if let Some(refusal) = super::crm_repeat::moved_on(call, self.leads.at(place)) {
+            return Outcome::refused(refusal);
         }
         match call.object() {
             Ok(fields) => {

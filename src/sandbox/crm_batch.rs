@@ -62,7 +62,7 @@ pub(super) fn listed(leads: &mut Leads, call: &Call, max: usize) -> Outcome {
     Outcome { answer: json(status, &json!({ "results": results, "errors": errors })), deeds }
 }
 
-fn upsert(leads: &mut Leads, input: Value) -> (Deed, Result<(), Complaint>) {
+pub(super) fn upsert(leads: &mut Leads, input: Value) -> (Deed, Result<(), Complaint>) {
     let Value::Object(fields) = input else {
         let trouble = Complaint::new("inputs", "invalid_type", "must hold objects");
         return (Deed::plain(Effect::Refused), Err(trouble));
@@ -74,7 +74,7 @@ fn upsert(leads: &mut Leads, input: Value) -> (Deed, Result<(), Complaint>) {
     }
 }
 
-fn inputs(call: &Call, max: usize) -> Result<Vec<Value>, Refusal> {
+pub(super) fn inputs(call: &Call, max: usize) -> Result<Vec<Value>, Refusal> {
     let mut body: Map<String, Value> = call.object()?;
     match body.remove("inputs") {
         Some(Value::Array(inputs)) if inputs.is_empty() => Err(bad_body("inputs is empty")),

@@ -3,6 +3,7 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::account::Effect;
@@ -15,6 +16,9 @@ pub struct Lead {
     pub id: String,
     /// Everything the client sent, `external_id` and `status` included.
     pub fields: Map<String, Value>,
+    /// Counts its changes, from 1.
+    pub revision: u64,
+    pub made_at: DateTime<Utc>,
 }
 
 impl Lead {
@@ -52,11 +56,13 @@ pub(super) struct Leads {
     rows: Vec<Lead>,
     by_external_id: HashMap<String, Vec<usize>>,
     max: usize,
+    /// When the request under way came.
+    pub now: DateTime<Utc>,
 }
 
 impl Leads {
     pub fn new(max: usize) -> Self {
-        Self { rows: Vec::new(), by_external_id: HashMap::new(), max }
+        Self { rows: Vec::new(), by_external_id: HashMap::new(), max, now: DateTime::<Utc>::MIN_UTC }
     }
 
     pub fn all(&self) -> &[Lead] {
@@ -82,21 +88,27 @@ impl Leads {
         &self.rows[place]
     }
 
-    /// Always makes a lead.
-    pub fn create(&mut self, mut fields: Map<String, Value>) -> Result<usize, Complaint> {
-        check(&fields)?;
+    /// Whether a lead can be made of these fields, after `more` others.
+    pub fn may_create(&self, fields: &Map<String, Value>, more: usize) -> Result<(), Complaint> {
+        check(fields)?;
         if !fields.contains_key("email") {
             return Err(Complaint::new("email", "required", "is required"));
         }
-        if self.rows.len() >= self.max {
+        if self.rows.len() + more >= self.max {
             return Err(Complaint::new("id", "full", "the account holds no more leads"));
         }
+        Ok(())
+    }
+
+    /// Always makes a lead.
+    pub fn create(&mut self, mut fields: Map<String, Value>) -> Result<usize, Complaint> {
+        self.may_create(&fields, 0)?;
         fields.entry("status").or_insert_with(|| "new".into());
         let place = self.rows.len();
         if let Some(external_id) = fields.get("external_id").and_then(Value::as_str) {
             self.by_external_id.entry(external_id.into()).or_default().push(place);
         }
-        self.rows.push(Lead { id: format!("lead_{:06}", place + 1), fields });
+        self.rows.push(Lead { id: format!("lead_{:06}", place + 1), fields, revision: 1, made_at: self.now });
         Ok(place)
     }
 
@@ -126,7 +138,17 @@ impl Leads {
                 lead.fields.insert(name, value);
             }
         }
+        lead.revision += u64::from(effect == Effect::Updated);
         Ok(effect)
+    }
+}
+
+impl Leads {
+    /// Somebody else changes a lead, in a field that is not ours.
+    pub fn meddle(&mut self, place: usize) {
+        let lead = &mut self.rows[place];
+        lead.revision += 1;
+        lead.fields.insert("note".to_owned(), format!("changed {} times", lead.revision).into());
     }
 }
 

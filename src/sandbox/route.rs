@@ -17,6 +17,14 @@ pub(super) enum Route {
     LeadByExternalId(String),
     Batch,
     BatchUpsert,
+    BatchAtomic,
+    Rpc,
+    Jobs,
+    Plain,
+    Once,
+    Search,
+    Job(String),
+    JobFile(String, String),
     Control,
     Unknown,
 }
@@ -33,8 +41,14 @@ impl Route {
             "/crm/leads" => Self::Leads,
             "/crm/leads/batch" => Self::Batch,
             "/crm/leads/batch/upsert" => Self::BatchUpsert,
+            "/crm/leads/batch/atomic" => Self::BatchAtomic,
+            "/crm/rpc/lead.upsert" => Self::Rpc,
+            "/crm/jobs" => Self::Jobs,
+            "/crm/leads/plain" => Self::Plain,
+            "/crm/leads/once" => Self::Once,
+            "/crm/leads/search" => Self::Search,
             _ if path.starts_with("/sandbox/") => Self::Control,
-            _ => Self::of_lead(path).unwrap_or(Self::Unknown),
+            _ => Self::of_lead(path).or_else(|| Self::of_job(path)).unwrap_or(Self::Unknown),
         }
     }
 
@@ -48,11 +62,21 @@ impl Route {
         (!name.is_empty() && !last.contains('/')).then(|| make(name))
     }
 
+    fn of_job(path: &str) -> Option<Self> {
+        let rest = path.strip_prefix("/crm/jobs/")?;
+        match rest.split_once('/') {
+            None => Some(Self::Job(decoded(rest)?)),
+            Some((id, file)) => Some(Self::JobFile(decoded(id)?, decoded(file)?)),
+        }
+    }
+
     pub fn app(&self) -> App {
         match self {
             Self::Token => App::Oauth,
             Self::Control => App::Control,
-            Self::Leads | Self::Lead(_) | Self::LeadByExternalId(_) | Self::Batch | Self::BatchUpsert => App::Crm,
+            Self::Leads | Self::Lead(_) | Self::LeadByExternalId(_) => App::Crm,
+            Self::Batch | Self::BatchUpsert | Self::BatchAtomic | Self::Rpc => App::Crm,
+            Self::Jobs | Self::Job(_) | Self::JobFile(..) | Self::Plain | Self::Once | Self::Search => App::Crm,
             Self::Customers | Self::Orders | Self::Events | Self::Products | Self::Changes | Self::Unknown => App::Shop,
         }
     }
@@ -60,6 +84,8 @@ impl Route {
     pub fn allows(&self, method: &Method) -> bool {
         match self {
             Self::Token | Self::Batch | Self::BatchUpsert => method == Method::POST,
+            Self::BatchAtomic | Self::Rpc | Self::Jobs | Self::Plain | Self::Once => method == Method::POST,
+            Self::Job(_) | Self::JobFile(..) | Self::Search => method == Method::GET,
             Self::Customers | Self::Orders | Self::Events | Self::Products | Self::Changes => method == Method::GET,
             Self::Leads => method == Method::GET || method == Method::POST,
             Self::Lead(_) => method == Method::GET || method == Method::PATCH,
@@ -81,6 +107,14 @@ impl Route {
             Self::LeadByExternalId(_) => "/crm/leads/by-external-id/{external_id}",
             Self::Batch => "/crm/leads/batch",
             Self::BatchUpsert => "/crm/leads/batch/upsert",
+            Self::BatchAtomic => "/crm/leads/batch/atomic",
+            Self::Rpc => "/crm/rpc/lead.upsert",
+            Self::Jobs => "/crm/jobs",
+            Self::Plain => "/crm/leads/plain",
+            Self::Once => "/crm/leads/once",
+            Self::Search => "/crm/leads/search",
+            Self::Job(_) => "/crm/jobs/{id}",
+            Self::JobFile(..) => "/crm/jobs/{id}/{file}",
             Self::Control => "/sandbox",
             Self::Unknown => "unknown",
         }

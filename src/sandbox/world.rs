@@ -201,6 +201,7 @@ impl World {
 
     fn work(&mut self, call: &Call, route: &Route) -> Outcome {
         let config = &self.config;
+        self.crm.leads.now = call.now;
         match route {
             Route::Customers => Outcome::read(listing::customers(&mut self.shop, call, config)),
             Route::Orders => Outcome::read(shelf::orders(&self.shop.orders, call, config)),
@@ -211,7 +212,18 @@ impl World {
             Route::Leads => self.crm.keyed(call, config, Keyed::Create),
             Route::Batch => self.crm.keyed(call, config, Keyed::Batch),
             Route::BatchUpsert => self.crm.keyed(call, config, Keyed::BatchUpsert),
-            Route::Lead(id) => self.crm.one(call, id),
+            Route::BatchAtomic => self.crm.keyed(call, config, Keyed::Atomic),
+            Route::Rpc => self.crm.keyed(call, config, Keyed::Rpc),
+            Route::Jobs => self.crm.keyed(call, config, Keyed::Job),
+            Route::Job(id) => Outcome::read(self.crm.jobs.state(id, config.job_polls)),
+            Route::JobFile(id, file) => Outcome::read(self.crm.jobs.file(id, file, config.job_polls)),
+            Route::Plain => self.crm.plain(call),
+            Route::Once => self.crm.keyed(call, config, Keyed::Once),
+            Route::Search => Outcome::read(self.crm.search(call, config)),
+            Route::Lead(id) => {
+                let meddles = config.meddle > 0.0 && self.dice.f64() < config.meddle;
+                self.crm.one(call, id, meddles)
+            }
             Route::LeadByExternalId(external_id) => self.crm.upsert(call, external_id.clone()),
             Route::Token | Route::Control | Route::Unknown => Outcome::refused(not_found()),
         }

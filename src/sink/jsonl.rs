@@ -9,12 +9,12 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    Durability, Sink,
+    Durability, Foreseen, Sink,
     segments::{Segments, append},
 };
 use crate::{
     model::{Blame, BoxFuture, Checkpoint, Code, Fault, Mark, Verdict},
-    store::Staged,
+    store::{Item, Staged},
 };
 
 /// Lines are collected up to this size before they go to the system: fewer calls, and never a whole run in memory.
@@ -98,8 +98,13 @@ impl JsonlSink {
 }
 
 impl Sink for JsonlSink {
+    /// Each delivered state is a line of its own.
+    fn foresee<'a>(&'a self, _: &'a Item, _: bool) -> BoxFuture<'a, Result<Foreseen, Fault>> {
+        Box::pin(async { Ok(Foreseen::Create) })
+    }
+
     fn durability(&self) -> Durability {
-        Durability::Atomic
+        Durability::Mark
     }
 
     fn resume(&self, known: Option<Checkpoint>) -> BoxFuture<'_, Result<Option<Checkpoint>, Fault>> {

@@ -11,7 +11,7 @@ fn staged(records: &[&str]) -> Staged {
         let fields = Fields::from_object(text.as_bytes().to_vec().into());
         Item {
             key: Key::new("k"),
-            sink_key: Key::new("k"),
+            sink_key: None,
             version: None,
             overlap: Overlap::default(),
             source: fields.clone(),
@@ -19,6 +19,7 @@ fn staged(records: &[&str]) -> Staged {
             content: None,
             generation: 0,
             sink_id: None,
+            doubt: None,
             idempotency_key: String::new(),
         }
     };

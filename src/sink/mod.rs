@@ -3,29 +3,48 @@
 
 mod answer;
 mod api;
+mod csv;
+mod job;
 mod jsonl;
+mod lookup;
+mod matching;
 mod postgres;
 mod redact;
+mod repeat;
 mod request;
 mod segments;
 mod waves;
 
 pub use api::ApiSink;
+pub use csv::rows as csv_rows;
 pub use jsonl::JsonlSink;
 pub use postgres::{PostgresSink, TableConfig};
 
 use crate::{
-    model::{BoxFuture, Checkpoint, Fault, Mark, Verdict},
-    store::Staged,
+    model::{BoxFuture, Checkpoint, Fault, Mark, Reason, Verdict},
+    store::{Item, Staged},
 };
+
+/// What a write would lead to, as far as it is known before it is sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Foreseen {
+    Create,
+    Update,
+    /// Only the sink knows whether it has the record.
+    CreateOrUpdate,
+    Delete,
+    Reject(Reason),
+}
 
 /// How a sink becomes durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Durability {
     /// An API: the batch lives in our outbox from stage to commit.
     Outbox,
-    /// A database or a file: it keeps records and checkpoint together, so no copy is needed.
-    Atomic,
+    /// A database: rows and checkpoint move in one transaction, so no copy is needed.
+    Transaction,
+    /// A file: its length is part of the checkpoint, and what lies behind it is cut off. No copy is needed either.
+    Mark,
 }
 
 /// Something that can be written to. A sink is used by one run at a time.
@@ -44,4 +63,9 @@ pub trait Sink: Send + Sync {
     /// Makes all that was written durable and returns the mark that the next checkpoint must carry. Nothing for sinks
     /// without one.
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>>;
+
+    /// What writing an item would lead to. Nothing is written; where it must be known and `_may_ask`, the sink is asked.
+    fn foresee<'a>(&'a self, _item: &'a Item, _may_ask: bool) -> BoxFuture<'a, Result<Foreseen, Fault>> {
+        Box::pin(async { Ok(Foreseen::CreateOrUpdate) })
+    }
 }

@@ -8,10 +8,12 @@ mod instant;
 mod json;
 mod link;
 mod paginate;
+mod single;
 mod slice;
 mod window;
 
 pub use api::ApiSource;
+pub use single::read_one;
 
 use crate::model::{BoxFuture, Checkpoint, Fault, Page};
 

@@ -79,6 +79,16 @@ pub fn cut(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Result<Cut, Fa
     }
 }
 
+/// Reads the one item that is the whole text, which is known to be JSON.
+pub fn one(body: &Bytes, stream: &Stream) -> Item {
+    let text = std::str::from_utf8(body).unwrap_or("{}");
+    let mut cutter = Cutter::new(body, text, stream);
+    let cut = cutter.item(&mut Walker::new(text));
+    let whole =
+        Item { fields: Fields::from_object(body.clone()), object: false, key: None, cursor: None, version: None };
+    cut.ok().and_then(|()| cutter.items.pop()).unwrap_or(whole)
+}
+
 /// What stands where the records should be.
 enum Found {
     Nothing,
@@ -99,9 +109,11 @@ struct Wanted<'s> {
 struct Cutter<'s> {
     body: &'s Bytes,
     text: &'s str,
-    key: Vec<Wanted<'s>>,
-    cursor: Option<(&'s CursorField, Wanted<'s>)>,
-    version: Option<Wanted<'s>>,
+    /// The fields of the key, then the cursor's and the version's: one list, because it is gone through for each field.
+    wanted: Vec<Wanted<'s>>,
+    keys: usize,
+    cursor: Option<(&'s CursorField, usize)>,
+    version: Option<usize>,
     items: Vec<Item>,
     found: Found,
 }
@@ -113,15 +125,18 @@ impl<'s> Cutter<'s> {
             Some(Step::Item(_)) | None => Wanted { path, head: None, caught: None },
         };
         let cursor = match &stream.incremental {
-            Some(Incremental::Field(field)) => Some((field, wanted(&field.field))),
+            Some(Incremental::Field(field)) => Some(field),
             Some(Incremental::Token { .. }) | None => None,
         };
+        let keys = stream.key.len();
+        let paths = stream.key.iter().chain(cursor.map(|field| &field.field)).chain(&stream.version);
         Self {
             body,
             text,
-            key: stream.key.iter().map(wanted).collect(),
-            cursor,
-            version: stream.version.as_ref().map(wanted),
+            wanted: paths.map(wanted).collect(),
+            keys,
+            cursor: cursor.map(|field| (field, keys)),
+            version: stream.version.as_ref().map(|_| keys + usize::from(cursor.is_some())),
             items: Vec::new(),
             found: Found::Nothing,
         }
@@ -177,39 +192,35 @@ impl<'s> Cutter<'s> {
             return Ok(());
         }
         let text = self.text;
-        for wanted in self.wanted() {
+        for wanted in &mut self.wanted {
             wanted.caught = None;
         }
         let begin = walker.at();
         walker.object(|walker, name| {
             let value = walker.value()?;
-            for wanted in self.wanted() {
+            for wanted in &mut self.wanted {
                 if wanted.head.is_some_and(|head| name.is(text, head)) {
                     wanted.caught = Some(value.clone());
                 }
             }
             Ok(())
         })?;
-        let placed = self.cursor.as_ref().and_then(|(field, wanted)| instant::read(field.format, wanted.raw(text)?));
+        let placed = self.cursor.and_then(|(field, at)| instant::read(field.format, self.wanted[at].raw(text)?));
         let (cursor, version) = placed.unzip();
         let version =
-            version.or_else(|| self.version.as_ref().and_then(|wanted| scalar(wanted.raw(text)?)).map(Version::new));
+            version.or_else(|| self.version.and_then(|at| scalar(self.wanted[at].raw(text)?)).map(Version::new));
         let fields = Fields::from_object(self.body.slice(begin..walker.at()));
         self.items.push(Item { fields, object: true, key: self.key(), cursor, version });
         Ok(())
     }
 
-    fn wanted(&mut self) -> impl Iterator<Item = &mut Wanted<'s>> {
-        let cursor = self.cursor.as_mut().map(|(_, wanted)| wanted);
-        self.key.iter_mut().chain(cursor).chain(self.version.as_mut())
-    }
-
     fn key(&self) -> Option<Key> {
-        if let [only] = self.key.as_slice() {
-            return Some(Key::new(name(only.raw(self.text)?)?));
+        let fields = &self.wanted[..self.keys];
+        if let [only] = fields {
+            return Some(Key::of(self.body, name(only.raw(self.text)?)?));
         }
         let mut all = String::from("[");
-        for (at, wanted) in self.key.iter().enumerate() {
+        for (at, wanted) in fields.iter().enumerate() {
             let raw = wanted.raw(self.text)?;
             let part = name(raw)?;
             all.push_str(if at > 0 { "," } else { "" });

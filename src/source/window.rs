@@ -155,9 +155,7 @@ fn unusable(item: &Item, stream: &Stream, field: Option<&CursorField>) -> Option
         return Some(Reason::new(Code::NotAnObject, "the item is no JSON object"));
     }
     if item.key.is_none() {
-        let names: Vec<&str> = stream.key.iter().map(crate::model::Path::as_str).collect();
-        let message = format!("the record has no text or whole number at its key `{}`", names.join("`, `"));
-        return Some(Reason::new(Code::MissingRecordKey, message));
+        return Some(no_key(stream));
     }
     let field = field.filter(|_| item.cursor.is_none())?;
     let message = match item.fields.get(&field.field).map(|raw| raw.get()) {
@@ -165,6 +163,20 @@ fn unusable(item: &Item, stream: &Stream, field: Option<&CursorField>) -> Option
         Some(_) => format!("the record's cursor field `{}` is not {}", field.field, meant(field.format)),
     };
     Some(Reason::new(Code::BadCursor, message))
+}
+
+/// The same for an item that stands alone.
+pub fn unusable_in(item: &Item, stream: &Stream) -> Option<Reason> {
+    match &stream.incremental {
+        Some(Incremental::Field(field)) => unusable(item, stream, Some(field)),
+        Some(Incremental::Token { .. }) | None => unusable(item, stream, None),
+    }
+}
+
+pub fn no_key(stream: &Stream) -> Reason {
+    let names: Vec<&str> = stream.key.iter().map(crate::model::Path::as_str).collect();
+    let message = format!("the record has no text or whole number at its key `{}`", names.join("`, `"));
+    Reason::new(Code::MissingRecordKey, message)
 }
 
 fn meant(format: CursorFormat) -> &'static str {

@@ -5,10 +5,13 @@
 //!   Batch --State::stage--> Staged --settle(verdicts)--> Settled --State::commit--> the checkpoint moved
 //! ```
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::journal::Noted;
 use crate::model::{
     Blame, Checkpoint, Code, ContentHash, Counts, Fault, Fields, Key, Overlap, Reason, Reject, Verdict, Version,
 };
@@ -22,6 +25,10 @@ pub struct Batch {
     pub decided: Counts,
     /// Records that a step or the source refused.
     pub rejects: Vec<Reject>,
+    /// Records of this batch that may have a dead letter. It goes with the batch's commit, unless they are refused again.
+    pub open: Vec<Key>,
+    /// Which dead letter a record of this batch comes from, in a replay.
+    pub replayed: BTreeMap<Key, String>,
     /// The checkpoint that holds once every record of the batch has a verdict.
     pub next: Checkpoint,
 }
@@ -38,8 +45,8 @@ impl Batch {
 pub struct Item {
     /// The source's key.
     pub key: Key,
-    /// What names the record at the sink; equal to `key` unless the pipeline says otherwise. Order is kept per value.
-    pub sink_key: Key,
+    /// What names the record at the sink, where the pipeline says that it is another name than the source's.
+    pub sink_key: Option<Key>,
     pub version: Option<Version>,
     pub overlap: Overlap,
     /// The record as it was read, for dead letters. The same slice as `fields` where no step touched it.
@@ -52,8 +59,26 @@ pub struct Item {
     pub generation: u32,
     /// The record's id at the sink, if an earlier write learned it.
     pub sink_id: Option<String>,
+    /// An earlier write of this record has an unknown outcome, and may have created it: that of this very content, or of
+    /// another one.
+    pub doubt: Option<Doubt>,
     /// The name of this write, for outbox sinks.
     pub idempotency_key: String,
+}
+
+impl Item {
+    /// What names the record at the sink. Order is kept per value.
+    pub fn sink_key(&self) -> &Key {
+        self.sink_key.as_ref().unwrap_or(&self.key)
+    }
+}
+
+/// What a write with an unknown outcome would have written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Doubt {
+    SameContent,
+    OtherContent,
 }
 
 /// A batch that may be sent: durable in the outbox, or guarded by its atomic sink.
@@ -61,8 +86,12 @@ pub struct Item {
 pub struct Staged {
     pub(super) seq: u64,
     pub(super) staged_at: DateTime<Utc>,
-    pub(super) resumed: bool,
     pub(super) in_outbox: bool,
+    /// The store's epoch when an earlier run staged it. If the store went back since, the vendor may repeat an old answer
+    /// about a record that has moved on, so the links of this batch are in doubt too.
+    pub(super) resumed_from: Option<u32>,
+    /// What the journal holds, by place.
+    pub(super) noted: BTreeMap<usize, Noted>,
     pub(super) batch: Batch,
 }
 
@@ -82,7 +111,12 @@ impl Staged {
 
     /// An earlier run staged it, so parts of it may have been sent already.
     pub fn resumed(&self) -> bool {
-        self.resumed
+        self.resumed_from.is_some()
+    }
+
+    /// What an earlier run noted of the item at this place.
+    pub fn noted(&self, at: usize) -> Option<&Noted> {
+        self.noted.get(&at)
     }
 
     /// The checkpoint that holds once this batch is settled.
@@ -93,7 +127,7 @@ impl Staged {
     /// Takes one verdict per item, in their order. Refuses when a record is unanswered.
     pub fn settle(self, verdicts: Vec<Verdict>) -> Result<Settled, Fault> {
         if verdicts.len() == self.batch.items.len() {
-            return Ok(Settled { staged: self, verdicts });
+            return Ok(Settled::new(self, verdicts));
         }
         let message = format!("{} verdicts for {} records", verdicts.len(), self.batch.items.len());
         Err(Fault::halt(Code::Unanswered, Blame::Bug, message)
@@ -101,29 +135,53 @@ impl Staged {
     }
 }
 
-/// A batch every record of which has a verdict.
+/// A batch every record of which has a verdict. It keeps the items that a commit has something to write about, and of the
+/// others their number: a file's pages wait here for the sync that covers many of them.
 #[derive(Debug)]
 pub struct Settled {
     pub(super) staged: Staged,
     pub(super) verdicts: Vec<Verdict>,
+    pub(super) read: u64,
+    counts: Counts,
 }
 
 impl Settled {
+    fn new(mut staged: Staged, mut verdicts: Vec<Verdict>) -> Self {
+        let read = staged.batch.read();
+        let mut counts = staged.batch.decided;
+        counts.rejected += staged.batch.rejects.len() as u64;
+        verdicts.iter().for_each(|verdict| counts.add(verdict));
+        let matters = |item: &Item, verdict: &Verdict| {
+            item.content.is_some() || matches!(verdict, Verdict::Rejected(_) | Verdict::Parked(_))
+        };
+        let items = std::mem::take(&mut staged.batch.items);
+        // Where nothing matters, as is usual with files and tables, nothing is moved either.
+        if items.iter().zip(&verdicts).any(|(item, verdict)| matters(item, verdict)) {
+            let pairs = items.into_iter().zip(verdicts);
+            (staged.batch.items, verdicts) = pairs.filter(|(item, verdict)| matters(item, verdict)).unzip();
+        } else {
+            verdicts = Vec::new();
+        }
+        Self { staged, verdicts, read, counts }
+    }
+
     pub fn seq(&self) -> u64 {
         self.staged.seq
     }
 
-    /// The items with their verdicts.
+    /// The items that a link or a dead letter is about, with their verdicts.
     pub fn outcomes(&self) -> impl Iterator<Item = (&Item, &Verdict)> {
         self.staged.batch.items.iter().zip(&self.verdicts)
     }
 
     /// The verdicts of all records of the batch, those decided before staging included.
     pub fn counts(&self) -> Counts {
-        let mut counts = self.staged.batch.decided;
-        counts.rejected += self.staged.batch.rejects.len() as u64;
-        self.verdicts.iter().for_each(|verdict| counts.add(verdict));
-        counts
+        self.counts
+    }
+
+    /// What is still held in memory of its records.
+    pub fn bytes(&self) -> usize {
+        self.staged.batch.items.iter().map(|item| item.source.len()).sum()
     }
 }
 
@@ -131,10 +189,17 @@ impl Settled {
 #[derive(Serialize, Deserialize)]
 pub(super) struct Row {
     staged_at: DateTime<Utc>,
+    /// The store's epoch when it was staged. A row that does not say is in doubt once the store went back.
+    #[serde(default)]
+    epoch: u32,
     next: Checkpoint,
     decided: Counts,
     items: Vec<RowItem>,
     rejects: Vec<RowReject>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    open: Vec<Key>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    replayed: BTreeMap<Key, String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -152,6 +217,8 @@ struct RowItem {
     generation: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sink_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubt: Option<Doubt>,
     idempotency_key: String,
 }
 
@@ -163,20 +230,25 @@ struct RowReject {
 }
 
 impl Row {
-    pub(super) fn of(batch: &Batch, staged_at: DateTime<Utc>) -> Result<Self, serde_json::Error> {
+    pub(super) fn of(batch: &Batch, staged_at: DateTime<Utc>, epoch: u32) -> Result<Self, serde_json::Error> {
         let items = batch.items.iter().map(RowItem::of).collect::<Result<_, _>>()?;
         let rejects = batch.rejects.iter().map(RowReject::of).collect::<Result<_, _>>()?;
-        Ok(Self { staged_at, next: batch.next.clone(), decided: batch.decided, items, rejects })
+        let (next, open, replayed) = (batch.next.clone(), batch.open.clone(), batch.replayed.clone());
+        Ok(Self { staged_at, epoch, next, decided: batch.decided, items, rejects, open, replayed })
     }
 
-    pub(super) fn staged(self, seq: u64) -> Staged {
+    pub(super) fn staged(self, seq: u64, noted: &mut BTreeMap<u64, BTreeMap<usize, Noted>>) -> Staged {
         let batch = Batch {
             items: self.items.into_iter().map(RowItem::item).collect(),
             decided: self.decided,
             rejects: self.rejects.into_iter().map(RowReject::reject).collect(),
+            open: self.open,
+            replayed: self.replayed,
             next: self.next,
         };
-        Staged { seq, staged_at: self.staged_at, resumed: true, in_outbox: true, batch }
+        let noted = noted.remove(&seq).unwrap_or_default();
+        let resumed_from = Some(self.epoch);
+        Staged { seq, staged_at: self.staged_at, in_outbox: true, resumed_from, noted, batch }
     }
 }
 
@@ -185,13 +257,14 @@ impl RowItem {
         let fields = if item.fields == item.source { None } else { Some(raw(&item.fields)?) };
         Ok(Self {
             key: item.key.clone(),
-            sink_key: (item.sink_key != item.key).then(|| item.sink_key.clone()),
+            sink_key: item.sink_key.clone(),
             version: item.version.clone(),
             source: raw(&item.source)?,
             fields,
             content: item.content,
             generation: item.generation,
             sink_id: item.sink_id.clone(),
+            doubt: item.doubt,
             idempotency_key: item.idempotency_key.clone(),
         })
     }
@@ -199,7 +272,7 @@ impl RowItem {
     fn item(self) -> Item {
         let source = fields(self.source);
         Item {
-            sink_key: self.sink_key.unwrap_or_else(|| self.key.clone()),
+            sink_key: self.sink_key,
             key: self.key,
             version: self.version,
             overlap: Overlap::default(),
@@ -208,6 +281,7 @@ impl RowItem {
             content: self.content,
             generation: self.generation,
             sink_id: self.sink_id,
+            doubt: self.doubt,
             idempotency_key: self.idempotency_key,
         }
     }

@@ -9,15 +9,22 @@ mod batch;
 mod contract;
 mod error;
 mod files;
+mod journal;
+mod ledger;
+mod letters;
 mod memory;
+mod open;
 mod records;
 mod seal;
 mod sled;
 mod state;
 
-pub use batch::{Batch, Item, Settled, Staged};
+pub use batch::{Batch, Doubt, Item, Settled, Staged};
 pub use error::Error;
+pub use journal::{Journal, Noted};
+pub use ledger::Imported;
 pub use memory::{Memory, PowerLoss, Snapshot};
+pub use open::Retention;
 pub use records::{DeadLetter, Link, Run, RunFault, RunState, StreamId};
 pub use seal::{Seal, SealKey};
 pub use sled::{SledOptions, SledStore};
@@ -34,12 +41,25 @@ pub enum Tree {
     DeadLetters,
     Runs,
     Tokens,
+    /// Intents and outcomes of writes that must not be sent twice.
+    Journal,
+    /// Which dead letters there are, by record.
+    OpenLetters,
     Meta,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 7] =
-        [Tree::Checkpoints, Tree::Outbox, Tree::Links, Tree::DeadLetters, Tree::Runs, Tree::Tokens, Tree::Meta];
+    pub const ALL: [Tree; 9] = [
+        Tree::Checkpoints,
+        Tree::Outbox,
+        Tree::Links,
+        Tree::DeadLetters,
+        Tree::Runs,
+        Tree::Tokens,
+        Tree::Journal,
+        Tree::OpenLetters,
+        Tree::Meta,
+    ];
 
     /// The tree's name on disk. It never changes its meaning.
     pub fn name(self) -> &'static str {
@@ -51,6 +71,8 @@ impl Tree {
             Tree::Runs => "runs",
             Tree::Tokens => "tokens",
             Tree::Meta => "meta",
+            Tree::Journal => "journal",
+            Tree::OpenLetters => "open_letters",
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{Code, ContentHash, Counts, Key, KeyHash, Mark, Reason};
+use crate::model::{Code, ContentHash, Counts, Fields, Key, KeyHash, Mark, Reason};
 
 /// Names a stream's state: the pipeline and the stream it reads.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -58,10 +58,20 @@ pub struct Link {
     /// How many states of the record the sink has accepted.
     pub generation: u32,
     pub sink_id: Option<String>,
+    /// `content` was sent, and whether it took effect is unknown: a person was told.
+    pub uncertain: bool,
 }
 
 impl Link {
     const FORMAT: u8 = 1;
+    /// As format 1, of a link that is uncertain.
+    const FORMAT_UNCERTAIN: u8 = 2;
+
+    /// The same, for whoever takes the risk that what was in doubt took effect.
+    pub fn without_doubt(self) -> Self {
+        let content = self.content.filter(|_| !self.uncertain);
+        Self { uncertain: false, content, ..self }
+    }
 
     /// The id of a record in a file: the mark of the commit that wrote it.
     pub(super) fn id_of(mark: Mark) -> String {
@@ -77,7 +87,7 @@ impl Link {
     /// `format, epoch (4), content (16), generation (4), sink id`: 25 bytes and the id, because a ledger has one for every
     /// record. `epoch` is the store's when the link was written; content of an earlier one is in doubt.
     pub(super) fn encode(&self, epoch: u32) -> Vec<u8> {
-        let mut bytes = vec![Self::FORMAT];
+        let mut bytes = vec![if self.uncertain { Self::FORMAT_UNCERTAIN } else { Self::FORMAT }];
         bytes.extend_from_slice(&epoch.to_be_bytes());
         bytes.extend_from_slice(&self.content.unwrap_or(ContentHash([0; 16])).0);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
@@ -87,7 +97,7 @@ impl Link {
 
     pub(super) fn decode(bytes: &[u8], epoch: u32) -> Option<Self> {
         let (format, rest) = bytes.split_first()?;
-        if *format != Self::FORMAT {
+        if ![Self::FORMAT, Self::FORMAT_UNCERTAIN].contains(format) {
             return None;
         }
         let (of, rest) = rest.split_first_chunk::<4>()?;
@@ -98,6 +108,7 @@ impl Link {
             content: (u32::from_be_bytes(*of) == epoch).then_some(ContentHash(*content)),
             generation: u32::from_be_bytes(*generation),
             sink_id: (!id.is_empty()).then(|| id.to_owned()),
+            uncertain: *format == Self::FORMAT_UNCERTAIN,
         })
     }
 }
@@ -131,11 +142,32 @@ pub struct Run {
     pub retries: u64,
     /// Answers that asked us to slow down.
     pub throttled: u64,
-    /// Time spent waiting for quota.
+    /// How long its connections were held back by their quota.
     pub waited_ms: u64,
     /// Why a failed run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<RunFault>,
+}
+
+impl Run {
+    /// A run of a stream that begins now and has done nothing yet.
+    pub fn begin(id: impl Into<String>, stream: &StreamId, now: DateTime<Utc>) -> Self {
+        Self {
+            id: id.into(),
+            pipeline: stream.pipeline.clone(),
+            stream: stream.stream.clone(),
+            started_at: now,
+            ended_at: None,
+            state: RunState::Running,
+            counts: Counts::default(),
+            pages: 0,
+            requests: 0,
+            retries: 0,
+            throttled: 0,
+            waited_ms: 0,
+            fault: None,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -144,15 +176,23 @@ pub struct RunFault {
     pub message: String,
 }
 
-/// A rejected or parked record, waiting for a person.
+/// A rejected or parked record, waiting for a person. The same record refused again for the same reason is the same letter.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Names it in commands.
+    /// Names it in commands, for as long as the record and the reason stay the same.
     pub id: String,
     pub pipeline: String,
     pub stream: String,
+    /// The run that met it last.
     pub run: String,
+    /// When it was met last.
     pub at: DateTime<Utc>,
+    /// When it was met first; nothing while that was the only time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_at: Option<DateTime<Utc>>,
+    /// How often it was met.
+    #[serde(default = "once")]
+    pub times: u64,
     /// Parked rather than rejected.
     pub parked: bool,
     pub key: Option<Key>,
@@ -162,6 +202,34 @@ pub struct DeadLetter {
     /// The record as the sink was to get it, when it got that far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fields: Option<Box<RawValue>>,
+    /// The record as a person mended it. It is what a replay takes; `source` stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Box<RawValue>>,
+    /// It goes when its record is accepted. Letters of formats 1 and 2 do not, so nobody knows whether theirs was.
+    #[serde(default)]
+    pub tracked: bool,
+}
+
+impl DeadLetter {
+    /// The record as a replay takes it.
+    pub fn record(&self) -> Fields {
+        let raw = self.edited.as_ref().unwrap_or(&self.source);
+        Fields::from_object(raw.get().to_owned().into())
+    }
+
+    /// A write of it may have taken effect, and nobody knows.
+    pub fn in_doubt(&self) -> bool {
+        self.parked && self.reason.code.leaves_doubt()
+    }
+
+    pub(super) fn stream_id(&self) -> StreamId {
+        StreamId::new(self.pipeline.clone(), self.stream.clone())
+    }
+}
+
+/// Letters of format 1 were met once each.
+fn once() -> u64 {
+    1
 }
 
 #[cfg(test)]
@@ -171,8 +239,11 @@ mod tests {
     #[test]
     fn a_link_comes_back_as_it_was_written() {
         for sink_id in [None, Some("lead_1".to_owned())] {
-            let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id };
-            assert_eq!(Link::decode(&link.encode(5), 5), Some(link));
+            for uncertain in [false, true] {
+                let sink_id = sink_id.clone();
+                let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id, uncertain };
+                assert_eq!(Link::decode(&link.encode(5), 5), Some(link));
+            }
         }
         assert_eq!(Link::decode(&[9; 40], 5), None);
         assert_eq!(Link::decode(&[1, 2], 5), None);
@@ -180,7 +251,8 @@ mod tests {
 
     #[test]
     fn a_link_of_an_earlier_epoch_keeps_the_id_and_doubts_the_content() {
-        let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id: Some("lead_1".to_owned()) };
+        let sink_id = Some("lead_1".to_owned());
+        let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id, uncertain: false };
         assert_eq!(Link::decode(&link.encode(5), 6), Some(Link { content: None, ..link }));
     }
 

@@ -13,18 +13,22 @@ use tokio::sync::OnceCell;
 
 use super::{
     Op, Seal, StateStore, Tree,
-    batch::{Batch, Row, Settled, Staged, raw},
+    batch::{Batch, Row, Settled, Staged},
+    journal::{Noted, Notes, place_of},
+    letters::Letters,
+    open::OpenLetters,
     records::{DeadLetter, Link, Run, StreamId},
 };
-use crate::model::{Blame, Checkpoint, Code, Fault, Fields, Key, Mark, Reason, Verdict};
+use crate::model::{Blame, Checkpoint, Code, Fault, Key, Mark, Verdict};
 
-const FORMAT: u32 = 1;
 const SCAN_LIMIT: usize = 1_000;
 
 /// The state of all streams of a workspace.
 #[derive(Clone)]
 pub struct State {
-    store: Arc<dyn StateStore>,
+    pub(super) store: Arc<dyn StateStore>,
+    pub(super) notes: Arc<Notes>,
+    pub(super) open: Arc<OpenLetters>,
     /// Seals what holds records: the outbox and dead letters.
     seal: Arc<Seal>,
     order: Arc<Mutex<BTreeMap<StreamId, Order>>>,
@@ -44,7 +48,7 @@ struct Order {
 
 impl State {
     pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
-        Self { store, seal, order: Arc::default(), epoch: Arc::default() }
+        Self { store, notes: Arc::default(), open: Arc::default(), seal, order: Arc::default(), epoch: Arc::default() }
     }
 
     /// How far a stream is delivered.
@@ -62,13 +66,28 @@ impl State {
     /// this stream are numbered from here on.
     pub async fn outbox(&self, stream: &StreamId) -> Result<Vec<Staged>, Fault> {
         let rows: Vec<(Vec<u8>, Row)> = self.rows(Tree::Outbox, &stream.prefix()).await?;
-        let staged: Vec<Staged> = rows.into_iter().map(|(key, row)| row.staged(seq_of(&key))).collect();
+        let mut noted = self.noted(stream).await?;
+        self.learn_letters(stream).await?;
+        let staged: Vec<Staged> = rows.into_iter().map(|(key, row)| row.staged(seq_of(&key), &mut noted)).collect();
         let order = match (staged.first(), staged.last()) {
             (Some(first), Some(last)) => Order { next_to_commit: first.seq, next_to_stage: last.seq + 1 },
             _ => Order::default(),
         };
         self.order().insert(stream.clone(), order);
         Ok(staged)
+    }
+
+    /// What the journal holds of a stream's batches, by batch and place.
+    async fn noted(&self, stream: &StreamId) -> Result<BTreeMap<u64, BTreeMap<usize, Noted>>, Fault> {
+        let rows: Vec<(Vec<u8>, Noted)> = self.rows(Tree::Journal, &stream.prefix()).await?;
+        let mut noted: BTreeMap<u64, BTreeMap<usize, Noted>> = BTreeMap::new();
+        for (key, row) in rows {
+            let (batch, at) = place_of(&key).ok_or_else(|| damaged(Tree::Journal))?;
+            noted.entry(batch).or_default().insert(at, row);
+        }
+        let stream = Arc::new(stream.clone());
+        noted.iter().for_each(|(batch, rows)| self.notes.learn(&stream, *batch, rows.keys().copied()));
+        Ok(noted)
     }
 
     /// Makes a batch durable in the outbox. Only then may any of it be sent.
@@ -79,17 +98,18 @@ impl State {
         now: DateTime<Utc>,
         run: &mut Run,
     ) -> Result<Staged, Fault> {
-        let row = Row::of(&batch, now).map_err(not_json)?;
+        let row = Row::of(&batch, now, self.epoch().await?).map_err(not_json)?;
         let seq = self.take_seq(stream);
         run.counts.read += batch.read();
         let ops = vec![self.put(Tree::Outbox, stream.outbox_key(seq), &row)?, self.put_run(run)?];
         self.commit_ops(ops).await?;
-        Ok(Staged { seq, staged_at: now, resumed: false, in_outbox: true, batch })
+        Ok(Staged { seq, staged_at: now, in_outbox: true, resumed_from: None, noted: BTreeMap::new(), batch })
     }
 
     /// Takes a batch for an atomic sink, which keeps records and checkpoint together: no copy is needed.
     pub fn guard(&self, stream: &StreamId, batch: Batch, now: DateTime<Utc>) -> Staged {
-        Staged { seq: self.take_seq(stream), staged_at: now, resumed: false, in_outbox: false, batch }
+        let seq = self.take_seq(stream);
+        Staged { seq, staged_at: now, in_outbox: false, resumed_from: None, noted: BTreeMap::new(), batch }
     }
 
     /// Moves the checkpoint over settled batches: checkpoint, outbox, links, dead letters and counts in one commit.
@@ -105,28 +125,39 @@ impl State {
         let Some(last) = settled.last() else {
             return Err(bug("a commit of nothing"));
         };
+        self.learn_letters(stream).await?;
+        let mut letters = Letters::new(stream);
+        for batch in &settled {
+            letters.take(batch, run, now).map_err(not_json)?;
+        }
+        let earlier = self.read_many(Tree::DeadLetters, letters.keys()).await?;
+        let epoch = self.epoch().await?;
+        // From here on nothing waits before the commit is under way, so a caller that gives up leaves no half counted run.
         self.check_prefix(stream, &settled)?;
         let mut checkpoint = last.staged.batch.next.clone();
         checkpoint.mark = mark.or(checkpoint.mark);
-        let epoch = self.epoch().await?;
         let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
+        ops.extend(self.letter_ops(letters, earlier)?);
         for batch in &settled {
             if batch.staged.in_outbox {
                 ops.push(Op::Delete { tree: Tree::Outbox, key: stream.outbox_key(batch.seq()) });
             } else {
-                run.counts.read += batch.staged.batch.read();
+                run.counts.read += batch.read;
             }
-            if batch.staged.resumed {
-                run.counts.resumed += batch.staged.batch.read();
+            if batch.staged.resumed() {
+                run.counts.resumed += batch.read;
             }
             run.counts.merge(&batch.counts());
+            let epoch = batch.staged.resumed_from.unwrap_or(epoch);
             ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox), epoch));
-            for (key, letter) in dead_letters(stream, batch, run, now)? {
-                ops.push(self.put(Tree::DeadLetters, key, &letter)?);
-            }
         }
         ops.push(self.put_run(run)?);
-        self.commit_ops(ops).await?;
+        let batches: Vec<u64> = settled.iter().map(Settled::seq).collect();
+        let commit = self.notes.leave(stream, &batches, |notes| {
+            ops.extend(notes);
+            self.store.commit(ops)
+        });
+        commit.await?;
         Ok(checkpoint)
     }
 
@@ -148,7 +179,7 @@ impl State {
         Ok(())
     }
 
-    async fn epoch(&self) -> Result<u32, Fault> {
+    pub(super) async fn epoch(&self) -> Result<u32, Fault> {
         let read = async || match self.store.get(Tree::Meta, EPOCH).await? {
             None => Ok(0),
             Some(bytes) => bytes.try_into().map(u32::from_be_bytes).map_err(|_| damaged(Tree::Meta)),
@@ -157,7 +188,8 @@ impl State {
     }
 
     /// Forgets cursor, scan and links of a stream, so that the next run reads all of it again. Refuses while batches are
-    /// staged: their writes may have happened, and only delivering them gives them a verdict.
+    /// staged: their writes may have happened, and only delivering them gives them a verdict. Cut off half way, it is safe
+    /// to do again.
     pub async fn reset(&self, stream: &StreamId, forget_links: bool) -> Result<(), Fault> {
         if !self.outbox(stream).await?.is_empty() {
             return Err(Fault::halt(
@@ -168,11 +200,21 @@ impl State {
             .help("nothing was changed; run the pipeline once so that they are delivered, then reset"));
         }
         // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
-        let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?];
-        if forget_links {
-            ops.extend(self.keys(Tree::Links, &stream.prefix()).await?);
+        self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
+        if forget_links { self.forget_links(stream).await } else { Ok(()) }
+    }
+
+    /// Forgets a ledger of any size, a bounded commit at a time. The cursor is forgotten by then, so where this is cut off
+    /// the stream is read from its start, and doing it again forgets the rest.
+    pub(super) async fn forget_links(&self, stream: &StreamId) -> Result<(), Fault> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan(Tree::Links, &stream.prefix(), after.as_deref()).await?;
+            let Some((last, _)) = page.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let ops = page.into_iter().map(|(key, _)| Op::Delete { tree: Tree::Links, key });
+            self.commit_ops(ops.collect()).await?;
         }
-        self.commit_ops(ops).await
     }
 
     /// Replaces a stream's checkpoint where the sink is the one who knows (an atomic sink at resume).
@@ -214,15 +256,20 @@ impl State {
         Ok(self.rows(Tree::Runs, &[]).await?.into_iter().map(|(_, run)| run).collect())
     }
 
-    /// Dead letters of a pipeline, or of all, oldest first per stream.
+    /// Dead letters of a pipeline, or of all, in the order of their names.
     pub async fn dead_letters(&self, pipeline: Option<&str>) -> Result<Vec<DeadLetter>, Fault> {
         let prefix = pipeline.map(|name| [name.as_bytes(), b"\0"].concat()).unwrap_or_default();
         Ok(self.rows(Tree::DeadLetters, &prefix).await?.into_iter().map(|(_, letter)| letter).collect())
     }
 
+    /// How many dead letters a pipeline has, for `status`.
+    pub async fn dead_letter_count(&self, pipeline: &str) -> Result<usize, Fault> {
+        self.count(Tree::DeadLetters, &[pipeline.as_bytes(), b"\0"].concat()).await
+    }
+
     /// How many batches of a stream are staged, for `status`.
     pub async fn outbox_depth(&self, stream: &StreamId) -> Result<usize, Fault> {
-        Ok(self.keys(Tree::Outbox, &stream.prefix()).await?.len())
+        self.count(Tree::Outbox, &stream.prefix()).await
     }
 
     fn order(&self) -> MutexGuard<'_, BTreeMap<StreamId, Order>> {
@@ -247,7 +294,7 @@ impl State {
         Ok(())
     }
 
-    async fn commit_ops(&self, ops: Vec<Op>) -> Result<(), Fault> {
+    pub(super) async fn commit_ops(&self, ops: Vec<Op>) -> Result<(), Fault> {
         Ok(self.store.commit(ops).await.map(drop)?)
     }
 
@@ -255,8 +302,8 @@ impl State {
         self.put(Tree::Runs, run.id.clone().into_bytes(), run)
     }
 
-    fn put<T: Serialize>(&self, tree: Tree, key: Vec<u8>, value: &T) -> Result<Op, Fault> {
-        let mut value_bytes = FORMAT.to_be_bytes().to_vec();
+    pub(super) fn put<T: Serialize>(&self, tree: Tree, key: Vec<u8>, value: &T) -> Result<Op, Fault> {
+        let mut value_bytes = format_of(tree).to_be_bytes().to_vec();
         serde_json::to_writer(&mut value_bytes, value).map_err(not_json)?;
         let value = if is_sealed(tree) { self.seal.close(tree, &key, &value_bytes)? } else { value_bytes };
         Ok(Op::Put { tree, key, value })
@@ -266,15 +313,30 @@ impl State {
         let opened = if is_sealed(tree) { Cow::Owned(self.seal.open(tree, key, bytes)?) } else { Cow::Borrowed(bytes) };
         let (format, text) = opened.split_at_checked(4).ok_or_else(|| damaged(tree))?;
         match format.try_into().map(u32::from_be_bytes) {
-            Ok(FORMAT) => serde_json::from_slice(text).map_err(|_| damaged(tree)),
-            Ok(format) if format > FORMAT => Err(newer(tree, format)),
+            Ok(format) if format > format_of(tree) => Err(newer(tree, format)),
+            // Fields that an earlier format did not have say themselves what stands for them.
+            Ok(1..) => serde_json::from_slice(text).map_err(|_| damaged(tree)),
             _ => Err(damaged(tree)),
         }
     }
 
-    async fn read<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, Fault> {
+    pub(super) async fn read<T: DeserializeOwned>(&self, tree: Tree, key: &[u8]) -> Result<Option<T>, Fault> {
         let value = self.store.get(tree, key).await?;
         value.map(|bytes| self.decode(tree, key, &bytes)).transpose()
+    }
+
+    /// The values of several keys, in their order.
+    pub(super) async fn read_many<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        keys: Vec<Vec<u8>>,
+    ) -> Result<Vec<Option<T>>, Fault> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values = self.store.get_many(tree, keys.clone()).await?;
+        let decoded = keys.iter().zip(values).map(|(key, value)| value.map(|bytes| self.decode(tree, key, &bytes)));
+        decoded.map(Option::transpose).collect()
     }
 
     async fn rows<T: DeserializeOwned>(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<(Vec<u8>, T)>, Fault> {
@@ -293,23 +355,31 @@ impl State {
         }
     }
 
-    /// Deletions of every key under a prefix.
-    async fn keys(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<Op>, Fault> {
-        let mut ops: Vec<Op> = Vec::new();
+    /// How many keys there are under a prefix.
+    pub(super) async fn count(&self, tree: Tree, prefix: &[u8]) -> Result<usize, Fault> {
+        let mut count = 0;
         let mut after: Option<Vec<u8>> = None;
         loop {
             let page = self.scan(tree, prefix, after.as_deref()).await?;
-            let full = page.len() == SCAN_LIMIT;
+            count += page.len();
             after = page.last().map(|(key, _)| key.clone());
-            ops.extend(page.into_iter().map(|(key, _)| Op::Delete { tree, key }));
-            if !full {
-                return Ok(ops);
+            if page.len() < SCAN_LIMIT {
+                return Ok(count);
             }
         }
     }
 
-    async fn scan(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>) -> Result<super::Entries, Fault> {
+    pub(super) async fn scan(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>) -> Result<super::Entries, Fault> {
         Ok(self.store.scan(tree, prefix, after, SCAN_LIMIT).await?)
+    }
+}
+
+/// The format that values of a tree are written in; those of earlier ones can be read.
+fn format_of(tree: Tree) -> u32 {
+    match tree {
+        // 2: a letter tells how often it was met. 3: it goes when its record is accepted.
+        Tree::DeadLetters => 3,
+        _ => 1,
     }
 }
 
@@ -326,56 +396,22 @@ fn link_ops(stream: &StreamId, batch: &Settled, mark: Option<Mark>, epoch: u32) 
             Verdict::Created(id) | Verdict::Updated(id) => {
                 // What a file calls the record is where it stands.
                 let sink_id = mark.map(Link::id_of).or_else(|| id.clone()).or_else(|| item.sink_id.clone());
-                let link = Link { content: Some(content), generation: item.generation + 1, sink_id };
+                let link = Link { content: Some(content), generation: item.generation + 1, sink_id, uncertain: false };
                 Some(Op::Put { tree: Tree::Links, key, value: link.encode(epoch) })
             }
             Verdict::Deleted => Some(Op::Delete { tree: Tree::Links, key }),
+            // What the sink holds is unknown, and must stay known to be so: the record will be read again.
+            Verdict::Parked(reason) if reason.code.leaves_doubt() => {
+                let (generation, sink_id) = (item.generation, item.sink_id.clone());
+                let link = Link { content: Some(content), generation, sink_id, uncertain: true };
+                Some(Op::Put { tree: Tree::Links, key, value: link.encode(epoch) })
+            }
             Verdict::Unchanged | Verdict::Skipped | Verdict::Rejected(_) | Verdict::Parked(_) => None,
         }
     })
 }
 
-/// The dead letters that a batch leaves, with their keys.
-fn dead_letters(
-    stream: &StreamId,
-    batch: &Settled,
-    run: &Run,
-    now: DateTime<Utc>,
-) -> Result<Vec<(Vec<u8>, DeadLetter)>, Fault> {
-    let refused = batch.staged.batch.rejects.iter();
-    let refused = refused.map(|reject| (reject.key.as_ref(), &reject.fields, None, &reject.reason, false));
-    let answered = batch.outcomes().filter_map(|(item, verdict)| {
-        let (reason, parked) = match verdict {
-            Verdict::Rejected(reason) => (reason, false),
-            Verdict::Parked(reason) => (reason, true),
-            _ => return None,
-        };
-        Some((Some(&item.key), &item.source, Some(&item.fields), reason, parked))
-    });
-    let letter = |n: usize, (key, source, fields, reason, parked): Letter<'_>| {
-        // Sorted by time, and unique by run, batch and position.
-        let of_run = &run.id[run.id.len().saturating_sub(6)..];
-        let id = format!("{:012x}-{of_run}-{:x}-{n:x}", now.timestamp_millis(), batch.seq());
-        let letter = DeadLetter {
-            id: id.clone(),
-            pipeline: stream.pipeline.clone(),
-            stream: stream.stream.clone(),
-            run: run.id.clone(),
-            at: now,
-            parked,
-            key: key.cloned(),
-            reason: reason.clone(),
-            source: raw(source).map_err(not_json)?,
-            fields: fields.map(raw).transpose().map_err(not_json)?,
-        };
-        Ok((stream.key(id.as_bytes()), letter))
-    };
-    refused.chain(answered).enumerate().map(|(n, parts)| letter(n, parts)).collect()
-}
-
-type Letter<'a> = (Option<&'a Key>, &'a Fields, Option<&'a Fields>, &'a Reason, bool);
-
-fn decode_link(bytes: &[u8], epoch: u32) -> Result<Link, Fault> {
+pub(super) fn decode_link(bytes: &[u8], epoch: u32) -> Result<Link, Fault> {
     Link::decode(bytes, epoch).ok_or_else(|| damaged(Tree::Links))
 }
 
@@ -383,7 +419,7 @@ fn seq_of(key: &[u8]) -> u64 {
     key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
-fn damaged(tree: Tree) -> Fault {
+pub(super) fn damaged(tree: Tree) -> Fault {
     Fault::halt(Code::StoreDamaged, Blame::Host, format!("a value in {} cannot be read", tree.name()))
         .help("nothing was changed and the sinks are untouched; restore the state directory from a copy, or move it away and run again: writes are repeated under the same names")
 }
@@ -400,3 +436,7 @@ fn not_json(error: serde_json::Error) -> Fault {
 fn bug(message: &str) -> Fault {
     Fault::halt(Code::Bug, Blame::Bug, message).help("nothing was changed; please report it with the lines above")
 }
+
+#[cfg(test)]
+#[path = "state_tests.rs"]
+mod tests;

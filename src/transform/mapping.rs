@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     expr::{Expression, Scope},
-    model::{Code, Fields, Reason, Record},
+    model::{Code, Fields, Reason},
 };
 
 /// The largest mapped record.
@@ -35,12 +35,12 @@ impl Mapping {
     }
 
     /// What the sink gets. A field whose value is absent is left out; null is written as null.
-    pub fn apply(&self, record: &Record) -> Result<Fields, Reason> {
+    pub fn apply(&self, record: Fields) -> Result<Fields, Reason> {
         let Some(fields) = &self.fields else {
-            return Ok(record.fields.clone());
+            return Ok(record);
         };
-        let scope = Scope::of(&record.fields);
-        let mut out = String::with_capacity(record.fields.len() + 64);
+        let scope = Scope::of(&record);
+        let mut out = String::with_capacity(record.len() + 64);
         out.push('{');
         for field in fields {
             let value = field.value.evaluate_json(&scope);

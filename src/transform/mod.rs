@@ -7,9 +7,11 @@
 mod draft;
 mod edit;
 mod mapping;
+mod mask;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use mapping::Mapping;
+pub use mask::{masked, masked_text};
 pub use steps::{Outcome, Transform};

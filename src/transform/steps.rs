@@ -6,15 +6,15 @@ use super::draft::Draft;
 use crate::{
     config::plan::StepPlan,
     expr::{Expression, Scope},
-    model::{Code, Path, Reason, Record, Reject, Step},
+    model::{Code, Key, Path, Reason, Record, Reject, Step},
 };
 
 /// What became of a record.
 #[derive(Debug)]
 pub enum Outcome {
     Kept(Record),
-    /// A filter said that it does not go on.
-    Skipped,
+    /// A filter said that the record of this key does not go on.
+    Skipped(Key),
     /// A step failed for it.
     Rejected(Reject),
 }
@@ -54,10 +54,13 @@ impl Transform {
     /// Applies the steps in their order. A record that none of them changes keeps its bytes; the rejected record is as
     /// it was read.
     pub fn apply(&self, record: Record) -> Outcome {
+        if self.steps.is_empty() {
+            return Outcome::Kept(record);
+        }
         match self.run(&record) {
             Ok(Verdict::Unchanged) => Outcome::Kept(record),
             Ok(Verdict::Changed(fields)) => Outcome::Kept(Record { fields, ..record }),
-            Ok(Verdict::Skipped) => Outcome::Skipped,
+            Ok(Verdict::Skipped) => Outcome::Skipped(record.key),
             Err(reason) => Outcome::Rejected(Reject { key: Some(record.key), fields: record.fields, reason }),
         }
     }

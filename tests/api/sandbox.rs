@@ -1,7 +1,9 @@
 //! Writing to the sandbox's CRM while it misbehaves; what arrived is what its own account says.
 
 use renkei::{
-    config::plan::{AnswerShape, Api, BatchPlan, Body, Changed, CreatedTest, Makes, MatchBy, Operation, Repeat},
+    config::plan::{
+        AnswerShape, Api, BatchPlan, Body, Changed, CreatedTest, Makes, MatchBy, Operation, Repeat, RowTest,
+    },
     model::{SystemClock, Verdict},
     sandbox::{FaultKind, FaultPlan, Sandbox, SandboxConfig, WorldConfig},
     sink::Sink,
@@ -15,13 +17,13 @@ use super::{
 };
 use http::Method;
 
-struct Crm {
-    sandbox: Sandbox,
+pub struct Crm {
+    pub sandbox: Sandbox,
     token: String,
 }
 
 impl Crm {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         // Another test of this process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let world = WorldConfig { customers: 1, shop_quota: None, crm_quota: None, ..WorldConfig::default() };
@@ -36,21 +38,32 @@ impl Crm {
         Self { sandbox, token: answer["access_token"].as_str().unwrap().to_owned() }
     }
 
-    fn api(&self, attempts: u32) -> Api {
+    pub fn api(&self, attempts: u32) -> Api {
         let mut api = api(&self.sandbox.url());
         api.headers = vec![("authorization".parse().unwrap(), template(&format!("Bearer {}", self.token)))];
         api.retry.attempts = attempts;
         api
     }
 
-    fn next(&self, faults: &[FaultKind]) {
+    pub fn next(&self, faults: &[FaultKind]) {
         self.sandbox.world().set_faults(FaultPlan { next: faults.iter().copied().collect(), ..FaultPlan::none() });
     }
 
     /// Leads by `external_id`, and requests that were answered from memory.
-    fn account(&self) -> (usize, u64) {
+    pub fn account(&self) -> (usize, u64) {
         let world = self.sandbox.world();
         (world.leads().len(), world.counters().replayed)
+    }
+
+    /// Whether no two leads share an `external_id`.
+    pub fn is_without_doubles(&self) -> bool {
+        let world = self.sandbox.world();
+        world.leads().iter().all(|lead| world.leads_of(lead.text("external_id").unwrap()).count() == 1)
+    }
+
+    /// Requests that arrived.
+    pub fn requests(&self) -> u64 {
+        self.sandbox.world().counters().requests
     }
 }
 
@@ -69,7 +82,7 @@ fn create_lead() -> Operation {
     operation
 }
 
-fn ids(verdicts: &[Verdict]) -> usize {
+pub fn ids(verdicts: &[Verdict]) -> usize {
     verdicts.iter().filter(|verdict| matches!(verdict, Verdict::Created(Some(_)))).count()
 }
 
@@ -136,7 +149,7 @@ fn upsert(path_text: &str, answer: AnswerShape) -> Operation {
         makes: Makes::Upsert,
         created: Some(CreatedTest::Field { path: path("created"), values: Vec::new() }),
         batch: Some(BatchPlan { size: 20, each: lead() }),
-        repeat: Repeat::Upsert { unique: "external_id".to_owned() },
+        repeat: vec![Repeat::Upsert { unique: "external_id".to_owned() }],
         answer,
         ..create()
     }
@@ -145,10 +158,12 @@ fn upsert(path_text: &str, answer: AnswerShape) -> Operation {
 #[tokio::test]
 async fn batches_in_both_shapes_are_understood_and_repeating_them_changes_nothing() {
     let crm = Crm::start().await;
-    let positional =
-        AnswerShape::Positional { list: path("."), ok: Some(path("success")), errors: Some(path("errors")) };
+    let positional = AnswerShape::Positional {
+        list: path("."),
+        test: RowTest { ok: Some(path("success")), errors: Some(path("errors")) },
+    };
     let matched = MatchBy::Field { answer: path("external_id"), sent: path("id") };
-    let listed = AnswerShape::Listed { ok: path("results"), errors: Some(path("errors")), matched };
+    let listed = AnswerShape::Listed { ok: path("results"), errors: Some(path("errors")), matched: matched.into() };
     for (path, answer, before) in [("/crm/leads/batch", positional, 0), ("/crm/leads/batch/upsert", listed, 30)] {
         let all: Vec<Item> = items(before + 30).split_off(before);
         crm.next(&[FaultKind::ResetAfter]);

@@ -43,7 +43,7 @@ fn in_lists(asked: &Asked) -> Reply {
 
 fn listed() -> AnswerShape {
     let matched = MatchBy::Field { answer: path("key"), sent: path("id") };
-    AnswerShape::Listed { ok: path("results"), errors: Some(path("errors")), matched }
+    AnswerShape::Listed { ok: path("results"), errors: Some(path("errors")), matched: matched.into() }
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn a_whole_request_under_a_misused_key_parks_all_its_records_without_searc
 #[tokio::test]
 async fn an_answer_without_a_list_is_about_all_records_alike() {
     let server = Server::answering(|_| status(202, "")).await;
-    let operation = Operation { sink_id: None, ..create_batch(10, AnswerShape::Whole) };
+    let operation = Operation { sink_id: None, ..create_batch(10, AnswerShape::whole()) };
     let verdicts = sink(&server.url, operation).write(&staged(items(3))).await.unwrap();
     assert_eq!(verdicts, vec![Verdict::Created(None); 3]);
 }

@@ -5,22 +5,26 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use http::{HeaderName, Method, StatusCode};
 use renkei::{
-    config::plan::{AnswerShape, Api, BatchPlan, Body, Changed, KeyFormat, Makes, Node, Operation, Repeat},
+    config::plan::{
+        AnswerShape, Api, BatchPlan, Body, Changed, KeyFormat, KeyPlan, Makes, Node, Operation, Repeat, RowTest,
+    },
     expr::Expression,
-    model::{ContentHash, Counts, Fields, Key, Overlap, idempotency_key},
+    model::{ContentHash, Fields, Key, Overlap, idempotency_key},
     sink::ApiSink,
-    store::{Batch, Item, Memory, Run, RunState, Seal, Staged, State, StreamId},
+    store::{Batch, Item, Memory, Run, Seal, Staged, State, StreamId},
 };
 
 use super::server::{Still, api, client, noon, path, request};
 
-pub fn keyed() -> Repeat {
-    Repeat::IdempotencyKey {
+pub fn keyed() -> KeyPlan {
+    KeyPlan {
         header: HeaderName::from_static("idempotency-key"),
         format: KeyFormat::Raw,
         retention: Duration::from_secs(24 * 3600),
         mismatch: StatusCode::UNPROCESSABLE_ENTITY,
         in_flight: StatusCode::CONFLICT,
+        done: None,
+        replayed: None,
     }
 }
 
@@ -42,8 +46,9 @@ pub fn create() -> Operation {
         makes: Makes::Create,
         created: None,
         batch: None,
-        repeat: keyed(),
-        answer: AnswerShape::Whole,
+        repeat: vec![Repeat::IdempotencyKey(keyed())],
+        answer: AnswerShape::whole(),
+        first_error: None,
         sink_id: Some(path("id")),
     }
 }
@@ -57,7 +62,10 @@ pub fn create_batch(size: usize, answer: AnswerShape) -> Operation {
 }
 
 pub fn positional() -> AnswerShape {
-    AnswerShape::Positional { list: path("results"), ok: Some(path("ok")), errors: Some(path("errors")) }
+    AnswerShape::Positional {
+        list: path("results"),
+        test: RowTest { ok: Some(path("ok")), errors: Some(path("errors")) },
+    }
 }
 
 pub fn sink(base_url: &str, operation: Operation) -> ApiSink {
@@ -66,7 +74,8 @@ pub fn sink(base_url: &str, operation: Operation) -> ApiSink {
 
 pub fn sink_of(api: Api, operation: Operation, changed: Changed, clock: Still) -> ApiSink {
     let client = client(&api);
-    ApiSink::new(Arc::new(api), Arc::new(operation), changed, client, Arc::new(clock))
+    let journal = state().journal(&stream());
+    ApiSink::new(Arc::new(api), Arc::new(operation), changed, client, Arc::new(clock), journal)
 }
 
 pub fn item(id: &str, name: &str) -> Item {
@@ -74,7 +83,7 @@ pub fn item(id: &str, name: &str) -> Item {
     let (key, content) = (Key::new(id), ContentHash::of(&fields));
     Item {
         idempotency_key: idempotency_key("crm", "create_lead", &key, &content, "g0"),
-        sink_key: key.clone(),
+        sink_key: None,
         key,
         version: None,
         overlap: Overlap::default(),
@@ -83,6 +92,7 @@ pub fn item(id: &str, name: &str) -> Item {
         content: Some(content),
         generation: 0,
         sink_id: None,
+        doubt: None,
     }
 }
 
@@ -98,21 +108,7 @@ pub fn staged(items: Vec<Item>) -> Staged {
 /// A batch that an earlier run staged and left.
 pub async fn resumed(items: Vec<Item>, staged_at: DateTime<Utc>) -> Staged {
     let state = state();
-    let mut run = Run {
-        id: "run".to_owned(),
-        pipeline: "pipeline".to_owned(),
-        stream: "leads".to_owned(),
-        started_at: staged_at,
-        ended_at: None,
-        state: RunState::Running,
-        counts: Counts::default(),
-        pages: 0,
-        requests: 0,
-        retries: 0,
-        throttled: 0,
-        waited_ms: 0,
-        fault: None,
-    };
+    let mut run = Run::begin("run", &stream(), staged_at);
     state.stage(&stream(), Batch { items, ..Batch::default() }, staged_at, &mut run).await.unwrap();
     state.outbox(&stream()).await.unwrap().pop().unwrap()
 }

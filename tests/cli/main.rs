@@ -4,8 +4,16 @@
 
 mod demo;
 mod harness;
+mod host;
 mod kill;
+mod letters;
+mod links;
+mod mistakes;
+mod plan;
+mod refusals;
 mod running;
 mod signals;
+mod table;
 mod typing;
+mod vendor;
 mod workspaces;

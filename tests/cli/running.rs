@@ -1,6 +1,9 @@
 //! `run` and everything that looks at what it left behind.
 
-use crate::harness::{Stage, fast, slow};
+use crate::{
+    harness::{Stage, fast, slow},
+    vendor::{Desk, Vendor, answer, people},
+};
 use renkei::sandbox::FaultPlan;
 
 /// A line without its times, which are never the same twice.
@@ -61,6 +64,35 @@ fn a_run_ends_with_a_verdict_for_every_record_and_dead_letters_are_exit_code_1()
 }
 
 #[test]
+fn a_record_that_is_refused_again_stays_one_dead_letter_and_each_run_that_met_it_exits_with_1() {
+    let stage = Stage::leads(fast(80), FaultPlan::none());
+    stage.renkei(&["run"]);
+    let before = stage.renkei(&["dead-letters", "list", "--output", "json"]).json();
+    let again = stage.renkei(&["run", "--full-refresh", "customers", "--output", "json"]);
+    let counts = &again.json()["runs"][0]["counts"];
+    assert_eq!((again.code, &counts["rejected"]), (1, &before.as_array().unwrap().len().into()));
+
+    let after = stage.renkei(&["dead-letters", "list", "--output", "json"]).json();
+    let ids = |letters: &serde_json::Value| {
+        let ids = letters.as_array().unwrap().iter().map(|letter| letter["id"].as_str().unwrap().to_owned());
+        ids.collect::<std::collections::BTreeSet<_>>()
+    };
+    assert!(!ids(&before).is_empty());
+    assert_eq!(ids(&before), ids(&after));
+    for letter in after.as_array().unwrap() {
+        assert_eq!(letter["times"], 2, "{letter}");
+        assert!(letter["first_at"].as_str() < letter["at"].as_str(), "{letter}");
+    }
+    let list = stage.renkei(&["dead-letters", "list"]);
+    let line = list.stdout.lines().nth(1).unwrap();
+    assert!(line.contains("RK0401 must contain @ (the server refused"), "the cause comes first: {line}");
+    let shown = stage.renkei(&["dead-letters", "show", after[0]["id"].as_str().unwrap()]);
+    assert!(shown.stdout.contains("2 times since "), "{}", shown.stdout);
+    let status = stage.renkei(&["status", "--output", "json"]).json();
+    assert_eq!(status[0]["dead_letters"].as_u64(), Some(ids(&after).len() as u64));
+}
+
+#[test]
 fn a_second_run_reads_only_what_changed_and_a_full_refresh_writes_nothing_twice() {
     let stage = Stage::leads(fast(120), FaultPlan::none());
     stage.renkei(&["run"]);
@@ -109,6 +141,50 @@ fn what_runs_left_behind_can_be_listed_and_parsed() {
 }
 
 #[test]
+fn the_status_of_a_stream_without_a_cursor_says_when_it_was_last_read_whole() {
+    let vendor = Vendor::new(|_| answer("200 OK", &people(0..3)));
+    let desk = Desk::to_files(&vendor, "people");
+    assert_eq!(desk.renkei(&["run", "--log-level", "off"]).code, 0);
+    let status = desk.renkei(&["status", "--output", "json"]).json();
+    let at = status[0]["last_success_at"].as_str().unwrap().to_owned();
+    assert_eq!((&status[0]["last_run"]["started_at"], &status[0]["full_listing"]), (&at.as_str().into(), &true.into()));
+    let shown = |desk: &Desk| desk.renkei(&["status"]).stdout;
+    let seconds = at[..19].replace('T', " ");
+    assert!(shown(&desk).contains(&format!("all of it, read whole at {seconds}")), "{}", shown(&desk));
+
+    // A run that fails does not take that back.
+    vendor.mend(|_| answer("404 Not Found", "{}"));
+    assert_eq!(desk.renkei(&["run", "--log-level", "off"]).code, 5);
+    let after = shown(&desk);
+    assert!(after.contains("failed RK0212") && after.contains(&seconds), "{after}");
+}
+
+#[test]
+fn a_call_that_is_tried_again_says_in_words_what_happened_and_a_pause_is_no_warning() {
+    let mut asked = 0;
+    let vendor = Vendor::new(move |_| {
+        asked += 1;
+        match asked {
+            1 => answer("503 Service Unavailable", r#"{"message":"back soon"}"#),
+            2 => answer("429 Too Many Requests\r\nretry-after: 0", "{}"),
+            _ => answer("200 OK", &people(0..3)),
+        }
+    });
+    let desk = Desk::to_files(&vendor, "people");
+    let ran = desk.renkei(&["run", "--log-format", "json", "--log-level", "info"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+    let logs: Vec<_> = ran.events().into_iter().filter(|line| line.get("level").is_some()).collect();
+    let of = |level: &str| logs.iter().find(|line| line["level"] == level).unwrap_or_else(|| panic!("{}", ran.stderr));
+    let warning = of("WARN");
+    let message = warning["message"].as_str().unwrap();
+    assert!(message.starts_with("the server failed (503): back soon; attempt 1 of 2, next try in 0."), "{message}");
+    assert_eq!((&warning["route"], &warning["code"]), (&"/people".into(), &"RK0210".into()));
+    let pause = of("INFO")["message"].as_str().unwrap();
+    assert!(pause.contains("(429)") && pause.contains("everybody on this connection waits 0."), "{pause}");
+    assert_eq!(logs.len(), 2, "{}", ran.stderr);
+}
+
+#[test]
 fn mistyped_names_of_pipelines_and_streams_get_a_suggestion() {
     let stage = Stage::init(fast(1));
     for args in [vec!["run", "custmers"], vec!["runs", "custmers"], vec!["state", "reset", "custmers"]] {
@@ -154,6 +230,8 @@ fn two_processes_never_share_a_state_directory() {
     child.wait().unwrap();
     let cut = stage.renkei(&["status"]);
     assert!(cut.code == 0 && cut.stdout.contains("cut off"), "{}", cut.transcript());
+    let run = &stage.renkei(&["runs", "--output", "json"]).json()[0];
+    assert!(run["requests"].as_u64() > Some(0) && run["pages"].as_u64() > Some(0), "what it did until then: {run}");
     stage.world(|world| world.set_faults(FaultPlan::none()));
     let report = stage.run_until_nothing_is_lost();
     assert_eq!((report.lost, report.doubled), (0, 0));

@@ -97,7 +97,7 @@ pub fn batch(number: i64, records: &[&str]) -> Staged {
         let id = fields.get(&renkei::model::Path::parse("id").unwrap()).map_or("", |id| id.get()).to_owned();
         Item {
             key: Key::new(id.clone()),
-            sink_key: Key::new(id),
+            sink_key: None,
             version: None,
             overlap: Overlap::default(),
             source: fields.clone(),
@@ -105,6 +105,7 @@ pub fn batch(number: i64, records: &[&str]) -> Staged {
             content: None,
             generation: 0,
             sink_id: None,
+            doubt: None,
             idempotency_key: String::new(),
         }
     };

@@ -57,12 +57,12 @@ async fn run(db: &Database, state: &State) -> Run {
         writes: Writes {
             connection: "db".into(),
             operation: "leads".into(),
-            durability: Durability::Atomic,
+            durability: Durability::Transaction,
             key: None,
             skip_changed: false,
-            remember_overlap: false,
         },
         sink: Box::new(renkei::sink::PostgresSink::new(db.config())),
+        only: None,
         usage: Box::new(Usage::default),
     };
     let (run, fault) = sync(&context, &route, Options::default(), &Stopper::new().1).await;

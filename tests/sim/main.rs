@@ -7,6 +7,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test asks the environment how much to do")]
 #![expect(clippy::disallowed_macros, reason = "a test prints its seeds")]
 
+mod doubt;
 mod history;
 mod weather;
 

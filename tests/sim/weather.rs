@@ -56,10 +56,12 @@ pub struct Weather {
     pub lost_after: f64,
     /// The answer is cut.
     pub cut: f64,
+    /// The request takes effect, and something in front of the server answers that it is busy.
+    pub busy: f64,
 }
 
 impl Weather {
-    pub const FAIR: Self = Self { lost_before: 0.0, lost_after: 0.0, cut: 0.0 };
+    pub const FAIR: Self = Self { lost_before: 0.0, lost_after: 0.0, cut: 0.0, busy: 0.0 };
 }
 
 /// The world behind a network with weather. The process may be killed at a request.
@@ -71,6 +73,8 @@ pub struct SimTransport {
     /// Requests until the process is killed; 0: it lives.
     kill_in: AtomicU64,
     pub killed: Notify,
+    /// Creations that honour no key: those that were sent, less those whose answer arrived.
+    pub unanswered: AtomicU64,
 }
 
 /// What happens to one request, drawn at once so that a history is the same however its futures are polled.
@@ -79,6 +83,7 @@ enum Fate {
     LostBefore { hangs: bool },
     LostAfter { hangs: bool },
     Cut,
+    Busy,
 }
 
 impl SimTransport {
@@ -90,6 +95,7 @@ impl SimTransport {
             weather: Mutex::new(Weather::FAIR),
             kill_in: AtomicU64::new(0),
             killed: Notify::new(),
+            unanswered: AtomicU64::new(0),
         }
     }
 
@@ -117,6 +123,8 @@ impl SimTransport {
             Fate::LostAfter { hangs }
         } else if draw < weather.lost_before + weather.lost_after + weather.cut {
             Fate::Cut
+        } else if draw < weather.lost_before + weather.lost_after + weather.cut + weather.busy {
+            Fate::Busy
         } else {
             Fate::Arrives
         };
@@ -139,6 +147,11 @@ impl SimTransport {
     }
 }
 
+fn busy() -> Response {
+    let headers = [(http::header::RETRY_AFTER, http::HeaderValue::from_static("1"))].into_iter().collect();
+    Response { status: http::StatusCode::SERVICE_UNAVAILABLE, headers, body: Bytes::new() }
+}
+
 async fn lose(hangs: bool) -> Result<Response, SendError> {
     if hangs {
         std::future::pending::<()>().await;
@@ -150,6 +163,8 @@ impl Transport for SimTransport {
     fn send(&self, request: Request) -> BoxFuture<'_, Result<Response, SendError>> {
         Box::pin(async move {
             let (fate, latency) = self.fate();
+            let is_plain = request.url.path() == "/crm/leads/plain";
+            self.unanswered.fetch_add(is_plain.into(), Ordering::Relaxed);
             tokio::time::sleep(latency / 2).await;
             if let Some(takes_effect) = self.is_killed_now() {
                 if takes_effect {
@@ -168,10 +183,15 @@ impl Transport for SimTransport {
                     let status = self.serve(request).status;
                     return Err(SendError::Truncated { status });
                 }
+                Fate::Busy => {
+                    self.serve(request);
+                    return Ok(busy());
+                }
                 Fate::Arrives => {}
             }
             let response = self.serve(request);
             tokio::time::sleep(latency / 2).await;
+            self.unanswered.fetch_sub(is_plain.into(), Ordering::Relaxed);
             Ok(response)
         })
     }

@@ -99,6 +99,18 @@ async fn a_call_that_must_not_be_repeated_is_not_sent_again_once_a_byte_may_have
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_must_not_be_repeated_waits_out_a_429_and_not_a_503() {
+    let slow = |status| answer(status, &[("retry-after", "1")], "");
+    let server = Script::list(vec![slow(429), answer(200, &[], "{}")]);
+    assert_eq!(client(&server).execute(&blind_post()).await.unwrap().attempts, 2);
+    let server = Script::list(vec![slow(503), answer(200, &[], "{}")]);
+    let fault = client(&server).execute(&blind_post()).await.unwrap_err();
+    assert_eq!((fault.disposition, server.seen().len()), (Disposition::Park, 1));
+    let server = Script::list(vec![slow(503), answer(200, &[], "[]")]);
+    assert_eq!(client(&server).execute(&get()).await.unwrap().attempts, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stalled_attempt_is_cut_off_at_its_time() {
     let server = Script::new(600 * SECOND, |_, _| answer(200, &[], ""));
     let began = Instant::now();
@@ -146,6 +158,7 @@ async fn one_429_pauses_everybody_on_the_connection() {
     for caller in callers {
         caller.await.unwrap();
     }
+    assert!(client.usage().waited < 6 * SECOND, "those who wait side by side count once");
     assert_eq!(early.load(Relaxed), 8, "only those under way when the first answer came");
     assert_eq!(client.waiting(), None);
 }

@@ -153,7 +153,7 @@ fn upsert_sql(target: &Target, columns: &[Column], is_partitioned: bool) -> Stri
 
 /// Rows are named by their key.
 fn id(item: &Item) -> Option<String> {
-    Some(item.sink_key.as_str().to_owned())
+    Some(item.sink_key().as_str().to_owned())
 }
 
 impl Shape {

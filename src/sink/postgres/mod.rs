@@ -164,7 +164,7 @@ impl PostgresSink {
 
 impl Sink for PostgresSink {
     fn durability(&self) -> Durability {
-        Durability::Atomic
+        Durability::Transaction
     }
 
     fn resume(&self, known: Option<Checkpoint>) -> BoxFuture<'_, Result<Option<Checkpoint>, Fault>> {

@@ -1,0 +1,206 @@
+//! `links`: what ties a record of the source to its id at the sink. A link is kept under a hash of the record's key, so one key
+//! can be asked for, and a list names hashes.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{
+    failure::{DONE, Failure},
+    links_file,
+    listing::known,
+    output::{Output, Paint, printable},
+    suggest,
+    table::{self, Column},
+    workspace::{self, Opened},
+};
+use crate::{
+    config::plan::To,
+    engine::stream_id,
+    model::{Key, KeyHash},
+    store::{Imported, Link, StreamId},
+};
+
+/// Links of one commit of an import.
+const COMMIT_LINKS: usize = 1_000;
+
+/// A pipeline's stream and, where there is one, the open store.
+struct Ledger {
+    stream: StreamId,
+    opened: Option<Opened>,
+}
+
+impl Ledger {
+    async fn open(dir: &Path, pipeline: &str, output: &Output) -> Result<Self, Failure> {
+        let plan = workspace::plan_without_secrets(dir, output)?;
+        known(pipeline, &plan, std::iter::empty())?;
+        let stream = plan.pipelines.get(pipeline).map(|pipeline| stream_id(pipeline));
+        let stream = stream.unwrap_or_else(|| StreamId::new(pipeline, ""));
+        Ok(Self { stream, opened: workspace::look(&plan.store).await? })
+    }
+
+    async fn close(self) {
+        super::listing::close(self.opened).await;
+    }
+}
+
+pub async fn show(dir: &Path, pipeline: &str, key: &str, output: &Output) -> Result<u8, Failure> {
+    let ledger = Ledger::open(dir, pipeline, output).await?;
+    let key = Key::new(key);
+    let link = match &ledger.opened {
+        Some(opened) => opened.state.links(&ledger.stream, std::slice::from_ref(&key)).await?.into_iter().next(),
+        None => None,
+    };
+    ledger.close().await;
+    let Some(link) = link.flatten() else {
+        return Err(no_link(&key, pipeline));
+    };
+    if output.json() {
+        let mut shown = link_json(KeyHash::of(&key), &link);
+        shown["key"] = json!(key);
+        output.document(&shown);
+        return Ok(DONE);
+    }
+    let paint = Paint(output.color_stdout);
+    let fact = |name: &str, value: &str| {
+        output.line(format_args!("{} {}", paint.bold(format_args!("{name:<10}")), printable(value)));
+    };
+    fact("key", key.as_str());
+    fact("sink id", link.sink_id.as_deref().unwrap_or("-"));
+    fact("generation", &link.generation.to_string());
+    fact("content", content(&link));
+    fact("hash", &hex(&KeyHash::of(&key).0));
+    Ok(DONE)
+}
+
+pub async fn list(
+    dir: &Path,
+    pipeline: &str,
+    limit: usize,
+    after: Option<&str>,
+    output: &Output,
+) -> Result<u8, Failure> {
+    let after = after.map(hash_of).transpose()?;
+    let ledger = Ledger::open(dir, pipeline, output).await?;
+    let (links, count) = match &ledger.opened {
+        Some(opened) => (
+            opened.state.links_after(&ledger.stream, after, limit).await?,
+            opened.state.link_count(&ledger.stream).await?,
+        ),
+        None => (Vec::new(), 0),
+    };
+    ledger.close().await;
+    if output.json() {
+        output.document(&links.iter().map(|(hash, link)| link_json(*hash, link)).collect::<Vec<_>>());
+        return Ok(DONE);
+    }
+    let columns =
+        [Column("hash of key", false), Column("generation", true), Column("sink id", false), Column("content", false)];
+    let rows = links.iter().map(|(hash, link)| {
+        let id = link.sink_id.as_deref().map_or("-".to_owned(), printable);
+        vec![hex(&hash.0), link.generation.to_string(), id, content(link).to_owned()]
+    });
+    table::print(output, &columns, rows.collect(), "no links");
+    if let Some((last, _)) = links.last().filter(|_| links.len() == limit && count > limit) {
+        output.note(format_args!("{count} in all; the next ones: --after {}", hex(&last.0)));
+    }
+    Ok(DONE)
+}
+
+pub async fn forget(dir: &Path, pipeline: &str, key: Option<&str>, output: &Output) -> Result<u8, Failure> {
+    let ledger = Ledger::open(dir, pipeline, output).await?;
+    let forgotten = match (&ledger.opened, key) {
+        (None, _) => Ok(0),
+        (Some(opened), None) => opened.state.forget_all_links(&ledger.stream).await,
+        (Some(opened), Some(key)) => opened.state.forget_link(&ledger.stream, &Key::new(key)).await.map(usize::from),
+    };
+    ledger.close().await;
+    let forgotten = forgotten?;
+    if let (0, Some(key)) = (forgotten, key) {
+        return Err(no_link(&Key::new(key), pipeline));
+    }
+    if output.json() {
+        output.document(&json!({ "pipeline": pipeline, "forgotten": forgotten }));
+        return Ok(DONE);
+    }
+    output.line(format_args!("{} of {pipeline} forgotten", links_of(forgotten as u64)));
+    if forgotten > 0 {
+        output.line("when they are read again, these records are written as new ones: an operation that only creates makes doubles once the vendor forgot their keys");
+    }
+    Ok(DONE)
+}
+
+pub async fn import(dir: &Path, pipeline: &str, file: &Path, output: &Output) -> Result<u8, Failure> {
+    let plan = workspace::plan_without_secrets(dir, output)?;
+    let Some(found) = plan.pipelines.get(pipeline) else {
+        let help = suggest::help(pipeline, "pipeline", plan.pipelines.keys().map(String::as_str));
+        return Err(Failure::usage(format!("there is no pipeline `{pipeline}`"), help));
+    };
+    if !matches!(found.to, To::Operation { .. }) {
+        let help = "a file or a table knows its records by their keys; there is nothing to import";
+        return Err(Failure::usage(format!("`{pipeline}` does not write to an API"), help));
+    }
+    let pairs = links_file::read(file)?;
+    let opened = workspace::open(&plan.store, false).await?;
+    let stream = stream_id(found);
+    let mut imported = Imported::default();
+    for part in pairs.chunks(COMMIT_LINKS) {
+        let more = match opened.state.import_links(&stream, part).await {
+            Ok(more) => more,
+            Err(fault) => {
+                opened.close().await;
+                return Err(fault.into());
+            }
+        };
+        imported.added += more.added;
+        imported.replaced += more.replaced;
+        imported.known += more.known;
+    }
+    opened.close().await;
+    let Imported { added, replaced, known } = imported;
+    if output.json() {
+        output.document(&json!({ "pipeline": pipeline, "added": added, "replaced": replaced, "known": known }));
+        return Ok(DONE);
+    }
+    output.line(format_args!("{} added, {replaced} replaced, {known} known before", links_of(added)));
+    output.line("what the sink holds is in doubt, so each of these records is written once when it is read");
+    Ok(DONE)
+}
+
+fn links_of(count: u64) -> String {
+    if count == 1 { "1 link".to_owned() } else { format!("{count} links") }
+}
+
+fn no_link(key: &Key, pipeline: &str) -> Failure {
+    let message = format!("`{pipeline}` has no link for the key `{}`", printable(key.as_str()));
+    Failure::usage(message, "nothing was changed; the key is the one of the source, as dead letters show it")
+}
+
+fn content(link: &Link) -> &'static str {
+    match (link.uncertain, link.content) {
+        (true, _) => "sent with an unknown outcome",
+        (false, Some(_)) => "as sent",
+        (false, None) => "in doubt",
+    }
+}
+
+fn link_json(hash: KeyHash, link: &Link) -> serde_json::Value {
+    json!({
+        "hash": hex(&hash.0),
+        "sink_id": link.sink_id,
+        "generation": link.generation,
+        "in_doubt": link.uncertain || link.content.is_none(),
+        "uncertain": link.uncertain,
+        "content": link.content.map(|content| hex(&content.0)),
+    })
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn hash_of(text: &str) -> Result<KeyHash, Failure> {
+    let bits = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    let wrong = || Failure::usage(format!("`{text}` is no hash"), "renkei links show lists hashes of 32 digits");
+    bits.map(|bits| KeyHash(bits.to_be_bytes())).ok_or_else(wrong)
+}

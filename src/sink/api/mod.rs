@@ -1,0 +1,192 @@
+//! Writes batches to an API: which operation an item takes, what leaves at the same time, and the verdicts in the order of the
+//! items. What happens to one item is decided in `../repeat.rs` and done in `deliver.rs`; one request is sent in `send.rs` by way
+//! of `exchange.rs`; what an answer leads to is decided in `meaning.rs`, and what it says of each record is read in
+//! `../answer.rs`.
+//!
+//! The hard idea: two items of one name are never under way together, so a batch goes in waves (`../waves.rs`), and after a
+//! fault nothing further leaves while everything that left is heard out.
+
+mod deliver;
+mod exchange;
+mod foresee;
+mod meaning;
+mod send;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt, stream};
+
+use self::deliver::Way;
+use super::{Durability, Foreseen, Sink, request::Ready, waves::waves};
+use crate::{
+    config::plan::{Api, Changed, Makes, Operation},
+    http::Client,
+    model::{Blame, BoxFuture, Checkpoint, Clock, Code, Fault, Mark, Reason, Verdict},
+    store::{Item, Journal, Noted, Staged},
+};
+
+/// One operation of one connection, with the one that is sent for records that changed after they were created.
+pub struct ApiSink {
+    api: Arc<Api>,
+    operation: Arc<Operation>,
+    changed: Changed,
+    client: Client,
+    clock: Arc<dyn Clock>,
+    journal: Journal,
+    /// Whatever an earlier process sent, it sent before this.
+    since: DateTime<Utc>,
+}
+
+/// A verdict with its item's place in the batch.
+type Placed = (usize, Verdict);
+
+/// A batch on its way.
+struct Trip<'a> {
+    batch: &'a Staged,
+    /// A fault was met: nothing further leaves.
+    failed: AtomicBool,
+}
+
+impl Sink for ApiSink {
+    fn durability(&self) -> Durability {
+        Durability::Outbox
+    }
+
+    fn resume(&self, known: Option<Checkpoint>) -> BoxFuture<'_, Result<Option<Checkpoint>, Fault>> {
+        Box::pin(async move { Ok(known) })
+    }
+
+    fn write<'a>(&'a self, batch: &'a Staged) -> BoxFuture<'a, Result<Vec<Verdict>, Fault>> {
+        Box::pin(self.write_batch(batch))
+    }
+
+    fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn foresee<'a>(&'a self, item: &'a Item, may_ask: bool) -> BoxFuture<'a, Result<Foreseen, Fault>> {
+        Box::pin(self.foreseen(item, may_ask))
+    }
+}
+
+impl ApiSink {
+    /// A sink for one run. `journal` is that of the stream whose batches it writes.
+    pub fn new(
+        api: Arc<Api>,
+        operation: Arc<Operation>,
+        changed: Changed,
+        client: Client,
+        clock: Arc<dyn Clock>,
+        journal: Journal,
+    ) -> Self {
+        let since = clock.now();
+        Self { api, operation, changed, client, clock, journal, since }
+    }
+
+    async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
+        let items = batch.items();
+        let trip = Trip { batch, failed: AtomicBool::new(false) };
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; items.len()];
+        for wave in waves(items.iter().map(|item| (item.key.as_str(), item.sink_key().as_str()))) {
+            for (at, verdict) in self.write_wave(&trip, &wave).await? {
+                verdicts[at] = Some(verdict);
+            }
+        }
+        let all: Option<Vec<Verdict>> = verdicts.into_iter().collect();
+        all.ok_or_else(|| {
+            Fault::halt(Code::Bug, Blame::Bug, "an item of a batch was sent nowhere")
+                .help("Nothing is lost: the batch stays staged. This is a mistake in renkei; please report it.")
+        })
+    }
+
+    async fn write_wave(&self, trip: &Trip<'_>, wave: &[usize]) -> Result<Vec<Placed>, Fault> {
+        let mut done = Vec::with_capacity(wave.len());
+        let mut ways: Vec<BoxFuture<'_, Result<Vec<Placed>, Fault>>> = Vec::new();
+        let mut together: Vec<(&Operation, Vec<Ready<'_>>)> = Vec::new();
+        for &at in wave {
+            let item = &trip.batch.items()[at];
+            let operation = self.operation_for(item);
+            let is_single = operation.batch.is_none();
+            match self.decided(trip.batch, operation, at, item) {
+                Some(verdict) => done.push((at, verdict)),
+                None if is_single => {
+                    let way = Way::new(operation, at, item, self.known(trip.batch, operation, at, item));
+                    ways.push(Box::pin(self.unless_failed(trip, self.deliver(trip, way))));
+                }
+                None => match Ready::new(&self.api, operation, at, item) {
+                    Ok(ready) => match together.iter_mut().find(|(of, _)| of.name == operation.name) {
+                        Some((_, ready_of)) => ready_of.push(ready),
+                        None => together.push((operation, vec![ready])),
+                    },
+                    Err(reason) => done.push((at, Verdict::Rejected(reason))),
+                },
+            }
+        }
+        for (operation, part) in together.into_iter().flat_map(|(operation, ready)| send::parts(operation, ready)) {
+            ways.push(Box::pin(self.unless_failed(trip, self.deliver_part(trip, operation, part))));
+        }
+        // After a fault no further request leaves, but those under way are heard out: a request that is hung up on may
+        // still be running at the server when it is sent again.
+        let places = self.api.budget.concurrency.max(1) as usize;
+        let answered: Vec<Result<Vec<Placed>, Fault>> = stream::iter(ways).buffer_unordered(places).collect().await;
+        for placed in answered {
+            done.extend(placed?);
+        }
+        Ok(done)
+    }
+
+    fn operation_for(&self, item: &Item) -> &Operation {
+        match (&self.changed, item.generation) {
+            (Changed::Operation(operation), 1..) if item.sink_id.is_some() || self.operation.look_up().is_none() => {
+                operation
+            }
+            _ => &self.operation,
+        }
+    }
+
+    /// The verdict of an item that needs no request any more, or must not be sent.
+    fn decided(&self, batch: &Staged, operation: &Operation, at: usize, item: &Item) -> Option<Verdict> {
+        if let Some(Noted::Answered(verdict)) = batch.noted(at) {
+            return Some(verdict.clone());
+        }
+        if self.is_changed_create(operation, item) {
+            let message = "it was created before and has changed since, and the operation only creates";
+            return Some(Verdict::Rejected(Reason::new(Code::ChangedCreate, message)));
+        }
+        match operation.batch.is_some() {
+            true => self.held_back(operation, &self.known(batch, operation, at, item)),
+            false => None,
+        }
+    }
+
+    /// It was created before, and nothing can change it.
+    fn is_changed_create(&self, operation: &Operation, item: &Item) -> bool {
+        let changes_nothing = matches!(self.changed, Changed::Same) && operation.look_up().is_none();
+        operation.makes == Makes::Create && item.generation > 0 && changes_nothing
+    }
+
+    async fn unless_failed(
+        &self,
+        trip: &Trip<'_>,
+        way: impl Future<Output = Result<Vec<Placed>, Fault>>,
+    ) -> Result<Vec<Placed>, Fault> {
+        if trip.failed() {
+            return Ok(Vec::new());
+        }
+        let placed = way.await;
+        if placed.is_err() {
+            trip.failed.store(true, Ordering::Relaxed);
+        }
+        placed
+    }
+}
+
+impl Trip<'_> {
+    fn failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
+    }
+}

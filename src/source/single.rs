@@ -1,0 +1,22 @@
+//! One record by itself: its key and version as its stream declares them, without the page it came on.
+
+use bytes::Bytes;
+
+use super::{slice, window};
+use crate::{
+    config::plan::Stream,
+    model::{Fields, Overlap, Record, Reject},
+};
+
+/// Reads a record as if it stood alone on a page of the stream.
+pub fn read_one(stream: &Stream, fields: Fields) -> Result<Record, Reject> {
+    let text = Bytes::copy_from_slice(fields.as_bytes());
+    let item = slice::one(&text, stream);
+    if let Some(reason) = window::unusable_in(&item, stream) {
+        return Err(Reject { key: item.key, fields, reason });
+    }
+    match item.key {
+        Some(key) => Ok(Record { key, version: item.version, overlap: Overlap::default(), fields }),
+        None => Err(Reject { key: None, fields, reason: window::no_key(stream) }),
+    }
+}
