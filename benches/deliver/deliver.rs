@@ -1,10 +1,11 @@
-//! Measures writes that must not be sent twice: what their journal costs, against a bare loop with the same HTTP client that
-//! posts the same bodies.
+//! Measures writes that must not be sent twice: what their journal costs, against the same writes of an operation that needs
+//! none, and against bare loops with the same HTTP client that post the same bodies.
 //!
 //! ```text
-//!   ours      ApiSink over a store on disk: stage, note each intent durably, post, note the verdict, commit; 64 in flight
-//!   bare      the HTTP client alone, 64 in flight, nothing durable
-//!   one       the HTTP client, one durable commit before each post, one after the other
+//!   journalled  ApiSink over a store on disk: stage, note each intent durably, post, note the verdict, commit; 64 in flight
+//!   upsert      the same sink and store, and an operation that is safe to repeat: stage, post, commit; 64 in flight
+//!   bare        the HTTP client alone, 64 in flight, nothing durable
+//!   one         the HTTP client, one durable commit before each post, one after the other
 //! ```
 //!
 //! The server stands in the same process and answers after a given time. Rounds are interleaved, and the middle one counts.
@@ -91,20 +92,23 @@ async fn main() {
     let writes = arguments.next().unwrap_or(6_000) as usize;
     let latency = Duration::from_millis(arguments.next().unwrap_or(20));
     let url = serve(latency).await;
-    let (mut ours, mut bare, mut one) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut journalled, mut upsert, mut bare, mut one) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut per_commit = Vec::new();
     for _ in 0..ROUNDS {
-        let (rate, noted) = deliver(&url, writes).await;
-        ours.push(rate);
+        let (rate, noted) = deliver(&url, writes, Repeat::Never).await;
+        journalled.push(rate);
         per_commit.push(noted);
+        upsert.push(deliver(&url, writes, Repeat::Upsert { unique: "external_id".to_owned() }).await.0);
         bare.push(post_bare(&url, writes).await);
         one.push(post_one_by_one(&url, (writes / 20).max(50)).await);
     }
-    let (ours, bare, one) = (middle(ours), middle(bare), middle(one));
+    let (journalled, upsert, bare, one) = (middle(journalled), middle(upsert), middle(bare), middle(one));
     println!("server answers after {latency:?}, {writes} writes, {IN_FLIGHT} in flight, medians of {ROUNDS}");
-    println!("journalled: {ours:.0} writes/s; {:.1} intents per durable commit", middle(per_commit));
-    println!("without journal: {bare:.0} writes/s: journalled is {:.0} % of it (bar: 70 %)", 100.0 * ours / bare);
-    println!("one commit at a time: {one:.0} writes/s: journalled is {:.1} x of it (bar: 1 x)", ours / one);
+    println!("journalled: {journalled:.0} writes/s; {:.1} intents per durable commit", middle(per_commit));
+    let share = 100.0 * journalled / upsert;
+    println!("without journal: {upsert:.0} writes/s: journalled is {share:.0} % of it (bar: 70 %)");
+    println!("bare client: {bare:.0} writes/s: journalled is {:.0} % of it", 100.0 * journalled / bare);
+    println!("one commit at a time: {one:.0} writes/s: journalled is {:.1} x of it (bar: 1 x)", journalled / one);
 }
 
 fn middle(mut figures: Vec<f64>) -> f64 {
@@ -152,7 +156,7 @@ fn item(at: usize) -> Item {
     }
 }
 
-fn operation() -> Operation {
+fn operation(repeat: Repeat) -> Operation {
     let record = Expression::compile("record").expect("an expression");
     Operation {
         name: "create_lead".to_owned(),
@@ -168,7 +172,7 @@ fn operation() -> Operation {
         makes: Makes::Create,
         created: None,
         batch: None,
-        repeat: vec![Repeat::Never],
+        repeat: vec![repeat],
         answer: AnswerShape::Whole(WholeAnswer::default()),
         first_error: None,
         sink_id: Some(FieldPath::parse("id").expect("a path")),
@@ -200,7 +204,7 @@ fn run() -> Run {
 }
 
 /// Everything that the engine does with staged batches, on a store in a fresh directory.
-async fn deliver(url: &str, writes: usize) -> (f64, f64) {
+async fn deliver(url: &str, writes: usize, repeat: Repeat) -> (f64, f64) {
     let folder = tempfile::tempdir_in(".").expect("a folder on disk");
     let store = open(folder.path()).await;
     let key = SealKey::of_dir(folder.path()).expect("a key");
@@ -216,7 +220,7 @@ async fn deliver(url: &str, writes: usize) -> (f64, f64) {
     };
     let client = Client::new(Policy::of(&api), seams);
     let journal = state.journal(&id);
-    let sink = ApiSink::new(api, Arc::new(operation()), Changed::Same, client, Arc::new(SystemClock), journal);
+    let sink = ApiSink::new(api, Arc::new(operation(repeat)), Changed::Same, client, Arc::new(SystemClock), journal);
     let batches: Vec<Batch> = (0..writes)
         .step_by(BATCH)
         .map(|from| Batch { items: (from..(from + BATCH).min(writes)).map(item).collect(), ..Batch::default() })

@@ -91,7 +91,7 @@ impl Deliverer<'_> {
     /// A database commits with each batch. A file is written as pages come, and one sync covers many of them.
     async fn deliver_in_turn(&self, queue: &mut mpsc::Receiver<Message>) -> Result<(), Fault> {
         let mut settled = Vec::new();
-        let mut sum = Gather::default();
+        let mut sum = Gather::for_a_sync();
         loop {
             let message = match sum.due() {
                 Some(due) => timeout_at(due, queue.recv()).await.unwrap_or(Some(Message::Commit)),
@@ -117,7 +117,7 @@ impl Deliverer<'_> {
             }
             self.commit(std::mem::take(&mut settled)).await?;
             self.check_limit().await?;
-            sum = Gather::default();
+            sum = Gather::for_a_sync();
         }
     }
 

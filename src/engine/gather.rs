@@ -1,4 +1,5 @@
-//! How much comes together before it is made durable at once: a sync costs the same for one page as for fifty.
+//! How much comes together before it is made durable at once: a sync costs the same for one page as for fifty, and a
+//! request for one record as much quota as one for a hundred.
 
 use std::time::Duration;
 
@@ -6,17 +7,28 @@ use tokio::time::Instant;
 
 const RECORDS: u64 = 5_000;
 const BYTES: usize = 4 << 20;
-const TIME: Duration = Duration::from_millis(500);
+/// How long what could be durable waits for a sync that is worth it.
+const FOR_A_SYNC: Duration = Duration::from_millis(500);
+/// How long a record waits until a request is full. A listing of which little changed takes its time between two of them.
+const FOR_A_REQUEST: Duration = Duration::from_secs(10);
 
 /// What came together so far.
-#[derive(Default)]
 pub struct Gather {
     records: u64,
     bytes: usize,
     since: Option<Instant>,
+    patience: Duration,
 }
 
 impl Gather {
+    pub fn for_a_sync() -> Self {
+        Self { records: 0, bytes: 0, since: None, patience: FOR_A_SYNC }
+    }
+
+    pub fn for_a_request() -> Self {
+        Self { patience: FOR_A_REQUEST, ..Self::for_a_sync() }
+    }
+
     pub fn add(&mut self, records: u64, bytes: usize) {
         self.records += records;
         self.bytes += bytes;
@@ -30,6 +42,6 @@ impl Gather {
 
     /// When it is old enough, however little it is. Nothing while it is empty.
     pub fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + TIME)
+        self.since.map(|since| since + self.patience)
     }
 }

@@ -1,10 +1,14 @@
 //! The reader: reads pages while earlier ones are delivered, and puts them on the queue durably staged, in order.
 //!
-//! For an API each page is a batch, because each is a copy in the outbox. A file takes pages as they come too, while they
-//! are still warm in the processor's cache. For a database small pages are gathered into one batch, because each batch is
-//! a transaction.
+//! For an API a page is a batch as soon as it fills a request, and what is less waits for the next pages: of ten thousand
+//! records of which a hundred changed, the hundred leave together. A file takes pages as they come, while they are still
+//! warm in the processor's cache. For a database small pages are gathered into one batch, because each batch is a
+//! transaction.
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
 
 use super::{
     gather::Gather,
@@ -71,20 +75,16 @@ impl Reader<'_> {
     }
 
     async fn read_pages(&self, mut at: Checkpoint) -> Result<(), Halt> {
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered::of(self.route.sink.durability());
         let mut left = self.limit;
         let ended = loop {
             if left == Some(0) || self.stop.requested() {
                 break Ok(());
             }
-            let page = tokio::select! {
-                biased;
-                () = self.stop.wait() => break Ok(()),
-                page = self.source.read(&at) => page,
-            };
-            let page = match page {
-                Ok(page) => cut_to(page, &mut left, &at),
-                Err(fault) => break Err(Halt::Fault(fault)),
+            let page = match self.read_page(&at, &mut gathered).await? {
+                Some(Ok(page)) => cut_to(page, &mut left, &at),
+                Some(Err(fault)) => break Err(Halt::Fault(fault)),
+                None => break Ok(()),
             };
             self.context.progress.page(page.records.len() as u64 + page.rejects.len() as u64);
             self.run.lock().await.pages += 1;
@@ -105,6 +105,20 @@ impl Reader<'_> {
         ended
     }
 
+    /// Reads a page; what is gathered waits no longer than it may meanwhile. Nothing: a stop was asked for.
+    async fn read_page(&self, at: &Checkpoint, gathered: &mut Gathered) -> Result<Option<Result<Page, Fault>>, Halt> {
+        let mut page = self.source.read(at);
+        loop {
+            let due = gathered.sum.due();
+            tokio::select! {
+                biased;
+                () = self.stop.wait() => return Ok(None),
+                page = &mut page => return Ok(Some(page)),
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush(gathered).await?,
+            }
+        }
+    }
+
     /// Adds a part of a page to what is gathered, and stages it when that is enough.
     async fn take(&self, drafted: Drafted, bytes: usize, gathered: &mut Gathered) -> Result<(), Halt> {
         if self.preparer.under_way.meets(&drafted) {
@@ -117,18 +131,29 @@ impl Reader<'_> {
         }
         self.preparer.under_way.begin(&batch.items);
         gathered.add(batch, bytes);
-        if self.route.sink.durability() != Durability::Transaction || gathered.sum.is_enough() {
+        if self.is_enough(gathered) {
             self.flush(gathered).await?;
         }
         Ok(())
     }
 
+    fn is_enough(&self, gathered: &Gathered) -> bool {
+        match self.route.sink.durability() {
+            Durability::Outbox => {
+                gathered.undecided() >= self.route.sink.records_per_write() || gathered.sum.is_enough()
+            }
+            Durability::Transaction => gathered.sum.is_enough(),
+            Durability::Mark => true,
+        }
+    }
+
     async fn flush(&self, gathered: &mut Gathered) -> Result<(), Halt> {
-        let Some(batch) = std::mem::take(gathered).batch else {
+        let durability = self.route.sink.durability();
+        let Some(batch) = std::mem::replace(gathered, Gathered::of(durability)).batch else {
             return Ok(());
         };
         let now = self.context.clock.now();
-        let staged = match self.route.sink.durability() {
+        let staged = match durability {
             Durability::Outbox => {
                 let mut run = self.run.lock().await;
                 self.route.add_usage(&mut run);
@@ -156,13 +181,25 @@ impl Reader<'_> {
 }
 
 /// Pages on their way to one batch.
-#[derive(Default)]
 struct Gathered {
     batch: Option<Batch>,
     sum: Gather,
 }
 
 impl Gathered {
+    fn of(durability: Durability) -> Self {
+        let sum = match durability {
+            Durability::Outbox => Gather::for_a_request(),
+            Durability::Transaction | Durability::Mark => Gather::for_a_sync(),
+        };
+        Self { batch: None, sum }
+    }
+
+    /// Records for which there is more to do than to count them.
+    fn undecided(&self) -> usize {
+        self.batch.as_ref().map_or(0, |batch| batch.items.len() + batch.rejects.len())
+    }
+
     fn add(&mut self, more: Batch, bytes: usize) {
         self.sum.add(more.read(), bytes);
         match &mut self.batch {

@@ -60,6 +60,11 @@ pub trait Sink: Send + Sync {
     /// returns, not before, except that a database may store records and the batch's checkpoint at once.
     fn write<'a>(&'a self, batch: &'a Staged) -> BoxFuture<'a, Result<Vec<Verdict>, Fault>>;
 
+    /// How many records leave in one request at the most: fewer wait for more of them, for a while. One: each travels alone.
+    fn records_per_write(&self) -> usize {
+        1
+    }
+
     /// Makes all that was written durable and returns the mark that the next checkpoint must carry. Nothing for sinks
     /// without one.
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>>;

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use crate::harness::{Stage, fast};
 use renkei::{
     model::{Clock, Entropy, SystemClock, SystemEntropy},
-    sandbox::FaultPlan,
+    sandbox::{FaultKind, FaultPlan},
 };
 
 const KILLS: u64 = 8;
-const KILLS_LONG: u64 = 100;
+const KILLS_LONG: u64 = 1_000;
 
 /// Answers get lost before and after they took effect, and now and then one takes its time.
 fn faults() -> FaultPlan {
@@ -65,7 +65,10 @@ fn after_kills_at_random_moments_every_lead_is_there_exactly_once() {
     stage.world(|world| world.set_faults(FaultPlan::none()));
     let report = stage.run_until_nothing_is_lost();
     let replayed = report.counters.replayed;
-    println!("{struck} kills in {runs} runs; {} leads, {replayed} requests answered from memory", report.leads);
+    let cut = report.counters.faults.get(&FaultKind::ResetAfter).copied().unwrap_or_default();
+    println!("{struck} kills in {runs} runs, {cut} connections cut after the effect and before the answer");
+    println!("{} leads, {replayed} requests answered from memory", report.leads);
+    assert!(cut >= kills / 5, "only {cut} connections were cut");
     assert_eq!((report.lost, report.doubled), (0, 0), "lost {:?}, doubled {:?}", report.lost_ids, report.doubled_ids);
     assert_eq!(report.leads, report.eligible);
     assert!(stage.renkei(&["runs", "--limit", "200"]).stdout.contains("cut off"));

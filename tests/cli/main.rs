@@ -10,6 +10,7 @@ mod letters;
 mod links;
 mod mistakes;
 mod plan;
+mod quota;
 mod refusals;
 mod running;
 mod signals;

@@ -64,6 +64,15 @@ impl Sink for ApiSink {
         Box::pin(self.write_batch(batch))
     }
 
+    fn records_per_write(&self) -> usize {
+        let changed = match &self.changed {
+            Changed::Operation(operation) => Some(operation),
+            Changed::Same | Changed::Skip => None,
+        };
+        let batches = [Some(&self.operation), changed].into_iter().flatten().filter_map(|of| of.batch.as_ref());
+        batches.map(|batch| batch.size).max().unwrap_or(1)
+    }
+
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>> {
         Box::pin(async { Ok(None) })
     }
