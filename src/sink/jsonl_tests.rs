@@ -165,18 +165,27 @@ async fn a_second_writer_of_one_output_is_kept_out() {
     sink(folder.path(), 10).resume(None).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_write_that_was_given_up_half_way_needs_a_resume_before_the_next_one() {
+#[test]
+fn a_write_that_was_given_up_half_way_needs_a_resume_before_the_next_one() {
+    // One thread for file calls, which the test can keep busy: so a write is half way when its caller loses interest.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(give_up_half_way());
+}
+
+async fn give_up_half_way() {
     let folder = tempfile::tempdir().unwrap();
     let sink = sink(folder.path(), 1 << 40);
     let known = sink.resume(None).await.unwrap();
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(BUFFER_BYTES));
     let batch = staged(&[&long, &long, &long]);
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let busy = tokio::task::spawn_blocking(move || wait.recv());
     {
         let mut write = sink.write(&batch);
-        // One poll starts the first file call; then the caller loses interest.
         assert!(futures_util::poll!(&mut write).is_pending());
     }
+    drop(release);
+    assert!(busy.await.unwrap().is_err());
     assert_eq!(sink.write(&batch).await.unwrap_err().code, Code::FileSink);
     assert_eq!(sink.seal().await.unwrap_err().code, Code::FileSink);
     assert_eq!(sink.resume(known).await.unwrap(), checkpoint(0, 0));

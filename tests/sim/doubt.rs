@@ -143,6 +143,7 @@ impl History<'_> {
             lost_after: rng.f64() * 0.1,
             cut: rng.f64() * 0.05,
             busy: rng.f64() * 0.05,
+            revoked: 0.0,
         };
         let lives = rng.u32(1..6);
         self.network.set_weather(weather);
@@ -244,6 +245,7 @@ impl History<'_> {
     }
 
     fn broken(&self, what: impl Into<String>) -> Broken {
-        Broken { seed: self.seed, what: format!("{} [{}, {} crashes]", what.into(), self.kind.operation, self.crashes) }
+        let what = format!("{} [{}, {} crashes]", what.into(), self.kind.operation, self.crashes);
+        Broken { seed: self.seed, what, story: Vec::new() }
     }
 }

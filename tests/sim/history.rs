@@ -9,7 +9,7 @@ use renkei::{
     config::Plan,
     engine::{Engine, Options, Parts, Stopper},
     model::{Counts, Cursor, SystemEntropy},
-    sandbox::{Fit, World, WorldConfig},
+    sandbox::{Fit, Quota, World, WorldConfig},
     store::{Memory, PowerLoss, Run, RunState, Seal, Snapshot, State, StreamId},
 };
 
@@ -35,30 +35,40 @@ pub struct Finding {
 pub struct Broken {
     pub seed: u64,
     pub what: String,
+    /// What happened, life by life.
+    pub story: Vec<String>,
 }
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "seed {}: {}", self.seed, self.what)
+        write!(f, "seed {}: {}", self.seed, self.what)?;
+        self.story.iter().try_for_each(|event| write!(f, "\n  {event}"))
     }
 }
 
-/// Everything that a seed decides before the first life.
-struct Script {
+/// Everything that a seed decides before the first life. What it decides later is drawn from `rng`, and always drawn, so that
+/// a script with one thing less is otherwise the same history.
+#[derive(Clone)]
+pub struct Script {
+    pub seed: u64,
     pipeline: String,
     unordered: bool,
-    world: WorldConfig,
-    weather: Weather,
-    skew: TimeDelta,
-    lives: u32,
-    may_go_back: bool,
+    pub world: WorldConfig,
+    pub weather: Weather,
+    pub skew: TimeDelta,
+    pub lives: u32,
+    pub may_go_back: bool,
+    /// The process may be killed at a request.
+    pub may_be_killed: bool,
+    /// The store may lose power.
+    pub may_lose_power: bool,
     /// Nothing changes in the shop.
-    still: bool,
+    pub still: bool,
     rng: Rng,
 }
 
 impl Script {
-    fn of(seed: u64) -> Self {
+    pub fn of(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let order = ["ascending", "unordered"][rng.usize(..2)];
         let operation = ["upsert", "create", "positional", "listed", "keyed"][rng.usize(..5)];
@@ -66,22 +76,26 @@ impl Script {
         // A restored backup does not know what was created since. The key still finds it, unless the record has changed
         // in between: then only a look-up or an upsert can tell, which is what SHORTCOMINGS.md says.
         let still = operation == "create" && may_go_back;
+        let shop_quota = quota(&mut rng);
+        // A page's token must outlive the wait for a spent account, or no client could list this shop.
+        let token_seconds = if shop_quota.is_some() { 10..120 } else { 1..120 };
         let world = WorldConfig {
             seed: rng.u64(..),
             customers: rng.usize(3..24),
             page_size_max: 4,
             unordered: order == "unordered",
-            page_token_ttl: rng.bool().then(|| Duration::from_secs(rng.u64(1..120))),
+            page_token_ttl: rng.bool().then(|| Duration::from_secs(rng.u64(token_seconds))),
             drift: if still { 0.0 } else { rng.f64() * 0.6 },
             drift_changes_max: 40,
             // Most of what shows late shows within `settle`, some only within `settle` and `overlap` together.
             late: Duration::from_secs(if rng.bool() { rng.u64(0..20) } else { rng.u64(20..LATE_MAX) }),
-            shop_quota: None,
-            crm_quota: None,
+            shop_quota,
+            crm_quota: quota(&mut rng),
             token_ttl: Duration::from_secs(rng.u64(20..600)),
             ..WorldConfig::default()
         };
         Self {
+            seed,
             pipeline: format!("{order}-{operation}"),
             unordered: order == "unordered",
             world,
@@ -90,19 +104,36 @@ impl Script {
                 lost_after: rng.f64() * 0.15,
                 cut: rng.f64() * 0.05,
                 busy: 0.0,
+                revoked: rng.f64() * 0.03,
             },
             skew: TimeDelta::seconds(rng.i64(-900..900)),
             lives: rng.u32(1..6),
             may_go_back,
+            may_be_killed: true,
+            may_lose_power: true,
             still,
             rng,
         }
     }
+
+    fn about(&self) -> String {
+        let Self { pipeline, world, weather, skew, lives, may_go_back, .. } = self;
+        let WorldConfig { customers, drift, late, page_token_ttl, shop_quota, crm_quota, .. } = world;
+        format!(
+            "{pipeline}, {customers} customers, {lives} lives, skew {skew}, may go back: {may_go_back}, drift {drift:.2}, late \
+             {late:?}, page tokens {page_token_ttl:?}, quotas {shop_quota:?} and {crm_quota:?}, {weather:?}"
+        )
+    }
+}
+
+/// In one history of three an account is so small that it is spent all the time.
+fn quota(rng: &mut Rng) -> Option<Quota> {
+    let quota = Quota { per_second: rng.u32(1..6), burst: rng.u32(1..6) };
+    (rng.u32(..3) == 0).then_some(quota)
 }
 
 /// One history under way.
 struct History<'a> {
-    seed: u64,
     plan: &'a Arc<Plan>,
     script: Script,
     clock: Arc<SimClock>,
@@ -111,16 +142,15 @@ struct History<'a> {
     /// Durable states to go back to.
     backups: Vec<Snapshot>,
     finding: Finding,
+    story: Vec<String>,
 }
 
-/// Lives through the history of a seed on a paused runtime.
-pub async fn live(plan: &Arc<Plan>, seed: u64) -> Result<Finding, Broken> {
-    let script = Script::of(seed);
+/// Lives through a history on a paused runtime.
+pub async fn live(plan: &Arc<Plan>, script: Script) -> Result<Finding, Broken> {
     let clock = Arc::new(SimClock::new(script.world.epoch + TimeDelta::days(2), script.skew));
     let world = World::new(script.world.clone());
-    let network = Arc::new(SimTransport::new(world, clock.clone(), seed ^ 0x5eed));
+    let network = Arc::new(SimTransport::new(world, clock.clone(), script.seed ^ 0x5eed));
     let mut history = History {
-        seed,
         plan,
         script,
         clock,
@@ -128,6 +158,7 @@ pub async fn live(plan: &Arc<Plan>, seed: u64) -> Result<Finding, Broken> {
         memory: Memory::new(),
         backups: Vec::new(),
         finding: Finding::default(),
+        story: Vec::new(),
     };
     history.live_and_crash().await?;
     history.settle_down().await?;
@@ -143,15 +174,19 @@ impl History<'_> {
     /// Lives that end by power loss, by a kill at a request, or by themselves.
     async fn live_and_crash(&mut self) -> Result<(), Broken> {
         self.network.set_weather(self.script.weather);
-        for _ in 0..self.script.lives {
+        for life in 1..=self.script.lives {
             let rng = &mut self.script.rng;
             let killed_at = if rng.bool() { rng.u64(1..40) } else { 0 };
+            let power = if rng.bool() { Some((rng.bool(), rng.u64(1..30))) } else { None };
+            let killed_at = if self.script.may_be_killed { killed_at } else { 0 };
             self.network.kill_in(killed_at);
-            if rng.bool() {
-                let how = if rng.bool() { PowerLoss::Before } else { PowerLoss::After };
-                self.memory.lose_power_at(self.memory.operations() + rng.u64(1..30), how);
+            let power = power.filter(|_| self.script.may_lose_power);
+            if let Some((before, operations)) = power {
+                let how = if before { PowerLoss::Before } else { PowerLoss::After };
+                self.memory.lose_power_at(self.memory.operations() + operations, how);
             }
             let ended = self.run_once().await;
+            self.tell(life, killed_at, power, ended.as_ref());
             self.finding.crashes += u32::from(ended.is_none_or(|run| run.state == RunState::Failed));
             self.memory.disarm();
             self.memory = self.memory.reopen();
@@ -164,24 +199,45 @@ impl History<'_> {
         Ok(())
     }
 
+    fn tell(&mut self, life: u32, killed_at: u64, power: Option<(bool, u64)>, ended: Option<&Run>) {
+        let armed = match (killed_at, power) {
+            (0, None) => String::new(),
+            (kill, None) => format!(", to be killed at request {kill}"),
+            (0, Some((before, at))) => format!(", power to be lost {} operation {at}", when(before)),
+            (kill, Some((before, at))) => {
+                format!(", to be killed at request {kill} or lose power {} operation {at}", when(before))
+            }
+        };
+        let how = match ended {
+            None => "was killed".to_owned(),
+            Some(Run { fault: Some(fault), .. }) => format!("failed: {} {}", fault.code, fault.message),
+            Some(run) => format!("ended well: {:?}", run.counts),
+        };
+        self.story.push(format!("life {life}{armed}: {how}"));
+    }
+
     async fn between_lives(&mut self) {
         let rng = &mut self.script.rng;
-        self.clock.jump(Duration::from_secs(rng.u64(0..400)));
-        if self.script.may_go_back && !self.backups.is_empty() && rng.u32(..3) == 0 {
-            let backup = &self.backups[rng.usize(..self.backups.len())];
-            self.memory = self.memory.restore(backup);
+        let (pause, goes_back, which) = (rng.u64(0..400), rng.u32(..3) == 0, rng.f64());
+        self.clock.jump(Duration::from_secs(pause));
+        self.story.push(format!("{pause} s pass"));
+        if self.script.may_go_back && !self.backups.is_empty() && goes_back {
+            let which = (which * self.backups.len() as f64) as usize;
+            self.memory = self.memory.restore(&self.backups[which]);
             self.finding.went_back += 1;
+            self.story.push(format!("the store of after life {} is restored", which + 1));
             // What a person agrees to before the engine goes on with an older store.
             state_in(&self.memory).doubt_links().await.unwrap();
         } else {
             self.backups.push(self.memory.snapshot());
         }
-        if rng.bool() && !self.script.still {
-            let changes = rng.usize(1..4);
+        // Short enough that the next life may begin before they show.
+        let (changed, changes, pause) = (rng.bool(), rng.usize(1..4), rng.u64(0..2 * LATE_MAX));
+        if changed && !self.script.still {
             let now = self.clock.server_now();
             self.network.world().change(now, changes);
-            // Short enough that the next life may begin before they show.
-            self.clock.jump(Duration::from_secs(rng.u64(0..2 * LATE_MAX)));
+            self.clock.jump(Duration::from_secs(pause));
+            self.story.push(format!("{changes} customers change, {pause} s pass"));
         }
     }
 
@@ -201,7 +257,7 @@ impl History<'_> {
             biased;
             () = self.network.killed.notified() => None,
             ended = engine.run(&self.script.pipeline, Options::default(), &stop) => Some(ended.unwrap().0),
-            () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => panic!("seed {} hangs", self.seed),
+            () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => panic!("seed {} hangs", self.script.seed),
         }
     }
 
@@ -295,8 +351,11 @@ impl History<'_> {
     }
 
     fn broken(&self, what: impl Into<String>) -> Broken {
-        let Script { pipeline, skew, lives, may_go_back, .. } = &self.script;
-        let about = format!("{pipeline}, {lives} lives, skew {skew}, may go back: {may_go_back}");
-        Broken { seed: self.seed, what: format!("{} [{about}]", what.into()) }
+        let what = format!("{} [{}]", what.into(), self.script.about());
+        Broken { seed: self.script.seed, what, story: self.story.clone() }
     }
+}
+
+fn when(before: bool) -> &'static str {
+    if before { "before" } else { "after" }
 }

@@ -1,5 +1,6 @@
 //! The whole engine in seeded simulation: real source, sink, request path and sign-in; a fake clock, a network that loses
-//! requests and answers, a store that loses power or goes back in time, and a shop that drifts and shows changes late.
+//! requests and answers, tokens that end early, accounts that are spent, a store that loses power or goes back in time, and a
+//! shop that drifts and shows changes late. A history that breaks a promise is told in short.
 //!
 //! `RENKEI_SEED=n` repeats one history, `RENKEI_HISTORIES=n` lives through that many, `RENKEI_LONG=1` through many more.
 
@@ -9,6 +10,7 @@
 
 mod doubt;
 mod history;
+mod shrink;
 mod weather;
 
 use std::{
@@ -19,7 +21,7 @@ use std::{
     },
 };
 
-use history::{Broken, Finding};
+use history::{Broken, Finding, Script};
 use renkei::config::{self, MapEnvironment, Plan};
 
 const HISTORIES: u64 = 10_000;
@@ -35,16 +37,16 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
 
-fn live(plan: &Arc<Plan>, seed: u64) -> Result<Finding, Broken> {
+fn live(plan: &Arc<Plan>, script: Script) -> Result<Finding, Broken> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(history::live(plan, seed))
+    runtime.block_on(history::live(plan, script))
 }
 
 #[test]
 fn nothing_is_lost_or_doubled_and_every_record_has_a_verdict() {
     let plan = plan();
     if let Some(seed) = number("RENKEI_SEED") {
-        let finding = live(&plan, seed).unwrap_or_else(|broken| panic!("{broken}"));
+        let finding = live(&plan, Script::of(seed)).unwrap_or_else(|broken| panic!("{broken}"));
         println!("seed {seed}: {finding:?}");
         return;
     }
@@ -58,7 +60,12 @@ fn nothing_is_lost_or_doubled_and_every_record_has_a_verdict() {
     });
     println!("{histories} histories: {totals:?}");
     if let Some(first) = broken.iter().min_by_key(|broken| broken.seed) {
-        panic!("{first}\nto see it again: RENKEI_SEED={} cargo nextest run --test sim", first.seed);
+        let Broken { seed, what, .. } = first;
+        let shortest =
+            shrink::shrink(&plan, Script::of(*seed)).map_or_else(String::new, |(_, broken)| broken.to_string());
+        panic!(
+            "seed {seed}: {what}\nto see it again: RENKEI_SEED={seed} cargo nextest run --test sim\nin short: {shortest}"
+        );
     }
     // A simulation in which nothing goes wrong proves nothing.
     assert!(totals.crashes.load(Ordering::Relaxed) > histories / 4, "too few crashes: {totals:?}");
@@ -81,7 +88,7 @@ fn work(plan: &Arc<Plan>, histories: u64, next: &AtomicU64, totals: &Totals) -> 
         if seed >= histories {
             return None;
         }
-        match live(plan, seed) {
+        match live(plan, Script::of(seed)) {
             Ok(finding) => {
                 totals.lives.fetch_add(finding.lives.into(), Ordering::Relaxed);
                 totals.crashes.fetch_add(finding.crashes.into(), Ordering::Relaxed);

@@ -58,10 +58,12 @@ pub struct Weather {
     pub cut: f64,
     /// The request takes effect, and something in front of the server answers that it is busy.
     pub busy: f64,
+    /// Every access token ends just before the request arrives.
+    pub revoked: f64,
 }
 
 impl Weather {
-    pub const FAIR: Self = Self { lost_before: 0.0, lost_after: 0.0, cut: 0.0, busy: 0.0 };
+    pub const FAIR: Self = Self { lost_before: 0.0, lost_after: 0.0, cut: 0.0, busy: 0.0, revoked: 0.0 };
 }
 
 /// The world behind a network with weather. The process may be killed at a request.
@@ -84,6 +86,7 @@ enum Fate {
     LostAfter { hangs: bool },
     Cut,
     Busy,
+    Revoked,
 }
 
 impl SimTransport {
@@ -117,18 +120,19 @@ impl SimTransport {
         let mut dice = self.dice.lock().unwrap();
         let latency = Duration::from_millis(dice.u64(1..60));
         let (draw, hangs) = (dice.f64(), dice.bool());
-        let fate = if draw < weather.lost_before {
-            Fate::LostBefore { hangs }
-        } else if draw < weather.lost_before + weather.lost_after {
-            Fate::LostAfter { hangs }
-        } else if draw < weather.lost_before + weather.lost_after + weather.cut {
-            Fate::Cut
-        } else if draw < weather.lost_before + weather.lost_after + weather.cut + weather.busy {
-            Fate::Busy
-        } else {
-            Fate::Arrives
-        };
-        (fate, latency)
+        let fates = [
+            (weather.lost_before, Fate::LostBefore { hangs }),
+            (weather.lost_after, Fate::LostAfter { hangs }),
+            (weather.cut, Fate::Cut),
+            (weather.busy, Fate::Busy),
+            (weather.revoked, Fate::Revoked),
+        ];
+        let mut below = 0.0;
+        let struck = fates.into_iter().find(|(chance, _)| {
+            below += chance;
+            draw < below
+        });
+        (struck.map_or(Fate::Arrives, |(_, fate)| fate), latency)
     }
 
     /// Whether the process is killed at this request, and whether the request still takes effect.
@@ -187,6 +191,7 @@ impl Transport for SimTransport {
                     self.serve(request);
                     return Ok(busy());
                 }
+                Fate::Revoked => self.world().revoke_tokens(),
                 Fate::Arrives => {}
             }
             let response = self.serve(request);
