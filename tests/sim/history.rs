@@ -224,12 +224,15 @@ impl History<'_> {
         if self.script.may_go_back && !self.backups.is_empty() && goes_back {
             let which = (which * self.backups.len() as f64) as usize;
             self.memory = self.memory.restore(&self.backups[which]);
+            // What came after it is another history, whose cursor knows nothing of what this one writes again: SHORTCOMINGS.md.
+            self.backups.truncate(which + 1);
             self.finding.went_back += 1;
-            self.story.push(format!("the store of after life {} is restored", which + 1));
+            self.story.push(format!("backup {} is restored", which + 1));
             // What a person agrees to before the engine goes on with an older store.
             state_in(&self.memory).doubt_links().await.unwrap();
         } else {
             self.backups.push(self.memory.snapshot());
+            self.story.push(format!("backup {} is made", self.backups.len()));
         }
         // Short enough that the next life may begin before they show.
         let (changed, changes, pause) = (rng.bool(), rng.usize(1..4), rng.u64(0..2 * LATE_MAX));
