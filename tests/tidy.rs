@@ -20,7 +20,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 
 /// A library and the only files that may name it.
 const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
-    ("sled::", &["store/sled", "store/mod.rs"]),
+    ("redb::", &["store/redb", "store/mod.rs"]),
     ("serde_saphyr", &["config/yaml.rs"]),
     ("minijinja", &["expr/"]),
     ("reqwest::", &["http/transport"]),

@@ -37,7 +37,7 @@ use renkei::{
     model::{BoxFuture, Clock, ContentHash, Fields, Key, Overlap, Path as FieldPath, SystemClock, SystemEntropy},
     sink::{ApiSink, Sink},
     store::{
-        Batch, Entries, Error, Item, Op, Run, Seal, SealKey, SledOptions, SledStore, State, StateStore, StreamId, Tree,
+        Batch, Entries, Error, Item, Op, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId, Tree,
     },
 };
 
@@ -50,7 +50,7 @@ const ROUNDS: usize = 5;
 
 /// Counts what the store is asked for.
 struct Counting {
-    store: SledStore,
+    store: RedbStore,
     commits: AtomicU64,
     intents: AtomicU64,
 }
@@ -244,9 +244,9 @@ async fn deliver(url: &str, writes: usize, repeat: Repeat) -> (f64, f64) {
     (writes as f64 / took.as_secs_f64(), intents as f64 / commits.max(1) as f64)
 }
 
-async fn open(folder: &Path) -> SledStore {
-    let options = SledOptions::new(folder.join("state"));
-    tokio::task::spawn_blocking(|| SledStore::open(options)).await.expect("opened").expect("a store")
+async fn open(folder: &Path) -> RedbStore {
+    let options = RedbOptions::new(folder.join("state"));
+    tokio::task::spawn_blocking(|| RedbStore::open(options)).await.expect("opened").expect("a store")
 }
 
 fn client() -> reqwest::Client {

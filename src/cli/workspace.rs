@@ -6,7 +6,7 @@ use super::{failure::Failure, output::Output};
 use crate::{
     config::{self, Checked, Plan, SystemEnvironment, plan::StorePlan},
     model::{Blame, Code, Fault},
-    store::{Seal, SealKey, SledOptions, SledStore, State},
+    store::{RedbOptions, RedbStore, Seal, SealKey, State},
 };
 
 /// The plan to run some pipelines by: the variables and secret files of the connections they use must be there.
@@ -35,7 +35,7 @@ fn checked(checked: Checked, output: &Output) -> Result<Plan, Failure> {
 /// A store that is open for a look. No run can begin meanwhile, so it is closed as soon as possible.
 pub struct Opened {
     pub state: State,
-    store: Arc<SledStore>,
+    store: Arc<RedbStore>,
 }
 
 impl Opened {
@@ -63,9 +63,9 @@ pub async fn open(plan: &StorePlan, accept_older: bool) -> Result<Opened, Failur
     Ok(Opened { state: State::new(store.clone(), Arc::new(seal)), store })
 }
 
-fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(SledStore, Seal), Fault> {
+fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(RedbStore, Seal), Fault> {
     let disk_bytes_max = plan.disk_bytes_max;
-    let store = SledStore::open(SledOptions { path: plan.path.clone(), disk_bytes_max, accept_older })?;
+    let store = RedbStore::open(RedbOptions { path: plan.path.clone(), disk_bytes_max, accept_older })?;
     let key = match &plan.key {
         Some(text) => SealKey::parse(secrecy::ExposeSecret::expose_secret(text))?,
         None => SealKey::of_dir(&plan.path)?,

@@ -14,7 +14,7 @@ use super::{
     fill::HOLE,
     plan::{Api, Bucket, Budget, Connection, Egress, Jsonl, Postgres, Retry, StorePlan, Timeouts},
     raw_shared::{RawBudgetRule, RawRetry, RawTimeouts},
-    raw_workspace::{RawConnection, RawJsonl, RawPostgres, RawSled, RawStore, RawWorkspace},
+    raw_workspace::{RawConnection, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
     shape::{OneOrMany, Spanned},
     source::Span,
 };
@@ -30,10 +30,10 @@ pub type Connectors = BTreeMap<String, Option<Connector>>;
 
 impl Check<'_> {
     pub fn store(&self, raw: &RawWorkspace) -> StorePlan {
-        let default = RawSled::default();
-        let sled = raw.store.as_ref().map_or(&default, |RawStore::Sled(sled)| sled);
-        let path = sled.path.as_ref().map_or_else(|| self.reading.base.join("state"), |path| self.place(path));
-        let disk_bytes_max = self.size(sled.disk_max.as_ref(), DISK_MAX, 64_000_000..=100_000_000_000_000);
+        let default = RawRedb::default();
+        let redb = raw.store.as_ref().map_or(&default, |RawStore::Redb(redb)| redb);
+        let path = redb.path.as_ref().map_or_else(|| self.reading.base.join("state"), |path| self.place(path));
+        let disk_bytes_max = self.size(redb.disk_max.as_ref(), DISK_MAX, 64_000_000..=100_000_000_000_000);
         StorePlan { path, disk_bytes_max, key: self.reading.env.variable("RENKEI_KEY") }
     }
 

@@ -40,13 +40,13 @@ pub struct RawDeadLetters {
 #[serde(rename_all = "snake_case")]
 pub enum RawStore {
     /// The embedded store: a directory of this machine, used by one process at a time.
-    Sled(RawSled),
+    Redb(RawRedb),
 }
 
 /// The embedded store.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RawSled {
+pub struct RawRedb {
     /// The state directory, relative to the workspace. Default `state`.
     pub path: Option<Spanned<String>>,
     /// The store refuses to grow beyond this. Default 10GB, at least 64MB.

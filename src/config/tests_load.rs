@@ -118,7 +118,7 @@ fn a_duplicate_key_shows_both_places() {
 fn a_value_of_the_wrong_type_does_not_hide_other_mistakes() {
     let report = Workspace::with(
         "renkei.yaml",
-        "version: one\nstore: { sled: [state] }\nconnections:\n  a: { jsonl: { path: x, rotate: big } }\n  b: { jsonl: { paht: x } }\n",
+        "version: one\nstore: { redb: [state] }\nconnections:\n  a: { jsonl: { path: x, rotate: big } }\n  b: { jsonl: { paht: x } }\n",
     )
     .report();
     expect(

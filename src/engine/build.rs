@@ -24,7 +24,7 @@ use crate::{
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::ApiSource,
-    store::{DeadLetter, Retention, Run, Seal, SealKey, SledOptions, SledStore, State, StateStore, StreamId},
+    store::{DeadLetter, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -45,7 +45,7 @@ pub struct Engine {
     parts: Parts,
     state: State,
     /// The store on disk, to be closed in order.
-    disk: Option<Arc<SledStore>>,
+    disk: Option<Arc<RedbStore>>,
     clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
 }
@@ -53,10 +53,10 @@ pub struct Engine {
 impl Engine {
     /// Opens a workspace's store on disk and builds on the real clock and network.
     pub async fn open(plan: Plan) -> Result<Self, Fault> {
-        let options = SledOptions { disk_bytes_max: plan.store.disk_bytes_max, ..SledOptions::new(&plan.store.path) };
+        let options = RedbOptions { disk_bytes_max: plan.store.disk_bytes_max, ..RedbOptions::new(&plan.store.path) };
         let key = plan.store.key.clone();
         let opened = tokio::task::spawn_blocking(move || {
-            let disk = SledStore::open(options.clone())?;
+            let disk = RedbStore::open(options.clone())?;
             let key = match &key {
                 Some(key) => SealKey::parse(key.expose_secret())?,
                 None => SealKey::of_dir(&options.path)?,

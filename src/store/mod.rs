@@ -1,7 +1,7 @@
 //! Everything durable. A commit is all or nothing, and durable when it resolves: power may fail the moment after.
 //!
 //! Keys and values are bytes here; what they mean is the typed layer's business. Two implementations pass one contract
-//! suite: [`Memory`], which loses power on demand, and `SledStore`, which wraps the embedded database in the rules that
+//! suite: [`Memory`], which loses power on demand, and `RedbStore`, which wraps the embedded database in the rules that
 //! make it keep this promise.
 
 mod batch;
@@ -15,8 +15,8 @@ mod letters;
 mod memory;
 mod open;
 mod records;
+mod redb;
 mod seal;
-mod sled;
 mod state;
 
 pub use batch::{Batch, Doubt, Item, Settled, Staged};
@@ -26,8 +26,8 @@ pub use ledger::Imported;
 pub use memory::{Memory, PowerLoss, Snapshot};
 pub use open::Retention;
 pub use records::{DeadLetter, Link, Run, RunFault, RunState, StreamId};
+pub use redb::{RedbOptions, RedbStore};
 pub use seal::{Seal, SealKey};
-pub use sled::{SledOptions, SledStore};
 pub use state::State;
 
 use crate::model::BoxFuture;

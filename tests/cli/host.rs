@@ -85,7 +85,7 @@ fn a_disk_that_is_full_when_the_store_writes_loses_and_doubles_nothing() {
     let desk = Desk::to_files(&vendor, "paged");
     // Small segments, so that the files of the output stay small and the store's own is the first to meet the limit.
     desk.edit("renkei.yaml", "path: out", "path: out, rotate: 1kB");
-    let ran = run_with_files_up_to(&desk, 300);
+    let ran = run_with_files_up_to(&desk, 60);
     expect(&ran, "RK0505", "no space is left for the state directory", "Every acknowledged commit is safe");
     let again = desk.renkei(&["run", "--log-level", "off"]);
     assert_eq!(again.code, 0, "{}", again.transcript());
@@ -174,9 +174,9 @@ fn a_state_directory_that_cannot_be_written_is_named_whether_it_is_new_or_not() 
 fn state_of_a_newer_version_is_left_as_it_is() {
     let vendor = many();
     let desk = Desk::to_files(&vendor, "paged");
-    desk.write("state/format", "renkei state, format 2\n");
+    desk.write("state/format", "renkei state, format 3\n");
     for args in [&["run"][..], &["status"]] {
-        expect(&desk.renkei(args), "RK0504", "format 2", "Use the newer renkei that wrote it");
+        expect(&desk.renkei(args), "RK0504", "format 3", "Use the newer renkei that wrote it");
     }
     assert_eq!(fs::read_dir(desk.path().join("state")).unwrap().count(), 1, "nothing is written beside it");
     fs::remove_file(desk.path().join("state/format")).unwrap();

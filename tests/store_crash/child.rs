@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use renkei::store::{SledOptions, SledStore, StateStore};
+use renkei::store::{RedbOptions, RedbStore, StateStore};
 
 use super::{
     variable,
@@ -145,7 +145,7 @@ fn the_other_process() {
             block_on(store.close());
         }
         _ => {
-            let store = match SledStore::open(SledOptions::new(dir)) {
+            let store = match RedbStore::open(RedbOptions::new(dir)) {
                 Ok(store) => store,
                 Err(error) => return say(&format!("error {}: {error}", error.code())),
             };
@@ -166,15 +166,15 @@ fn the_other_process() {
     }
 }
 
-fn open(dir: &Path) -> SledStore {
+fn open(dir: &Path) -> RedbStore {
     say("opening");
-    let store = SledStore::open(SledOptions::new(dir)).unwrap();
+    let store = RedbStore::open(RedbOptions::new(dir)).unwrap();
     say("open");
     store
 }
 
 /// Commits in groups of up to eight at a time, as many callers at once do.
-fn write(store: &SledStore, count: u64) {
+fn write(store: &RedbStore, count: u64) {
     let mut rng = fastrand::Rng::with_seed(u64::from(std::process::id()));
     block_on(async {
         let mut n = number(store).await.unwrap();

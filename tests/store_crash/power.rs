@@ -98,7 +98,7 @@ impl Replay {
 
 /// Whether the first thing that happens to the database's files is a sync of its data.
 fn syncs_before_it_writes(events: &[Event]) -> bool {
-    let of_database = |path: &String| path.contains("/state/sled/");
+    let of_database = |path: &String| path.contains("/state/redb/");
     let first = events.iter().find_map(|event| match event {
         Event::Begin(call @ (Call::Sync { path } | Call::Write { path, .. })) if of_database(path) => Some(call),
         _ => None,

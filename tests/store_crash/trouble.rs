@@ -9,7 +9,7 @@ use std::{
 
 use renkei::{
     model::Code,
-    store::{Error, Op, SledOptions, SledStore, StateStore, Tree},
+    store::{Error, Op, RedbOptions, RedbStore, StateStore, Tree},
 };
 
 use super::{
@@ -19,7 +19,7 @@ use super::{
 };
 
 fn refusal(dir: &Path) -> Error {
-    SledStore::open(SledOptions::new(dir)).expect_err("the store must not open")
+    RedbStore::open(RedbOptions::new(dir)).expect_err("the store must not open")
 }
 
 #[test]
@@ -28,17 +28,12 @@ fn a_second_process_is_told_who_holds_the_directory_and_exits_with_7() {
     let dir = root.path().join("state");
     let mut child = Spoken::spawn(command(Part::Hold, &dir));
     child.wait_for("held");
-    // A snapshot that the holder may just be writing must not be taken away from it.
-    let generating = dir.join("sled/snap.0000000000000001.generating");
-    fs::write(&generating, "half").unwrap();
-
     let error = refusal(&dir);
     assert!(matches!(&error, Error::Locked { pid: Some(pid), .. } if *pid == child.child.id()), "{error}");
     let fault = error.fault();
     assert_eq!((fault.code, fault.exit_code()), (Code::AlreadyRunning, 7));
     assert!(fault.message.contains(dir.to_str().unwrap()), "{}", fault.message);
     assert!(fault.help.contains(&format!("kill {}", child.child.id())), "{}", fault.help);
-    assert!(generating.exists());
 
     drop(child.child.stdin.take());
     assert!(child.child.wait().unwrap().success());
@@ -56,23 +51,13 @@ fn a_killed_holder_leaves_no_lock_behind() {
 }
 
 #[test]
-fn a_leftover_of_an_interrupted_snapshot_does_not_keep_a_store_from_opening() {
-    let root = tempfile::tempdir().unwrap();
-    let dir = root.path().join("state");
-    verify(&dir, &mut Expected::default(), 0, "new");
-    fs::write(dir.join("sled/snap.00000000000F0000.generating"), "half a snapshot").unwrap();
-    verify(&dir, &mut Expected::default(), 1, "with a leftover");
-    assert!(!dir.join("sled/snap.00000000000F0000.generating").exists());
-}
-
-#[test]
 fn state_of_a_newer_version_is_refused_untouched() {
     let root = tempfile::tempdir().unwrap();
     let dir = root.path().join("state");
     fs::create_dir(&dir).unwrap();
-    fs::write(dir.join("format"), "renkei state, format 2\n").unwrap();
+    fs::write(dir.join("format"), "renkei state, format 3\n").unwrap();
     let error = refusal(&dir);
-    assert!(matches!(error, Error::NewerFormat { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, Error::NewerFormat { found: 3, known: 2, .. }), "{error}");
     assert_eq!(error.code(), Code::NewerFormat);
     assert_eq!(fs::read_dir(&dir).unwrap().count(), 1, "nothing may be written beside it");
 }
@@ -156,8 +141,8 @@ fn a_full_disk_ends_the_handle_and_keeps_every_acknowledged_commit() {
 #[test]
 fn over_the_disk_budget_only_deletions_pass_and_the_handle_goes_on() {
     let root = tempfile::tempdir().unwrap();
-    let options = SledOptions { disk_bytes_max: 2 << 20, ..SledOptions::new(root.path().join("state")) };
-    let store = SledStore::open(options.clone()).unwrap();
+    let options = RedbOptions { disk_bytes_max: 2 << 20, ..RedbOptions::new(root.path().join("state")) };
+    let store = RedbStore::open(options.clone()).unwrap();
     block_on(async {
         let mut last = 0;
         let error = loop {
@@ -172,35 +157,16 @@ fn over_the_disk_budget_only_deletions_pass_and_the_handle_goes_on() {
         let delete = vec![Op::Delete { tree: Tree::Links, key: b"none".to_vec() }];
         assert_eq!(store.commit(delete).await.unwrap(), last + 1);
         store.close().await;
-        let larger = SledStore::open(SledOptions { disk_bytes_max: 1 << 30, ..options }).unwrap();
+        let larger = RedbStore::open(RedbOptions { disk_bytes_max: 1 << 30, ..options }).unwrap();
         assert_eq!(number(&larger).await.unwrap(), last);
         assert_eq!(larger.commit(ops_of(last + 1)).await.unwrap(), last + 2);
     });
 }
 
 #[test]
-fn large_values_never_become_files_of_their_own() {
-    let root = tempfile::tempdir().unwrap();
-    let dir = root.path().join("state");
-    let store = SledStore::open(SledOptions::new(&dir)).unwrap();
-    block_on(async {
-        // Entries of the largest size kept whole, side by side so that they fill leaves, and values that are cut.
-        for n in 0..40u64 {
-            let keys = (0..8).map(|turn| [&[b'k'; 240][..], &((n * 37) % 40 + turn * 40).to_be_bytes()].concat());
-            let ops = keys.map(|key| Op::Put { tree: Tree::Outbox, key, value: vec![n as u8; 4082] });
-            store.commit(ops.collect()).await.unwrap();
-            let large = Op::Put { tree: Tree::Runs, key: vec![n as u8], value: vec![n as u8; 300_000] };
-            store.commit(vec![large]).await.unwrap();
-            assert_eq!(fs::read_dir(dir.join("sled/blobs")).unwrap().count(), 0, "after round {n}");
-        }
-        store.close().await;
-    });
-}
-
-#[test]
 fn after_an_error_every_call_says_that_the_store_is_closed() {
     let root = tempfile::tempdir().unwrap();
-    let store = SledStore::open(SledOptions::new(root.path().join("state"))).unwrap();
+    let store = RedbStore::open(RedbOptions::new(root.path().join("state"))).unwrap();
     block_on(async {
         store.commit(ops_of(1)).await.unwrap();
         store.close().await;

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use renkei::store::{Op, SledOptions, SledStore, StateStore, Tree};
+use renkei::store::{Op, RedbOptions, RedbStore, StateStore, Tree};
 
 /// The key that holds the number of the last commit.
 const NUMBER: &[u8] = b"n";
@@ -61,13 +61,13 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// How many commits a store holds.
-pub async fn number(store: &SledStore) -> Result<u64, renkei::store::Error> {
+pub async fn number(store: &RedbStore) -> Result<u64, renkei::store::Error> {
     let value = store.get(Tree::Meta, NUMBER).await?;
     Ok(value.map_or(0, |bytes| u64::from_be_bytes(bytes.try_into().unwrap())))
 }
 
 /// All that a store holds.
-pub async fn content(store: &SledStore) -> Result<Content, renkei::store::Error> {
+pub async fn content(store: &RedbStore) -> Result<Content, renkei::store::Error> {
     let mut content = Content::new();
     for tree in Tree::ALL {
         for (key, value) in store.scan(tree, b"", None, usize::MAX).await? {
@@ -79,7 +79,7 @@ pub async fn content(store: &SledStore) -> Result<Content, renkei::store::Error>
 
 /// Opens a store, checks that it holds exactly the first commits, and at least the acknowledged ones. Returns how many.
 pub fn verify(dir: &Path, expected: &mut Expected, acknowledged: u64, history: &str) -> u64 {
-    let store = SledStore::open(SledOptions::new(dir)).unwrap_or_else(|error| panic!("{history}: {error}"));
+    let store = RedbStore::open(RedbOptions::new(dir)).unwrap_or_else(|error| panic!("{history}: {error}"));
     block_on(async {
         let n = number(&store).await.unwrap_or_else(|error| panic!("{history}: {error}"));
         assert!(n >= acknowledged, "{history}: commit {acknowledged} was acknowledged, the store holds {n}");

@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use super::*;
 use crate::store::contract::{self, put};
 
-fn open(dir: &Path) -> SledStore {
-    SledStore::open(SledOptions::new(dir)).unwrap()
+fn open(dir: &Path) -> RedbStore {
+    RedbStore::open(RedbOptions::new(dir)).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

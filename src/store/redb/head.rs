@@ -1,4 +1,4 @@
-//! HEAD: the number of the last acknowledged commit, kept outside sled, so that a store that went back is noticed.
+//! HEAD: the number of the last acknowledged commit, kept outside redb, so that a store that went back is noticed.
 //!
 //! Two slots are written in turn, each in a disk sector of its own with a checksum, so a torn write loses one slot and
 //! the other still holds the commit before. The file never changes its size, so a sync of it costs no metadata.

@@ -13,13 +13,13 @@ use super::{
 };
 
 /// The format of everything in a state directory.
-pub(super) const FORMAT: u32 = 1;
+pub(super) const FORMAT: u32 = 2;
 
 /// Paths inside a state directory.
 #[derive(Clone, Debug)]
 pub(super) struct Layout {
     pub dir: PathBuf,
-    pub sled: PathBuf,
+    pub redb: PathBuf,
     pub head: PathBuf,
     marker: PathBuf,
     building: PathBuf,
@@ -29,10 +29,10 @@ impl Layout {
     pub fn new(dir: &Path) -> Self {
         Self {
             dir: dir.to_owned(),
-            sled: dir.join("sled"),
+            redb: dir.join("redb"),
             head: dir.join("HEAD"),
             marker: dir.join("format"),
-            building: dir.join("sled.new"),
+            building: dir.join("redb.new"),
         }
     }
 
@@ -57,7 +57,8 @@ impl Layout {
         match text.trim().strip_prefix("renkei state, format ").and_then(|number| number.parse::<u32>().ok()) {
             Some(FORMAT) => Ok(true),
             Some(found) if found > FORMAT => Err(Error::NewerFormat { dir: self.dir.clone(), found, known: FORMAT }),
-            _ => Err(self.damaged("its format file cannot be understood")),
+            Some(found) => Err(self.damaged(format!("it has format {found}, of a version before the first release"))),
+            None => Err(self.damaged("its format file cannot be understood")),
         }
     }
 
@@ -69,11 +70,10 @@ impl Layout {
     /// Makes the store where no marker says that there is one. A store without its marker is either one whose making
     /// was interrupted, which nobody wrote to yet, or one that lost its marker.
     pub fn make_store(&self) -> Result<(), Error> {
-        if self.sled.exists() {
+        if self.redb.exists() {
             if self.head.exists() && Head::open(&self.head).ok().flatten().is_none_or(|(_, commit)| commit > 0) {
                 return Err(self.damaged("its format file is missing"));
             }
-            self.clear_leftovers()?;
             let db = Db::open(self)?;
             let last_commit = db.last_commit();
             db.close()?;
@@ -96,23 +96,6 @@ impl Layout {
         }
         Db::create(self, &self.building)?;
         files::sync_all_under(&self.building).map_err(failed)?;
-        fs::rename(&self.building, &self.sled).and_then(|()| files::sync_dir(&self.dir)).map_err(failed)
-    }
-
-    /// Removes what an interrupted snapshot left behind: sled never opens again beside it. Only called under the lock,
-    /// because a snapshot may be under way in the process that holds it.
-    pub fn clear_leftovers(&self) -> Result<(), Error> {
-        let failed = |source: io::Error| match source.kind() {
-            io::ErrorKind::NotFound => self.damaged("its directory sled is missing"),
-            _ => self.io("read", &self.sled, source),
-        };
-        for entry in fs::read_dir(&self.sled).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with("snap.") && name.ends_with(".generating") {
-                fs::remove_file(&path).map_err(|source| self.io("remove", &path, source))?;
-            }
-        }
-        Ok(())
+        fs::rename(&self.building, &self.redb).and_then(|()| files::sync_dir(&self.dir)).map_err(failed)
     }
 }

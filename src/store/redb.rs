@@ -1,19 +1,18 @@
-//! The store on disk: sled 0.34, wrapped in the rules that make it keep the store's promise.
+//! The store on disk: redb 4, with rules of ours around it.
 //!
-//! Bare, sled loses acknowledged commits in a power cut, may never open again after a kill, and returns to an earlier
-//! state in silence when its file is damaged. The rules against that, and where each one lives:
+//! redb keeps what it acknowledged, through kills and power cuts. The rules for what it does not promise, and where each one
+//! lives:
 //!
 //! | rule | where |
 //! |---|---|
 //! | a new store is built aside, synced, renamed into place and then marked | `layout` |
-//! | leftovers of an interrupted snapshot go before opening; a panic while opening is caught | `layout`, `db` |
-//! | one thread makes every call; a transaction only replays prepared changes | `writer`, `db` |
-//! | an acknowledgement follows the transaction, the flush and a sync of our own; waiting commits share it | `writer` |
-//! | no entry over 4 KB reaches sled; larger ones are cut into parts | `parts` |
-//! | an error ends the handle and drops everything that holds sled's lock | `writer` |
+//! | one thread makes every call; a panic inside redb is caught | `writer`, `db` |
+//! | an acknowledgement follows the durable commit; waiting commits share it | `writer` |
+//! | what a killed process wrote is synced before it is believed, and all pages are checked against their sums | `db` |
+//! | an error ends the handle | `writer` |
 //! | every value carries checksum, format and commit number; HEAD holds the last acknowledged one | `envelope`, `head` |
 //! | reads run between commits, never beside one | `writer` |
-//! | one process at a time | `lock` |
+//! | one process at a time, and the message says which | `lock` |
 //! | a disk budget | `writer` |
 //!
 //! ```text
@@ -21,7 +20,7 @@
 //!     owner           locked by the process that works here; holds its id
 //!     format          the marker, written last when the store was made
 //!     HEAD            number of the last acknowledged commit
-//!     sled/           what sled keeps; built as sled.new
+//!     redb/           what redb keeps; built as redb.new
 //! ```
 
 mod db;
@@ -29,7 +28,6 @@ mod envelope;
 mod head;
 mod layout;
 mod lock;
-mod parts;
 mod writer;
 
 use std::{
@@ -51,12 +49,12 @@ use crate::model::BoxFuture;
 /// done, which needs nothing of the async runtime.
 const CALLS_WAITING_MAX: usize = 1024;
 
-/// The name of the thread that makes every call into sled.
+/// The name of the thread that makes every call into redb.
 const THREAD: &str = "renkei-store";
 
 /// How to open a store on disk.
 #[derive(Clone, Debug)]
-pub struct SledOptions {
+pub struct RedbOptions {
     /// The state directory. It is made when it is missing.
     pub path: PathBuf,
     /// Commits that add data are refused once the store's files hold this many bytes.
@@ -65,7 +63,7 @@ pub struct SledOptions {
     pub accept_older: bool,
 }
 
-impl SledOptions {
+impl RedbOptions {
     pub const DISK_BYTES_MAX: u64 = 10 << 30;
 
     pub fn new(path: impl Into<PathBuf>) -> Self {
@@ -75,16 +73,16 @@ impl SledOptions {
 
 /// A handle on a store on disk. Dropping it waits until the calls under way are done and the lock is free.
 #[derive(Debug)]
-pub struct SledStore {
+pub struct RedbStore {
     calls: Mutex<Option<SyncSender<Call>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     /// Why the handle ended, once it did.
     ended: Arc<OnceLock<String>>,
 }
 
-impl SledStore {
+impl RedbStore {
     /// Opens the store, or makes it. Blocks for the disk, so call it off the async threads.
-    pub fn open(options: SledOptions) -> Result<Self, Error> {
+    pub fn open(options: RedbOptions) -> Result<Self, Error> {
         let (calls, waiting) = mpsc::sync_channel(CALLS_WAITING_MAX);
         let (opened, outcome) = mpsc::sync_channel(1);
         let ended = Arc::new(OnceLock::new());
@@ -143,7 +141,7 @@ impl SledStore {
     }
 }
 
-impl Drop for SledStore {
+impl Drop for RedbStore {
     fn drop(&mut self) {
         drop(self.calls.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -152,7 +150,7 @@ impl Drop for SledStore {
     }
 }
 
-impl StateStore for SledStore {
+impl StateStore for RedbStore {
     fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<u64, Error>> {
         match check_sizes(&ops) {
             Ok(bytes) => self.call(|reply| Call::Commit { ops, bytes, reply }),

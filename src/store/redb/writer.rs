@@ -2,8 +2,7 @@
 //! them durable with one sync, answers them, and then answers the reads: so commits that wait share a sync, and a read
 //! sees whole, durable commits only.
 //!
-//! An acknowledgement needs, in this order: the transaction, sled's flush, our sync of its file, HEAD. HEAD comes after
-//! the data, so it never promises a commit that a power cut could take back.
+//! An acknowledgement needs, in this order: the transaction, redb's durable commit, HEAD. HEAD comes after the data, so it never promises a commit that a power cut could take back.
 
 use std::{
     fs,
@@ -17,7 +16,7 @@ use tokio::sync::oneshot::Sender;
 
 use super::{
     super::{Entries, Error, Op, Tree},
-    SledOptions,
+    RedbOptions,
     db::Db,
     head::Head,
     layout::Layout,
@@ -49,7 +48,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Opens the store: first what only reads, then the lock, then what writes.
-    pub fn open(options: &SledOptions) -> Result<Self, Error> {
+    pub fn open(options: &RedbOptions) -> Result<Self, Error> {
         let layout = Layout::new(&options.path);
         if !layout.check_format()? {
             layout.make_dir()?;
@@ -59,7 +58,6 @@ impl Writer {
         if !layout.check_format()? {
             layout.make_store()?;
         }
-        layout.clear_leftovers()?;
         let db = Db::open(&layout)?;
         let (head, expected) = match open_head(&layout, db.last_commit(), options.accept_older) {
             Ok(opened) => opened,
@@ -116,7 +114,7 @@ impl Writer {
         for call in rest {
             match call {
                 Call::Get { tree, keys, reply } => {
-                    answer(reply, keys.iter().map(|key| self.db.get(tree, key)).collect())?;
+                    answer(reply, self.db.get_many(tree, &keys))?;
                 }
                 Call::Scan { tree, prefix, after, limit, reply } => {
                     answer(reply, self.db.scan(tree, &prefix, after.as_deref(), limit))?;
@@ -228,7 +226,7 @@ mod tests {
     #[test]
     fn commits_that_wait_share_one_sync_and_keep_their_order() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&SledOptions::new(dir.path())).unwrap();
+        let mut writer = Writer::open(&RedbOptions::new(dir.path())).unwrap();
         let (calls, waiting) = mpsc::channel();
         let mut answers = Vec::new();
         for n in 0..20u8 {
@@ -243,7 +241,7 @@ mod tests {
         for (n, mut answer) in (1..).zip(answers) {
             assert_eq!(answer.try_recv().unwrap().unwrap(), n);
         }
-        assert_eq!(writer.db.get(Tree::Meta, b"key").unwrap().unwrap(), [19]);
+        assert_eq!(writer.db.get_many(Tree::Meta, &[b"key".to_vec()]).unwrap(), [Some(vec![19])]);
     }
 
     #[test]

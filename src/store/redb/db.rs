@@ -1,0 +1,281 @@
+//! The only file that knows redb. Everything here runs on the store's one thread; a panic inside redb is caught and
+//! reported as damage, because that is what makes it panic.
+
+use std::{
+    any::Any,
+    collections::BTreeMap,
+    fs::{self, File},
+    io,
+    ops::Bound,
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+    sync::Once,
+    thread,
+};
+
+use ::redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
+
+use super::{
+    super::{Entries, Error, Op, Tree},
+    envelope,
+    layout::Layout,
+};
+
+/// Pages kept in memory. redb's own default is a gigabyte.
+const CACHE_BYTES: usize = 8 << 20;
+
+/// Holds one entry, whose envelope carries the number of the last commit.
+const HEAD_TREE: &str = "head";
+const HEAD_KEY: &[u8] = b"commit";
+
+type Table = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+const HEAD: Table = TableDefinition::new(HEAD_TREE);
+
+/// An open database.
+pub(super) struct Db {
+    layout: Layout,
+    db: Database,
+    /// Commits that are applied, and durable with the next sync.
+    applied: Option<WriteTransaction>,
+    last_commit: u64,
+}
+
+impl Db {
+    /// Makes an empty database with all its trees in a new directory. Its names are not yet synced.
+    pub fn create(layout: &Layout, path: &Path) -> Result<(), Error> {
+        fs::create_dir(path).map_err(|source| layout.io("make", path, source))?;
+        guarded(layout, || {
+            let db = Database::builder().set_cache_size(CACHE_BYTES).create(path.join("db"))?;
+            let transaction = db.begin_write()?;
+            for tree in Tree::ALL {
+                transaction.open_table(table(tree))?;
+            }
+            transaction.open_table(HEAD)?.insert(HEAD_KEY, &*envelope::wrap(HEAD_TREE, HEAD_KEY, 0, b""))?;
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Opens the database that is there. What a killed process wrote is synced first, so that nothing is served of bytes
+    /// that a power cut could still take back.
+    pub fn open(layout: &Layout) -> Result<Self, Error> {
+        let path = layout.redb.join("db");
+        let synced = File::options().write(true).open(&path).and_then(|file| file.sync_all());
+        synced.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => layout.damaged("its file redb/db is missing"),
+            _ => layout.io("open", &path, source),
+        })?;
+        let db = guarded(layout, || {
+            let mut db = Database::builder().set_cache_size(CACHE_BYTES).open(&path)?;
+            // Otherwise redb believes its pages, and a damaged one could hide a key that nobody would miss.
+            db.check_integrity()?;
+            Ok(db)
+        })?;
+        let mut opened = Self { layout: layout.clone(), db, applied: None, last_commit: 0 };
+        opened.last_commit = opened.read_last_commit()?;
+        Ok(opened)
+    }
+
+    pub fn last_commit(&self) -> u64 {
+        self.last_commit
+    }
+
+    fn read_last_commit(&self) -> Result<u64, Error> {
+        let entry = guarded(&self.layout, || {
+            let head = self.db.begin_read()?.open_table(HEAD)?;
+            Ok(head.get(HEAD_KEY)?.map(|entry| entry.value().to_vec()))
+        })?;
+        let entry = entry.ok_or_else(|| self.layout.damaged("its last commit's number is missing"))?;
+        let opened = envelope::open(HEAD_TREE, HEAD_KEY, &entry);
+        Ok(opened.map_err(|what| self.layout.damaged(what))?.commit)
+    }
+
+    /// Applies all changes. Not yet durable: see [`Db::sync`]. After an error nothing of the round may be made durable.
+    pub fn apply(&mut self, ops: Vec<Op>, commit: u64) -> Result<(), Error> {
+        let applied = self.applied.take();
+        let applied = guarded(&self.layout, || {
+            let transaction = match applied {
+                Some(transaction) => transaction,
+                None => self.begin()?,
+            };
+            for (tree, changes) in by_tree(ops) {
+                let mut rows = transaction.open_table(table(tree))?;
+                for (key, value) in changes {
+                    match value {
+                        Some(value) => rows.insert(&*key, &*envelope::wrap(tree.name(), &key, commit, &value))?,
+                        None => rows.remove(&*key)?,
+                    };
+                }
+            }
+            let head = envelope::wrap(HEAD_TREE, HEAD_KEY, commit, b"");
+            transaction.open_table(HEAD)?.insert(HEAD_KEY, &*head)?;
+            Ok(transaction)
+        })?;
+        self.applied = Some(applied);
+        self.last_commit = commit;
+        Ok(())
+    }
+
+    fn begin(&self) -> Result<WriteTransaction, ::redb::Error> {
+        let mut transaction = self.db.begin_write()?;
+        transaction.set_durability(Durability::Immediate)?;
+        Ok(transaction)
+    }
+
+    /// Makes everything applied so far durable.
+    pub fn sync(&mut self) -> Result<(), Error> {
+        let Some(applied) = self.applied.take() else { return Ok(()) };
+        guarded(&self.layout, || Ok(applied.commit()?))
+    }
+
+    pub fn disk_bytes(&self) -> Result<u64, Error> {
+        let path = self.layout.redb.join("db");
+        let meta = fs::metadata(&path);
+        Ok(meta.map_err(|source| self.layout.io("read", &path, source))?.len())
+    }
+
+    /// What is durable of several keys, in their order.
+    pub fn get_many(&self, tree: Tree, keys: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let found = guarded(&self.layout, || {
+            let rows = self.db.begin_read()?.open_table(table(tree))?;
+            let get = |key: &Vec<u8>| Ok(rows.get(&**key)?.map(|entry| entry.value().to_vec()));
+            keys.iter().map(get).collect::<Result<Vec<_>, ::redb::Error>>()
+        })?;
+        let values = keys.iter().zip(found);
+        values.map(|(key, entry)| entry.map(|entry| self.value(tree, key, &entry)).transpose()).collect()
+    }
+
+    pub fn scan(&self, tree: Tree, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Entries, Error> {
+        let begin = match after {
+            Some(after) if after >= prefix => Bound::Excluded(after),
+            _ => Bound::Included(prefix),
+        };
+        let found = guarded(&self.layout, || {
+            let rows = self.db.begin_read()?.open_table(table(tree))?;
+            let mut found = Entries::new();
+            for entry in rows.range::<&[u8]>((begin, Bound::Unbounded))? {
+                let (key, value) = entry?;
+                if found.len() == limit || !key.value().starts_with(prefix) {
+                    break;
+                }
+                found.push((key.value().to_vec(), value.value().to_vec()));
+            }
+            Ok(found)
+        })?;
+        let opened = |(key, entry): (Vec<u8>, Vec<u8>)| self.value(tree, &key, &entry).map(|value| (key, value));
+        found.into_iter().map(opened).collect()
+    }
+
+    fn value(&self, tree: Tree, key: &[u8], entry: &[u8]) -> Result<Vec<u8>, Error> {
+        let opened = envelope::open(tree.name(), key, entry).map_err(|what| self.layout.damaged(what))?;
+        if opened.commit > self.last_commit {
+            return Err(self.layout.damaged("a value is of a commit that is not there"));
+        }
+        Ok(opened.body.to_vec())
+    }
+
+    /// Lets go of the files. What was applied and not synced is gone.
+    pub fn close(self) -> Result<(), Error> {
+        let Self { layout, db, applied, .. } = self;
+        guarded(&layout, || {
+            drop(applied);
+            drop(db);
+            Ok(())
+        })
+    }
+}
+
+fn table(tree: Tree) -> Table {
+    TableDefinition::new(tree.name())
+}
+
+/// The changes of each tree by their keys. A later one of the same key wins.
+fn by_tree(ops: Vec<Op>) -> BTreeMap<Tree, BTreeMap<Vec<u8>, Option<Vec<u8>>>> {
+    let mut changes: BTreeMap<Tree, BTreeMap<_, _>> = BTreeMap::new();
+    for op in ops {
+        let (tree, key, value) = match op {
+            Op::Put { tree, key, value } => (tree, key, Some(value)),
+            Op::Delete { tree, key } => (tree, key, None),
+        };
+        changes.entry(tree).or_default().insert(key, value);
+    }
+    changes
+}
+
+/// Makes a call into redb: what it reports and what it panics with become errors of the store.
+fn guarded<T>(layout: &Layout, call: impl FnOnce() -> Result<T, ::redb::Error>) -> Result<T, Error> {
+    use ::redb::Error as Reported;
+    silence_panics();
+    match panic::catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(Reported::Io(source))) => match source.kind() {
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
+                Err(layout.damaged(format!("redb read corrupted data: {source}")))
+            }
+            _ => Err(layout.io("work on", &layout.redb, source)),
+        },
+        Ok(Err(Reported::DatabaseAlreadyOpen)) => Err(Error::Locked { dir: layout.dir.clone(), pid: None }),
+        Ok(Err(Reported::Corrupted(what))) => Err(layout.damaged(format!("redb read corrupted data: {what}"))),
+        Ok(Err(error)) => Err(layout.damaged(error.to_string())),
+        Err(payload) => Err(layout.damaged(format!("redb gave up: {}", panic_text(payload.as_ref())))),
+    }
+}
+
+fn panic_text(payload: &(dyn Any + Send)) -> &str {
+    let text = payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+    text.and_then(|text| text.lines().next()).unwrap_or("it did not say why")
+}
+
+/// The store's thread reports its panics as errors, so they are not also printed.
+fn silence_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if thread::current().name() != Some(super::THREAD) {
+                print(info);
+            }
+        }));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{RedbOptions, RedbStore, contract::put};
+
+    fn open(dir: &Path) -> Db {
+        drop(RedbStore::open(RedbOptions::new(dir)).unwrap());
+        Db::open(&Layout::new(dir)).unwrap()
+    }
+
+    #[test]
+    fn what_is_applied_and_not_synced_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(dir.path());
+        db.apply(vec![put(Tree::Links, "a", "value")], 1).unwrap();
+        db.sync().unwrap();
+        db.apply(vec![put(Tree::Links, "b", "value")], 2).unwrap();
+        db.close().unwrap();
+        let db = Db::open(&Layout::new(dir.path())).unwrap();
+        assert_eq!((db.last_commit(), db.scan(Tree::Links, b"", None, 9).unwrap().len()), (1, 1));
+    }
+
+    #[test]
+    fn a_value_of_a_commit_that_is_not_there_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut db = open(dir.path());
+        db.apply(vec![put(Tree::Links, "key", "value")], 1).unwrap();
+        db.sync().unwrap();
+        db.last_commit = 0;
+        assert!(matches!(db.get_many(Tree::Links, &[b"key".to_vec()]), Err(Error::Damaged { .. })));
+        assert!(matches!(db.scan(Tree::Links, b"", None, 1), Err(Error::Damaged { .. })));
+    }
+
+    #[test]
+    fn a_panic_inside_redb_becomes_damage_and_does_not_end_the_thread() {
+        let layout = Layout::new(Path::new("state"));
+        let caught = guarded::<()>(&layout, || panic!("a broken page\nwith details"));
+        assert_eq!(caught.unwrap_err().to_string(), "the store in state is damaged: redb gave up: a broken page");
+    }
+}
