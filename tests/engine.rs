@@ -18,7 +18,7 @@ use renkei::{
     },
     sink::{Durability, Sink},
     source::Source,
-    store::{Memory, Run, RunState, Seal, Staged, State, StreamId},
+    store::{Keeps, Memory, Run, RunState, Seal, Staged, State, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -54,6 +54,7 @@ fn record(key: &str, value: u32) -> Record {
         key: Key::new(key),
         version: Some(Version::new(value.to_string())),
         overlap: Overlap::default(),
+        gone: false,
         fields: Fields::parse(format!(r#"{{"id":"{key}","value":{value}}}"#).as_bytes()).unwrap(),
     }
 }
@@ -155,8 +156,10 @@ impl Rig {
                 durability: Durability::Outbox,
                 key: None,
                 skip_changed: false,
+                keeps: Keeps::default(),
             },
             sink: Box::new(self.shelf.clone()),
+            deletes: None,
             only: None,
             usage: Box::new(Usage::default),
         };

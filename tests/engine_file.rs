@@ -22,7 +22,7 @@ use renkei::{
     },
     sink::{Durability, JsonlSink},
     source::Source,
-    store::{Memory, Run, RunState, Seal, State, StateStore, StreamId},
+    store::{Keeps, Memory, Run, RunState, Seal, State, StateStore, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -89,6 +89,7 @@ fn record(n: u64, overlap: Overlap) -> Record {
         key: Key::new(n.to_string()),
         version: Some(Version::new("1")),
         overlap,
+        gone: false,
         fields: Fields::parse(format!(r#"{{"id":{n}}}"#).as_bytes()).unwrap(),
     }
 }
@@ -115,8 +116,10 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
             durability: Durability::Mark,
             key: None,
             skip_changed: false,
+            keeps: Keeps::default(),
         },
         sink: Box::new(JsonlSink::new(folder.to_owned(), "out".into(), 20)),
+        deletes: None,
         only: None,
         usage: Box::new(Usage::default),
     };

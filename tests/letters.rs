@@ -22,7 +22,7 @@ use renkei::{
     },
     sink::{Durability, Sink},
     source::{Source, read_one},
-    store::{DeadLetter, Memory, PowerLoss, Retention, Run, Seal, Staged, State, StateStore, StreamId, Tree},
+    store::{DeadLetter, Keeps, Memory, PowerLoss, Retention, Run, Seal, Staged, State, StateStore, StreamId, Tree},
     transform::{Mapping, Transform},
 };
 use serde_json::value::RawValue;
@@ -56,6 +56,7 @@ fn stream() -> Arc<Stream> {
         version: Some(Path::parse("v").unwrap()),
         paginate: Paginate::None,
         incremental: None,
+        deletions: None,
         pages_max: 10,
         empty_pages_max: 1,
     })
@@ -175,8 +176,10 @@ impl Rig {
                 durability: Durability::Outbox,
                 key: None,
                 skip_changed: false,
+                keeps: Keeps::default(),
             },
             sink: Box::new(self.vendor.clone()),
+            deletes: None,
             only: None,
             usage: Box::new(Usage::default),
         }

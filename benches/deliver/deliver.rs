@@ -37,7 +37,8 @@ use renkei::{
     model::{BoxFuture, Clock, ContentHash, Fields, Key, Overlap, Path as FieldPath, SystemClock, SystemEntropy},
     sink::{ApiSink, Sink},
     store::{
-        Batch, Entries, Error, Item, Op, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId, Tree,
+        Batch, Deed, Entries, Error, Item, Op, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId,
+        Tree,
     },
 };
 
@@ -142,6 +143,7 @@ fn item(at: usize) -> Item {
     let fields = Fields::parse(body(at).as_bytes()).expect("an object");
     let key = Key::new(format!("cus_{at:06}"));
     Item {
+        deed: Deed::Write,
         sink_key: None,
         key,
         version: None,

@@ -141,8 +141,11 @@ pub struct RunArgs {
     /// Pipelines that run at the same time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub parallel: u16,
+    /// Let each pipeline delete up to this many records in this run, whatever its brake says
+    #[arg(long, value_name = "N")]
+    pub allow_deletes: Option<u64>,
     /// Apply exactly this plan, or nothing
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["full_refresh", "limit"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["full_refresh", "limit", "allow_deletes"])]
     pub plan: Option<PathBuf>,
 }
 

@@ -65,6 +65,10 @@ pub async fn edit(dir: &Path, id: &str, change: &Change, output: &Output) -> Res
 
 /// An edited record is still the same record of its stream.
 fn check(stream: &Stream, letter: &DeadLetter, edited: &Fields) -> Result<(), Failure> {
+    // A tombstone names its record as another stream does.
+    if letter.gone {
+        return Ok(());
+    }
     let record = read_one(stream, edited.clone()).map_err(|reject| unusable(reject.reason.message))?;
     let same = |key: &Key| *key == record.key;
     match letter.key.as_ref().is_none_or(same) {
@@ -85,7 +89,13 @@ fn set(record: &Fields, all: &[String]) -> Result<Fields, Failure> {
         Ok((path, value))
     };
     let fields = all.iter().map(one).collect::<Result<Vec<_>, Failure>>()?;
-    let record = Record { key: Key::new("edited"), version: None, overlap: Overlap::default(), fields: record.clone() };
+    let record = Record {
+        key: Key::new("edited"),
+        version: None,
+        overlap: Overlap::default(),
+        gone: false,
+        fields: record.clone(),
+    };
     match Transform::new(&[StepPlan::Set(fields)]).apply(record) {
         Outcome::Kept(record) => Ok(record.fields),
         Outcome::Skipped(_) => Err(unusable("nothing is left of it").into()),

@@ -39,6 +39,7 @@ pub async fn plan(args: &PlanArgs, dir: &Path, output: &Output) -> Result<u8, Fa
             "staged": told.staged,
             "pages": told.pages,
             "requests": told.requests,
+            "held_back": told.held_back.as_ref().map(|fault| json!({ "code": fault.code, "message": fault.message })),
             "samples": told.samples,
             "out": args.out,
         }));
@@ -81,6 +82,9 @@ fn tell(name: &str, told: &Forecast, output: &Output) {
     output.line(format_args!("  {}", summary::numbers(&counts, paint)));
     if told.staged > 0 {
         output.line(format_args!("  first it delivers {} records that an earlier run left staged", told.staged));
+    }
+    if let Some(fault) = &told.held_back {
+        output.line(format_args!("  and would delete nothing that is not done before: {fault}"));
     }
     for sample in &told.samples {
         output.line(line(sample, paint));

@@ -40,6 +40,7 @@ impl Check<'_> {
         let streams = raw.streams.iter();
         let streams: Compiled<Stream> =
             streams.map(|(name, stream)| (name.value.clone(), self.stream(name, stream))).collect();
+        self.deletions_of_all(&raw.streams, &streams);
         let operations = raw.operations.iter();
         let operations: Compiled<Operation> =
             operations.map(|(name, raw)| (name.value.clone(), self.operation(name, raw))).collect();

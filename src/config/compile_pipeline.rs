@@ -130,7 +130,7 @@ impl Check<'_> {
         fields.0.iter().map(|field| self.path(field)).collect()
     }
 
-    fn expressions(&self, fields: &Named<Spanned<Source>>) -> Vec<(String, Expression)> {
+    pub fn expressions(&self, fields: &Named<Spanned<Source>>) -> Vec<(String, Expression)> {
         let one = |(name, value): &(Spanned<String>, Spanned<Source>)| {
             self.expression(value, &ROOTS).map(|value| (name.value.clone(), value))
         };
@@ -190,6 +190,9 @@ impl Check<'_> {
         if let Some(changed) = raw.value.changed.as_ref().filter(|_| key != "operation") {
             self.conflict(changed.span, "`changed` belongs to an operation that creates", "remove `changed`");
         }
+        if let Some(deletes) = raw.value.deletes.as_ref().filter(|_| key != "operation") {
+            self.conflict(deletes.span, "`deletes` belongs to an operation", "remove `deletes`");
+        }
         value
     }
 
@@ -203,10 +206,20 @@ impl Check<'_> {
         let operation = self.known_operation(name, api);
         let key = raw.value.key.as_ref().and_then(|key| self.sink_key(key, raw.value.fields.as_ref()));
         let changed = operation.and_then(|operation| self.changed(raw, operation, api, from.map(|from| &*from.stream)));
-        Some(To::Operation { api: Arc::clone(api), operation: Arc::clone(operation?), key, changed: changed? })
+        let deletes = match (&raw.value.deletes, operation) {
+            (Some(deletes), Some(operation)) => self.deletes(deletes, operation, api, from),
+            _ => Some(None),
+        };
+        Some(To::Operation {
+            api: Arc::clone(api),
+            operation: Arc::clone(operation?),
+            key,
+            changed: changed?,
+            deletes: deletes?.map(Arc::new),
+        })
     }
 
-    fn known_operation<'c>(&self, name: &Spanned<String>, api: &'c Api) -> Option<&'c Arc<Operation>> {
+    pub fn known_operation<'c>(&self, name: &Spanned<String>, api: &'c Api) -> Option<&'c Arc<Operation>> {
         let operation = api.operations.get(&name.value);
         if operation.is_none() && !self.is_broken(api, name) {
             let lead = format!("the operations of the connector `{}` are", api.connector);

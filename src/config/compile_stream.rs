@@ -41,6 +41,7 @@ impl Check<'_> {
         let version = self.maybe_path(stream.version.as_ref());
         let paginate = stream.paginate.as_ref().map_or(Paginate::None, |raw| self.paginate(raw, request.as_ref()));
         let incremental = stream.incremental.as_ref().and_then(|raw| self.incremental(raw, request.as_ref()));
+        let deletions = stream.deletions.as_ref().map(|deletions| self.deletions(deletions, raw));
         self.parameters(stream);
         if let (Some(version), Some(Incremental::Field(_))) = (&stream.version, &incremental) {
             let help = "the cursor field names the record's state already; remove `version`";
@@ -56,6 +57,7 @@ impl Check<'_> {
             version,
             paginate,
             incremental,
+            deletions,
             pages_max,
             empty_pages_max: u32::try_from(empty).unwrap_or(u32::MAX),
         }))

@@ -17,6 +17,7 @@ mod compile_auth;
 mod compile_body;
 mod compile_connection;
 mod compile_connector;
+mod compile_deletes;
 mod compile_job;
 mod compile_operation;
 mod compile_pipeline;
@@ -32,10 +33,12 @@ mod mistake;
 mod node;
 pub mod plan;
 mod plan_answer;
+mod plan_deletes;
 mod plan_operation;
 mod plan_repeat;
 mod raw_answer;
 mod raw_connector;
+mod raw_deletes;
 mod raw_operation;
 mod raw_pipeline;
 mod raw_repeat;
@@ -50,6 +53,8 @@ mod source;
 mod suggest;
 #[cfg(test)]
 mod tests_answer;
+#[cfg(test)]
+mod tests_deletes;
 #[cfg(test)]
 mod tests_load;
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub use super::{
     plan_answer::{
         AnswerShape, FirstError, JobPlan, Match, MatchBy, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
     },
+    plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
     plan_repeat::{KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
 };
@@ -243,10 +244,20 @@ pub struct Stream {
     pub version: Option<Path>,
     pub paginate: Paginate,
     pub incremental: Option<Incremental>,
+    /// How one learns that a record is gone.
+    pub deletions: Option<Deletions>,
     /// Pages of one listing before it is an error. Default 100,000.
     pub pages_max: u64,
     /// Consecutive pages without records that still claim more before it is an error. Default 10.
     pub empty_pages_max: u32,
+}
+
+impl Stream {
+    /// Whether a record says of itself that it is gone.
+    pub fn says_gone(&self, record: &Fields) -> bool {
+        let flag = self.deletions.as_ref().and_then(|deletions| deletions.flag.as_ref());
+        flag.is_some_and(|flag| flag.is_set(record.as_str()))
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -385,6 +396,8 @@ pub enum To {
         key: Option<Path>,
         /// What to do with a record that changed after this pipeline created it.
         changed: Changed,
+        /// What to do about records that are gone at the source. Nothing: they stay.
+        deletes: Option<Arc<Deletes>>,
     },
     File {
         jsonl: Arc<Jsonl>,

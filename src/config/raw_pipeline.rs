@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_deletes::RawDeletes,
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
 };
@@ -89,6 +90,8 @@ pub struct RawTo {
     /// What to do with a record that changed after it was created. Needed where an operation creates and the stream
     /// brings changes.
     pub changed: Option<Spanned<RawChanged>>,
+    /// What becomes of records that are gone at the source. Only for an operation. Default `ignore`.
+    pub deletes: Option<Spanned<RawDeletes>>,
 }
 
 /// What to do with a record that changed after it was created.

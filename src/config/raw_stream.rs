@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_deletes::RawDeletions,
     shape::{Empty, Named, OneOrMany, Source, Spanned, Tree},
     units::Time,
 };
@@ -39,6 +40,8 @@ pub struct RawStream {
     pub paginate: Option<Spanned<RawPaginate>>,
     /// How to read only what changed. Default: everything is read each time.
     pub incremental: Option<Spanned<RawIncremental>>,
+    /// How one learns that a record is gone. Default: one does not.
+    pub deletions: Option<RawDeletions>,
     /// Pages of one listing before it is an error. Default 100000.
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.

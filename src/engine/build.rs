@@ -5,9 +5,11 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 
 use super::{
+    deletes::{Deletes, Sweep},
     forecast::{Forecast, forecast},
     limit::RejectLimit,
     plan_file::{Planned, unusable},
@@ -19,12 +21,12 @@ use super::{
 };
 use crate::{
     auth::{self, Ground, Vault},
-    config::plan::{Api, Changed, Pipeline, Plan, To},
+    config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
     http::{Client, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
-    source::ApiSource,
-    store::{DeadLetter, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore, StreamId},
+    source::{ApiSource, Source},
+    store::{DeadLetter, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -205,6 +207,7 @@ impl Engine {
             mapping: Mapping::new(pipeline.fields.as_deref()),
             writes: writes(&pipeline.to),
             sink: self.sink(pipeline)?,
+            deletes: self.deletes(pipeline)?,
             only,
             usage: Box::new(move || difference(total(&clients), before)),
         })
@@ -212,16 +215,17 @@ impl Engine {
 
     fn sink(&self, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Fault> {
         Ok(match &pipeline.to {
-            To::Operation { api, operation, changed, .. } => {
+            To::Operation { api, operation, changed, deletes, .. } => {
                 let client = self.client(api)?;
-                Box::new(ApiSink::new(
+                let sink = ApiSink::new(
                     api.clone(),
                     operation.clone(),
                     changed.clone(),
                     client,
                     self.parts.clock.clone(),
                     self.state.journal(&stream_id(pipeline)),
-                ))
+                );
+                Box::new(sink.with_deletes(deletes.clone()))
             }
             To::File { jsonl, name } => {
                 Box::new(JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes))
@@ -236,6 +240,28 @@ impl Engine {
                 stream: stream_id(pipeline).to_string(),
             })),
         })
+    }
+
+    /// What becomes of records that are gone, with the listings that tell of them.
+    fn deletes(&self, pipeline: &Pipeline) -> Result<Option<Deletes>, Fault> {
+        let To::Operation { deletes: Some(plan), .. } = &pipeline.to else { return Ok(None) };
+        let From { api, stream } = &pipeline.from;
+        let client = self.client(api)?;
+        let listing = |stream: &Arc<Stream>| -> Box<dyn Source> {
+            Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()))
+        };
+        let sweep = plan.sweep.as_ref().map(|sweep| Sweep {
+            listing: sweep.stream.as_ref().map(listing),
+            every: TimeDelta::from_std(sweep.every).unwrap_or(TimeDelta::MAX),
+            key: stream.key.clone(),
+        });
+        Ok(Some(Deletes {
+            operation: plan.operation.name.clone(),
+            mapping: Mapping::new(plan.fields.as_deref()),
+            brake: plan.brake,
+            tombstones: plan.tombstones.as_ref().map(listing),
+            sweep,
+        }))
     }
 
     /// The client of a connection, shared by every route that uses it: one account, one budget.
@@ -293,12 +319,16 @@ fn difference(now: Usage, before: Usage) -> Usage {
 
 fn writes(to: &To) -> Writes {
     match to {
-        To::Operation { api, operation, key, changed } => Writes {
+        To::Operation { api, operation, key, changed, deletes } => Writes {
             connection: api.name.clone(),
             operation: operation.name.clone(),
             durability: Durability::Outbox,
             key: key.clone(),
             skip_changed: matches!(changed, Changed::Skip),
+            keeps: Keeps {
+                key: deletes.as_ref().is_some_and(|deletes| deletes.sweep.is_some()),
+                version: deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
+            },
         },
         To::File { jsonl, name } => Writes {
             connection: jsonl.name.clone(),
@@ -306,6 +336,7 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Mark,
             key: None,
             skip_changed: false,
+            keeps: Keeps::default(),
         },
         To::Table { postgres, table, .. } => Writes {
             connection: postgres.name.clone(),
@@ -313,6 +344,7 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Transaction,
             key: None,
             skip_changed: false,
+            keeps: Keeps::default(),
         },
     }
 }

@@ -10,13 +10,14 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
-    prepare::{Preparer, Replayed, UnderWay},
+    prepare::{Preparer, Reads, Replayed, UnderWay},
     stop::Stop,
     sync::{Context, Route},
 };
 use crate::{
-    model::{Blame, Checkpoint, Code, ContentHash, Fault, KeyHash, Reason, Reject},
+    model::{Blame, Checkpoint, Code, ContentHash, Fault, KeyHash, Page, Reason, Reject},
     sink::Foreseen,
+    source::Source,
     store::Item,
     transform::{masked, masked_text},
 };
@@ -79,6 +80,8 @@ pub struct Forecast {
     pub staged: u64,
     pub pages: u64,
     pub requests: u64,
+    /// Why a run would not delete, or not all that it should.
+    pub held_back: Option<Fault>,
     /// Every write by its name; nothing when there were too many, or the sink's writes have no names.
     pub writes: Option<HashSet<Write>>,
 }
@@ -91,14 +94,15 @@ pub async fn forecast(
     samples: usize,
     stop: &Stop,
 ) -> Result<Forecast, Fault> {
-    let mut foretold = Foretelling { route, left: HashMap::new(), looked_up: 0, samples, told: Forecast::default() };
+    let (left, seen, told) = (HashMap::new(), HashSet::new(), Forecast::default());
+    let mut foretold = Foretelling { route, left, seen, looked_up: 0, samples, told, stop };
     foretold.told.writes = Some(HashSet::new());
     for staged in context.state.outbox(&route.stream).await? {
         foretold.told.staged += staged.items().len() as u64;
         staged.items().iter().filter_map(Write::of).for_each(|write| foretold.leave(&write));
     }
     let known = context.state.checkpoint(&route.stream).await?.unwrap_or_default();
-    let start = if full_refresh { Checkpoint { mark: known.mark, ..Checkpoint::default() } } else { known };
+    let start = if full_refresh { known.from_the_start() } else { known };
     let (under_way, replayed) = (UnderWay::default(), Replayed::default());
     let preparer = Preparer {
         stream: &route.stream,
@@ -108,50 +112,74 @@ pub async fn forecast(
         state: &context.state,
         under_way: &under_way,
         replayed: &replayed,
+        deletes: route.deletes.as_ref(),
+        // What it would hold back is told, and not held back.
+        brake: None,
+        reads: Reads::Records,
     };
-    foretold.read_pass(&preparer, start, stop).await?;
+    foretold.read_pass(&*route.source, &preparer, start.clone()).await?;
+    foretold.foretell_deletions(context, preparer, start).await?;
     let mut told = foretold.told;
     told.requests = (route.usage)().requests;
     Ok(told)
 }
 
-struct Foretelling<'a> {
-    route: &'a Route,
+pub(super) struct Foretelling<'a> {
+    pub route: &'a Route,
+    pub stop: &'a Stop,
+    /// Records that the listings have shown, for a sweep.
+    pub seen: HashSet<KeyHash>,
     /// What each write would leave at the sink, and its generation.
     left: HashMap<KeyHash, (ContentHash, u32)>,
     looked_up: u64,
     samples: usize,
-    told: Forecast,
+    pub told: Forecast,
 }
 
 impl Foretelling<'_> {
-    async fn read_pass(&mut self, preparer: &Preparer<'_>, mut at: Checkpoint, stop: &Stop) -> Result<(), Fault> {
+    pub(super) async fn read_pass(
+        &mut self,
+        source: &dyn Source,
+        preparer: &Preparer<'_>,
+        mut at: Checkpoint,
+    ) -> Result<(), Fault> {
         loop {
             let page = tokio::select! {
                 biased;
-                () = stop.wait() => return Err(interrupted()),
-                page = self.route.source.read(&at) => page?,
+                () = self.stop.wait() => return Err(interrupted()),
+                page = source.read(&at) => page?,
             };
             if page.restarted {
                 return Err(restarted());
             }
             self.told.pages += 1;
             let (next, end) = (page.next.clone(), page.end);
-            for drafted in preparer.draft(page, &at) {
-                let Some(batch) = preparer.compare(drafted).await? else { continue };
-                self.told.tally.read += batch.read();
-                self.told.tally.unchanged += batch.decided.unchanged;
-                self.told.tally.skip += batch.decided.skipped;
-                batch.rejects.iter().for_each(|reject| self.refuse(reject));
-                for item in batch.items {
-                    self.take(item).await?;
-                }
-            }
+            self.take_page(preparer, page, &at).await?;
             at = next;
             if end {
                 return Ok(());
             }
         }
+    }
+
+    pub(super) async fn take_page(
+        &mut self,
+        preparer: &Preparer<'_>,
+        page: Page,
+        at: &Checkpoint,
+    ) -> Result<(), Fault> {
+        for drafted in preparer.draft(page, at) {
+            let Some(batch) = preparer.compare(drafted).await? else { continue };
+            self.told.tally.read += batch.read();
+            self.told.tally.unchanged += batch.decided.unchanged;
+            self.told.tally.skip += batch.decided.skipped;
+            self.seen.extend(&batch.seen);
+            batch.rejects.iter().for_each(|reject| self.refuse(reject));
+            for item in batch.items {
+                self.take(item).await?;
+            }
+        }
+        Ok(())
     }
 
     fn refuse(&mut self, reject: &Reject) {

@@ -7,20 +7,27 @@
 //! ```
 
 mod build;
+mod deletes;
 mod deliver;
 mod escalate;
 mod forecast;
+mod forecast_deletions;
 mod gather;
+mod gone;
 mod limit;
+mod missing;
+mod nested;
 mod plan_file;
 mod prepare;
 mod progress;
 mod read_ahead;
 mod replay;
 mod stop;
+mod sweep;
 mod sync;
 
 pub use build::{Engine, Parts, stream_id};
+pub use deletes::{Deletes, Sweep};
 pub use escalate::{Ending, ending};
 pub use forecast::{Forecast, Sample, Tally, Write};
 pub use limit::RejectLimit;

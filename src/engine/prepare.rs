@@ -12,12 +12,14 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::deletes::{Brake, Deletes};
 use crate::{
     model::{
-        Checkpoint, Code, ContentHash, Fault, Fields, Key, Overlap, Page, Path, Reason, Record, Reject, idempotency_key,
+        Checkpoint, Code, ContentHash, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject,
+        idempotency_key,
     },
     sink::Durability,
-    store::{Batch, Doubt, Item, Link, Settled, State, StreamId},
+    store::{Batch, Deed, Doubt, Item, Keeps, Link, NAMELESS, Settled, State, StreamId},
     transform::{Mapping, Outcome, Transform},
 };
 
@@ -31,6 +33,8 @@ pub struct Writes {
     pub key: Option<Path>,
     /// A record that this route created is left alone when it changes.
     pub skip_changed: bool,
+    /// What the route's links keep besides contents and ids.
+    pub keeps: Keeps,
 }
 
 impl Writes {
@@ -126,6 +130,7 @@ fn names(item: &Item) -> impl Iterator<Item = (Side, Key)> {
 }
 
 /// The steps and rules of a route, applied to pages.
+#[derive(Clone, Copy)]
 pub struct Preparer<'a> {
     pub stream: &'a StreamId,
     pub transform: &'a Transform,
@@ -134,6 +139,21 @@ pub struct Preparer<'a> {
     pub state: &'a State,
     pub under_way: &'a UnderWay,
     pub replayed: &'a Replayed,
+    /// Nothing: records that are gone stay at the sink.
+    pub deletes: Option<&'a Deletes>,
+    pub brake: Option<&'a Brake<'a>>,
+    pub reads: Reads,
+}
+
+/// What a page is a list of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reads {
+    /// Records of the route's stream.
+    Records,
+    /// Records that are gone.
+    Tombstones,
+    /// Records that exist. That they do is all that is asked.
+    Existing,
 }
 
 /// What a replay knows of its records besides their pages. Nothing of it in any other run.
@@ -150,13 +170,19 @@ impl Preparer<'_> {
     /// the checkpoint where it is, at `at`: after a crash the page is read again, and what was delivered is unchanged.
     /// What needs no write goes with the last part, so that it is counted once.
     pub fn draft(&self, page: Page, at: &Checkpoint) -> Vec<Drafted> {
-        let mut batch = Batch { rejects: page.rejects, next: page.next, ..Batch::default() };
+        let (seen, keeps) = (self.seen(&page), self.writes.keeps);
+        if self.reads == Reads::Existing {
+            return vec![Drafted { items: Vec::new(), batch: Batch { seen, next: page.next, ..Batch::default() } }];
+        }
+        let mut batch = Batch { rejects: page.rejects, next: page.next, seen, keeps, ..Batch::default() };
+        batch.rejects.iter_mut().for_each(|reject| reject.gone |= self.reads == Reads::Tombstones);
         let mut parts = Vec::new();
         let mut part = Vec::with_capacity(page.records.len());
         let mut seen: HashSet<(Side, Key)> = HashSet::new();
         let mut skipped = Vec::new();
         for record in page.records {
-            match self.map(record) {
+            let is_gone = record.gone || self.reads == Reads::Tombstones;
+            match if is_gone { self.bury(record) } else { self.map(record) } {
                 Ok(Mapped::Item(item)) => {
                     if item.content.is_some() {
                         if names(&item).any(|name| seen.contains(&name)) {
@@ -178,7 +204,17 @@ impl Preparer<'_> {
         rejected.for_each(|key| self.state.expect_letter(self.stream, key));
         batch.open = self.open(skipped.iter());
         let last = Drafted { items: part, batch };
-        parts.into_iter().map(|items| Drafted::at(items, at)).chain([last]).collect()
+        parts.into_iter().map(|items| Drafted::at(items, at, keeps)).chain([last]).collect()
+    }
+
+    /// What a sweep needs to know of a page: which records exist. A listing that is under way misses those that the stream
+    /// shows meanwhile, so they count too.
+    fn seen(&self, page: &Page) -> Vec<KeyHash> {
+        if !self.writes.keeps.key || self.reads == Reads::Tombstones || !self.replayed.letters.is_empty() {
+            return Vec::new();
+        }
+        let rejected = page.rejects.iter().map(|reject| reject.key.as_ref().map_or(NAMELESS, KeyHash::of));
+        page.records.iter().map(|record| KeyHash::of(&record.key)).chain(rejected).collect()
     }
 
     /// Compares drafted records with their links, once nothing of theirs is under way. Nothing: nobody commits any more.
@@ -203,15 +239,33 @@ impl Preparer<'_> {
         for item in items {
             let link = if item.content.is_some() { links.next().flatten() } else { None };
             let link = link.map(|link| if self.replayed.accept_doubt { link.without_doubt() } else { link });
+            if item.deed == Deed::Delete {
+                self.compare_gone(item, link, &mut batch).await?;
+                continue;
+            }
             match &link {
                 Some(link) if !link.uncertain && link.content.is_some() && link.content == item.content => {
                     batch.decided.unchanged += 1;
+                    batch.touched.extend(self.touched(&item, link));
                 }
-                Some(link) if self.writes.skip_changed && !link.uncertain => batch.decided.skipped += 1,
+                Some(link) if self.writes.skip_changed && !link.uncertain && !link.gone => batch.decided.skipped += 1,
                 _ => batch.items.push(self.named(item, link)),
             }
         }
         Ok(Some(batch))
+    }
+
+    /// The link of an unchanged record, where it has something new to tell.
+    fn touched(&self, item: &Item, link: &Link) -> Option<(Key, Link)> {
+        let Keeps { key, version } = self.writes.keeps;
+        let names = key && link.key.is_none();
+        let is_newer = version && item.version.is_some() && item.version != link.version;
+        let link = Link {
+            key: Some(item.key.clone()).filter(|_| key),
+            version: item.version.clone().filter(|_| version),
+            ..link.clone()
+        };
+        (names || is_newer).then(|| (item.key.clone(), link))
     }
 
     /// Those of the records whose dead letters may go with this batch.
@@ -228,16 +282,17 @@ impl Preparer<'_> {
     /// Applies the steps and the mapping.
     fn map(&self, record: Record) -> Result<Mapped, Reject> {
         let source = record.fields.clone();
-        let Record { key, version, overlap, fields } = match self.transform.apply(record) {
+        let Record { key, version, overlap, fields, .. } = match self.transform.apply(record) {
             Outcome::Kept(record) => record,
             Outcome::Skipped(key) => return Ok(Mapped::Skipped(key)),
             Outcome::Rejected(reject) => return Err(reject),
         };
-        let refuse = |reason| Reject { key: Some(key.clone()), fields: source.clone(), reason };
+        let refuse = |reason| Reject { key: Some(key.clone()), gone: false, fields: source.clone(), reason };
         let fields = self.mapping.apply(fields).map_err(refuse)?;
         let sink_key = self.writes.key.as_ref().map(|path| sink_key(&fields, path)).transpose().map_err(refuse)?;
         let content = self.needs_content(overlap).then(|| ContentHash::of(&fields));
         Ok(Mapped::Item(Item {
+            deed: Deed::Write,
             key,
             sink_key,
             version,
@@ -263,25 +318,33 @@ impl Preparer<'_> {
     }
 
     /// The item with what its link knows, and with the name of its write.
-    fn named(&self, item: Item, link: Option<Link>) -> Item {
+    pub(super) fn named(&self, item: Item, link: Option<Link>) -> Item {
         let generation = link.as_ref().map_or(0, |link| link.generation);
-        let doubt = link.as_ref().and_then(|link| doubt(link, item.content));
+        let doubt = link.as_ref().and_then(|link| doubt(link, &item));
+        let deed = match &link {
+            Some(link) if item.deed == Deed::Write && link.gone && link.sink_id.is_none() => Deed::Again,
+            _ => item.deed,
+        };
+        let operation = match (deed, self.deletes) {
+            (Deed::Delete, Some(deletes)) => &deletes.operation,
+            _ => &self.writes.operation,
+        };
         let idempotency_key = match (self.writes.durability, &item.content) {
             (Durability::Outbox, Some(content)) => {
                 let state = match &item.version {
                     Some(version) => format!("v{}", version.as_str()),
                     None => format!("g{generation}"),
                 };
-                idempotency_key(&self.writes.connection, &self.writes.operation, &item.key, content, &state)
+                idempotency_key(&self.writes.connection, operation, &item.key, content, &state)
             }
             _ => String::new(),
         };
-        Item { generation, doubt, sink_id: link.and_then(|link| link.sink_id), idempotency_key, ..item }
+        Item { deed, generation, doubt, sink_id: link.and_then(|link| link.sink_id), idempotency_key, ..item }
     }
 }
 
 /// What steps and mapping make of a record.
-enum Mapped {
+pub(super) enum Mapped {
     Item(Item),
     /// A filter said that the record of this key does not go on.
     Skipped(Key),
@@ -295,17 +358,17 @@ pub struct Drafted {
 }
 
 impl Drafted {
-    fn at(items: Vec<Item>, checkpoint: &Checkpoint) -> Self {
-        Self { items, batch: Batch { next: checkpoint.clone(), ..Batch::default() } }
+    fn at(items: Vec<Item>, checkpoint: &Checkpoint, keeps: Keeps) -> Self {
+        Self { items, batch: Batch { next: checkpoint.clone(), keeps, ..Batch::default() } }
     }
 }
 
 /// What is in doubt about a record. Of one that exists, another state is another write; of one that may not exist, every state
-/// may be the second creation.
-fn doubt(link: &Link, content: Option<ContentHash>) -> Option<Doubt> {
+/// may be the second creation. To a deletion only an earlier one of the same is in doubt.
+fn doubt(link: &Link, item: &Item) -> Option<Doubt> {
     match link.uncertain {
-        true if link.content.is_some() && link.content == content => Some(Doubt::SameContent),
-        true if link.generation == 0 => Some(Doubt::OtherContent),
+        true if link.content.is_some() && link.content == item.content => Some(Doubt::SameContent),
+        true if link.generation == 0 && item.deed != Deed::Delete => Some(Doubt::OtherContent),
         _ => None,
     }
 }

@@ -210,6 +210,8 @@ impl Gathered {
                 batch.rejects.extend(more.rejects);
                 batch.open.extend(more.open);
                 batch.replayed.extend(more.replayed);
+                batch.touched.extend(more.touched);
+                batch.seen.extend(more.seen);
                 batch.next = more.next;
             }
         }

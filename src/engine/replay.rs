@@ -12,7 +12,7 @@ use std::{
 use super::prepare::Replayed;
 use crate::{
     config::plan::{Pipeline, Repeat, Stream, To},
-    model::{Blame, BoxFuture, Checkpoint, Code, Fault, Key, Overlap, Page, Record, Reject},
+    model::{Blame, BoxFuture, Checkpoint, Code, Fault, Fields, Key, Overlap, Page, Record, Reject},
     source::{Source, read_one},
     store::{DeadLetter, State, StreamId},
 };
@@ -68,7 +68,7 @@ pub fn choose(
     }
     let held = |letter: &DeadLetter| match &letter.key {
         Some(key) if last.get(key).is_some_and(|last| last.id != letter.id) => Some(HeldBack::Superseded),
-        None if letter.edited.is_none() => Some(HeldBack::NoKey),
+        None if letter.edited.is_none() || letter.gone => Some(HeldBack::NoKey),
         _ if letter.in_doubt() && !repeatable && !accepted.doubt => Some(HeldBack::Doubt),
         _ if !letter.tracked && !accepted.older => Some(HeldBack::Untracked),
         _ => None,
@@ -113,7 +113,11 @@ impl Replay {
         let mut replayed = Replayed { accept_doubt: self.accept_doubt, ..Replayed::default() };
         let mut pages = Vec::new();
         for letter in now.iter().filter(|now| chosen.get(&*now.id).is_some_and(|then| then.at == now.at)) {
-            let read = read_one(&self.stream, letter.record());
+            let read = match &letter.key {
+                // It names its record as its own stream does, which is not this one.
+                Some(key) if letter.gone => Ok(tombstone(key.clone(), letter.record())),
+                _ => read_one(&self.stream, letter.record()),
+            };
             let key = match &read {
                 Ok(record) => Some(record.key.clone()),
                 Err(reject) => reject.key.clone(),
@@ -125,6 +129,10 @@ impl Replay {
         }
         Ok((Letters(Mutex::new(pages)), replayed))
     }
+}
+
+fn tombstone(key: Key, fields: Fields) -> Record {
+    Record { key, version: None, overlap: Overlap::default(), gone: true, fields }
 }
 
 /// The records of letters. Unlike other sources it keeps its place: what a crash leaves unread is still a letter.

@@ -16,11 +16,12 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, mpsc};
 
 use super::{
+    deletes::{Brake, Deletes},
     deliver::Deliverer,
     escalate::ending,
     limit::RejectLimit,
     plan_file::Planned,
-    prepare::{Preparer, Replayed, UnderWay, Writes},
+    prepare::{Preparer, Reads, Replayed, UnderWay, Writes},
     progress::Progress,
     read_ahead::{Message, Reader},
     replay::Replay,
@@ -46,6 +47,8 @@ pub struct Route {
     pub mapping: Mapping,
     pub writes: Writes,
     pub sink: Box<dyn Sink>,
+    /// What becomes of records that are gone at the source; nothing: they stay.
+    pub deletes: Option<Deletes>,
     /// The only writes that this run may make; nothing: all that are needed.
     pub only: Option<Arc<Planned>>,
     /// What the route's connections have used so far.
@@ -81,6 +84,8 @@ pub struct Options {
     pub full_refresh: bool,
     /// How much may be refused.
     pub rejects: Option<RejectLimit>,
+    /// How many records it may delete, whatever the brake says.
+    pub allow_deletes: Option<u64>,
 }
 
 /// Runs a pipeline once: delivers what an earlier run left in the outbox, then reads one pass and delivers it. The run's
@@ -115,13 +120,21 @@ fn placed(fault: Fault, stream: &StreamId) -> Fault {
 }
 
 /// A run under way.
-struct Running<'a> {
-    context: &'a Context,
-    route: &'a Route,
-    options: Options,
-    stop: &'a Stop,
+pub(super) struct Running<'a> {
+    pub context: &'a Context,
+    pub route: &'a Route,
+    pub options: Options,
+    pub stop: &'a Stop,
     run: &'a Mutex<Run>,
     under_way: UnderWay,
+}
+
+/// One listing to be read and delivered.
+pub(super) struct Pass<'a> {
+    pub source: &'a dyn Source,
+    pub replayed: &'a Replayed,
+    pub reads: Reads,
+    pub brake: Option<&'a Brake<'a>>,
 }
 
 impl Running<'_> {
@@ -140,11 +153,12 @@ impl Running<'_> {
             false => context.state.checkpoint(&route.stream).await?.or(at).unwrap_or_default(),
         };
         match replay {
-            None => self.deliver_pass(&*route.source, &Replayed::default(), at).await,
+            None => self.with_deletions(at).await,
             Some(replay) => {
                 replay.check(&at)?;
                 let (source, replayed) = replay.read(&context.state, &route.stream).await?;
-                self.deliver_pass(&source, &replayed, at).await
+                self.deliver_pass(Pass { source: &source, replayed: &replayed, reads: Reads::Records, brake: None }, at)
+                    .await
             }
         }
     }
@@ -168,8 +182,9 @@ impl Running<'_> {
     }
 
     /// Reads one pass and delivers it, the one running ahead of the other.
-    async fn deliver_pass(&self, source: &dyn Source, replayed: &Replayed, at: Checkpoint) -> Result<(), Fault> {
+    pub(super) async fn deliver_pass(&self, pass: Pass<'_>, at: Checkpoint) -> Result<(), Fault> {
         let Self { context, route, run, stop, under_way, .. } = self;
+        let Pass { source, replayed, reads, brake } = pass;
         let (sender, queue) = mpsc::channel(QUEUE);
         let preparer = Preparer {
             stream: &route.stream,
@@ -179,8 +194,11 @@ impl Running<'_> {
             state: &context.state,
             under_way,
             replayed,
+            deletes: route.deletes.as_ref(),
+            brake,
+            reads,
         };
-        let limit = self.options.limit;
+        let limit = self.options.limit.filter(|_| reads == Reads::Records);
         let reader = Reader { context, route, source, preparer, run, stop, limit, queue: sender };
         let deliverer = self.deliverer();
         let deliver_then_release_reader = async {
@@ -206,7 +224,7 @@ async fn resume(context: &Context, route: &Route) -> Result<Option<Checkpoint>, 
 /// Starts the stream over. The mark stays: what a file holds it keeps.
 async fn forget_cursor(context: &Context, route: &Route) -> Result<Checkpoint, Fault> {
     let known = context.state.checkpoint(&route.stream).await?.unwrap_or_default();
-    let start = Checkpoint { mark: known.mark, ..Checkpoint::default() };
+    let start = known.from_the_start();
     context.state.adopt(&route.stream, &Some(start.clone())).await?;
     Ok(start)
 }

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::Key;
+use super::{DeletionState, Key};
 
 /// Cursor + scan + mark, stored as one value under a format version.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -22,6 +22,18 @@ pub struct Checkpoint {
     pub scan: Option<Scan>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mark: Option<Mark>,
+    /// What is known of deletions besides the stream's own records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletions: Option<Box<DeletionState>>,
+}
+
+impl Checkpoint {
+    /// Where a stream begins that is to be read again from its start. What a file holds it keeps, and so does the brake.
+    pub fn from_the_start(&self) -> Self {
+        let braked = self.deletions.as_ref().is_some_and(|deletions| deletions.braked);
+        let deletions = braked.then(|| Box::new(DeletionState { braked, ..DeletionState::default() }));
+        Self { mark: self.mark, deletions, ..Self::default() }
+    }
 }
 
 /// A point in a stream. Instants are compared as instants, never as text.

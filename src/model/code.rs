@@ -123,6 +123,8 @@ codes! {
     PlanFile = 803, "a plan file cannot be used";
     RejectLimit = 810, "more records were refused than the pipeline allows";
     EditRefused = 811, "an edit makes the record unusable";
+    DeletesBraked = 812, "more records would be deleted than the pipeline allows";
+    SweepUntold = 813, "a listing that cannot tell what is gone";
     Bug = 899, "renkei did something it must never do";
 }
 

@@ -1,7 +1,9 @@
 //! Names made from content. Both hashes are cut from SHA-256: 128 bits keep accidental collisions out of reach at any
 //! volume one store can hold.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
@@ -14,7 +16,33 @@ const DEPTH_MAX: usize = 100;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct KeyHash(pub [u8; 16]);
 
+impl Serialize for KeyHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a hash of a key has 32 hexadecimal digits"))
+    }
+}
+
+impl fmt::Display for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
 impl KeyHash {
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bits = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+        Some(Self(bits.to_be_bytes()))
+    }
+
     pub fn of(key: &Key) -> Self {
         Self(cut(&Sha256::digest(key.as_str().as_bytes())))
     }
@@ -26,7 +54,15 @@ pub struct ContentHash(pub [u8; 16]);
 
 impl ContentHash {
     pub fn of(fields: &Fields) -> Self {
-        let mut hasher = Sha256::new();
+        Self::after(Sha256::new(), fields)
+    }
+
+    /// The content of a tombstone. It equals that of no record.
+    pub fn of_gone(fields: &Fields) -> Self {
+        Self::after(Sha256::new_with_prefix(b"gone"), fields)
+    }
+
+    fn after(mut hasher: Sha256, fields: &Fields) -> Self {
         feed(&mut hasher, fields.as_str(), 0);
         Self(cut(&hasher.finalize()))
     }

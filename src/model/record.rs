@@ -126,6 +126,15 @@ impl Version {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether this is an earlier state than another. Versions of one kind only: integers by their value, canonical instants
+    /// by their text.
+    pub fn is_before(&self, other: &Self) -> bool {
+        match (self.0.parse::<i64>(), other.0.parse::<i64>()) {
+            (Ok(this), Ok(other)) => this < other,
+            _ => self.0 < other.0,
+        }
+    }
 }
 
 /// Whether neighbouring passes over a stream can meet the same record state.
@@ -143,6 +152,8 @@ pub struct Record {
     pub key: Key,
     pub version: Option<Version>,
     pub overlap: Overlap,
+    /// The source says that it exists no more.
+    pub gone: bool,
     pub fields: Fields,
 }
 
@@ -150,6 +161,8 @@ pub struct Record {
 #[derive(Clone, Debug)]
 pub struct Reject {
     pub key: Option<Key>,
+    /// It is what tells that a record is gone.
+    pub gone: bool,
     pub fields: Fields,
     pub reason: Reason,
 }

@@ -21,6 +21,7 @@ pub enum Effect {
     Created,
     Updated,
     Unchanged,
+    Deleted,
     /// Answered from the memory of an idempotency key: nothing happened again.
     Replayed,
     Refused,
@@ -54,6 +55,7 @@ pub struct Counters {
     pub created: u64,
     pub updated: u64,
     pub unchanged: u64,
+    pub deleted: u64,
     pub replayed: u64,
     pub refused: u64,
     pub throttled: u64,
@@ -159,6 +161,7 @@ impl Account {
             Effect::Created => &mut counters.created,
             Effect::Updated => &mut counters.updated,
             Effect::Unchanged => &mut counters.unchanged,
+            Effect::Deleted => &mut counters.deleted,
             Effect::Replayed => &mut counters.replayed,
             Effect::Refused => &mut counters.refused,
             Effect::Throttled => &mut counters.throttled,

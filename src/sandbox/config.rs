@@ -44,6 +44,8 @@ pub struct WorldConfig {
     pub drift: f64,
     /// Drift ends after this many changes, so that a client can catch up.
     pub drift_changes_max: usize,
+    /// The chance that a change deletes a customer, or brings a deleted one back as it was.
+    pub deletions: f64,
     /// A change becomes visible up to this much after its `updated_at`, like the commit of a long transaction.
     pub late: Duration,
     /// `updated_at` is cut to a multiple of this.
@@ -91,6 +93,7 @@ impl Default for WorldConfig {
             page_token_ttl: None,
             drift: 0.0,
             drift_changes_max: 10_000,
+            deletions: 0.0,
             late: Duration::ZERO,
             clock_grain: Duration::from_millis(1),
             bad_email: 0.03,

@@ -21,6 +21,12 @@ struct ChangeBody {
     count: usize,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeleteBody {
+    ids: Vec<String>,
+}
+
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct RevokeBody {
@@ -33,6 +39,7 @@ pub(super) fn control(world: &mut World, call: &Call) -> Answer {
         (&Method::GET, "/sandbox/account/entries") => entries(world, call),
         (&Method::GET, "/sandbox/faults") => Ok(json!(world.faults())),
         (&Method::POST, "/sandbox/change") => change(world, call),
+        (&Method::POST, "/sandbox/delete") => delete(world, call),
         (&Method::POST, "/sandbox/faults") => faults(world, call),
         (&Method::POST, "/sandbox/quiet") => {
             world.quiet();
@@ -61,6 +68,15 @@ fn change(world: &mut World, call: &Call) -> Result<Value, Refusal> {
     }
     let (updated, created) = world.change(call.now, count);
     Ok(json!({ "updated": updated, "created": created }))
+}
+
+/// Deletes the customers that it names, and brings back those that are deleted.
+fn delete(world: &mut World, call: &Call) -> Result<Value, Refusal> {
+    let DeleteBody { ids } = serde_json::from_slice(call.body).map_err(|error| bad_body(&error.to_string()))?;
+    if ids.len() > CHANGES_MAX {
+        return Err(bad_body(&format!("ids are at most {CHANGES_MAX}")));
+    }
+    Ok(json!({ "turned": world.delete(call.now, &ids) }))
 }
 
 fn faults(world: &mut World, call: &Call) -> Result<Value, Refusal> {

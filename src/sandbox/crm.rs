@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     account::{Deed, Effect, Outcome},
-    call::{Answer, Call, Refusal, error, json, not_found, set},
+    call::{Answer, Call, Refusal, bytes, error, json, not_found, set},
     config::WorldConfig,
     crm_jobs::Jobs,
     idempotency::{Keys, Seen},
@@ -117,7 +117,7 @@ impl Crm {
         self.told(written, status, |lead| json!({ "id": lead.id, "created": created }))
     }
 
-    /// `GET` and `PATCH /crm/leads/{id}`
+    /// `GET`, `PATCH` and `DELETE /crm/leads/{id}`
     ///
     /// `meddles`: once the lead is read, somebody else changes it.
     pub fn one(&mut self, call: &Call, id: &str, meddles: bool) -> Outcome {
@@ -134,6 +134,11 @@ impl Crm {
         }
         if let Some(refusal) = super::crm_repeat::moved_on(call, self.leads.at(place)) {
             return Outcome::refused(refusal);
+        }
+        if call.method == Method::DELETE {
+            let deed = deed(Effect::Deleted, self.leads.at(place));
+            self.leads.delete(place);
+            return Outcome { answer: bytes(StatusCode::NO_CONTENT, Vec::new()), deeds: vec![deed] };
         }
         match call.object() {
             Ok(fields) => {
@@ -159,7 +164,10 @@ impl Crm {
                 let places = self.leads.places(&wanted).iter().filter(|&&place| place >= after);
                 places.take(limit + 1).map(|&place| self.leads.at(place)).collect()
             }
-            None => self.leads.all().iter().skip(after).take(limit + 1).collect(),
+            None => {
+                let later = self.leads.all().filter(|(place, _)| *place >= after);
+                later.take(limit + 1).map(|(_, lead)| lead).collect()
+            }
         };
         let has_more = data.len() > limit;
         let data = &data[..data.len().min(limit)];

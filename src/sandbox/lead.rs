@@ -19,6 +19,8 @@ pub struct Lead {
     /// Counts its changes, from 1.
     pub revision: u64,
     pub made_at: DateTime<Utc>,
+    /// Its place stays taken, so that no id is given twice.
+    pub(super) deleted: bool,
 }
 
 impl Lead {
@@ -65,8 +67,9 @@ impl Leads {
         Self { rows: Vec::new(), by_external_id: HashMap::new(), max, now: DateTime::<Utc>::MIN_UTC }
     }
 
-    pub fn all(&self) -> &[Lead] {
-        &self.rows
+    /// All that are there, each with its place.
+    pub fn all(&self) -> impl Iterator<Item = (usize, &Lead)> {
+        self.rows.iter().enumerate().filter(|(_, lead)| !lead.deleted)
     }
 
     /// The places of the leads with this `external_id`, oldest first.
@@ -81,7 +84,8 @@ impl Leads {
     pub fn place(&self, id: &str) -> Option<usize> {
         let number: usize = id.strip_prefix("lead_")?.parse().ok()?;
         let place = number.checked_sub(1)?;
-        (self.rows.get(place)?.id == id).then_some(place)
+        let lead = self.rows.get(place)?;
+        (lead.id == id && !lead.deleted).then_some(place)
     }
 
     pub fn at(&self, place: usize) -> &Lead {
@@ -108,7 +112,13 @@ impl Leads {
         if let Some(external_id) = fields.get("external_id").and_then(Value::as_str) {
             self.by_external_id.entry(external_id.into()).or_default().push(place);
         }
-        self.rows.push(Lead { id: format!("lead_{:06}", place + 1), fields, revision: 1, made_at: self.now });
+        self.rows.push(Lead {
+            id: format!("lead_{:06}", place + 1),
+            fields,
+            revision: 1,
+            made_at: self.now,
+            deleted: false,
+        });
         Ok(place)
     }
 
@@ -144,6 +154,16 @@ impl Leads {
 }
 
 impl Leads {
+    pub fn delete(&mut self, place: usize) {
+        let lead = &mut self.rows[place];
+        lead.deleted = true;
+        if let Some(places) =
+            lead.text("external_id").map(str::to_owned).and_then(|id| self.by_external_id.get_mut(&id))
+        {
+            places.retain(|known| *known != place);
+        }
+    }
+
     /// Somebody else changes a lead, in a field that is not ours.
     pub fn meddle(&mut self, place: usize) {
         let lead = &mut self.rows[place];
@@ -190,7 +210,7 @@ mod tests {
         assert_eq!(leads.upsert(body).unwrap(), (0, Effect::Unchanged));
         let other = fields(json!({"external_id": "a", "name": "A"}));
         assert_eq!(leads.upsert(other).unwrap(), (0, Effect::Updated));
-        assert_eq!(leads.all().len(), 2);
+        assert_eq!(leads.all().count(), 2);
     }
 
     #[test]

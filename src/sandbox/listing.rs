@@ -20,11 +20,19 @@ pub(super) fn customers(shop: &mut Shop, call: &Call, config: &WorldConfig) -> R
         None => PageToken { at: i64::MIN, id: 0, since, before, issued_ms: 0 },
         Some(text) => go_on(&text, since, before, call.now, config)?,
     };
+    let with_deleted = call.parameter("include_deleted").as_deref() == Some("true");
     shop.drift(call.now, config);
-    Ok(page(shop, &from, limit, call.now, config))
+    Ok(page(shop, &from, limit, with_deleted, call.now, config))
 }
 
-fn page(shop: &Shop, from: &PageToken, limit: usize, now: DateTime<Utc>, config: &WorldConfig) -> Answer {
+fn page(
+    shop: &Shop,
+    from: &PageToken,
+    limit: usize,
+    with_deleted: bool,
+    now: DateTime<Utc>,
+    config: &WorldConfig,
+) -> Answer {
     let mut body = String::from(r#"{"data":["#);
     let (mut count, mut last, mut next) = (0, (from.at, from.id), None);
     // In the ordered listing the place is the instant itself, so the filter is a range and no row is looked at twice.
@@ -38,6 +46,9 @@ fn page(shop: &Shop, from: &PageToken, limit: usize, now: DateTime<Utc>, config:
         let beyond = from.before.is_some_and(|before| updated >= before);
         if beyond && !config.unordered {
             break;
+        }
+        if listed.deleted && !with_deleted {
+            continue;
         }
         if beyond || from.since.is_some_and(|since| updated < since) {
             continue;
@@ -61,7 +72,7 @@ fn page(shop: &Shop, from: &PageToken, limit: usize, now: DateTime<Utc>, config:
 }
 
 /// Reads the token and checks it against the filters, which may be left out because the token knows them.
-fn go_on(
+pub(super) fn go_on(
     text: &str,
     since: Option<i64>,
     before: Option<i64>,
@@ -89,7 +100,7 @@ fn go_on(
 }
 
 /// Microseconds of an RFC 3339 parameter.
-fn instant(call: &Call, name: &str) -> Result<Option<i64>, Refusal> {
+pub(super) fn instant(call: &Call, name: &str) -> Result<Option<i64>, Refusal> {
     match call.parameter(name) {
         None => Ok(None),
         Some(text) => match DateTime::parse_from_rfc3339(&text) {

@@ -15,6 +15,7 @@ mod crm_jobs;
 mod crm_repeat;
 mod crm_shapes;
 mod faults;
+mod gone;
 mod idempotency;
 mod lead;
 mod line;

@@ -49,6 +49,8 @@ pub struct Customer {
     pub lifetime_cents: u64,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
+    /// It was deleted at `updated_at`. Lists show it no more, unless they are asked to.
+    pub deleted: bool,
     /// The name that a flip changes to and back from.
     pub(super) other_name: String,
 }
@@ -77,6 +79,7 @@ impl Customer {
             lifetime_cents: rng.u64(..2_000_000),
             created_at: at,
             updated_at: at,
+            deleted: false,
             other_name: full_name(given.0, self::family(&mut rng, country).0, country) + " (new)",
         }
     }
@@ -105,11 +108,12 @@ impl Customer {
         );
         let _ = write!(
             text,
-            r#""lifetime_value":{}.{:02},"created_at":"{}","updated_at":"{}"}}"#,
+            r#""lifetime_value":{}.{:02},"created_at":"{}","updated_at":"{}"{}}}"#,
             self.lifetime_cents / 100,
             self.lifetime_cents % 100,
             rfc3339(self.created_at),
             rfc3339(self.updated_at),
+            if self.deleted { r#","deleted":true"# } else { "" },
         );
         text
     }

@@ -29,9 +29,12 @@ pub struct Report {
     pub stale: u64,
     /// Leads beyond the first for one `external_id` (for one e-mail address, where there is no `external_id`).
     pub doubled: u64,
-    /// Some ids of customers that are lost, and of leads that are doubles.
+    /// Leads of customers that were deleted, unless they are `closed`.
+    pub lingering: u64,
+    /// Some ids of customers that are lost, of leads that are doubles, and of those that linger.
     pub lost_ids: Vec<String>,
     pub doubled_ids: Vec<String>,
+    pub lingering_ids: Vec<String>,
     pub counters: Counters,
 }
 
@@ -42,9 +45,9 @@ impl Report {
         counters: Counters,
         fits: &dyn Fn(&Customer, Option<&Lead>) -> Fit,
     ) -> Self {
-        let mut report = Self { leads: leads.all().len() as u64, counters, ..Self::default() };
+        let mut report = Self { leads: leads.all().count() as u64, counters, ..Self::default() };
         let mut by_email: HashMap<&str, usize> = HashMap::new();
-        for (place, lead) in leads.all().iter().enumerate() {
+        for (place, lead) in leads.all() {
             let first = match lead.text("external_id") {
                 Some(external_id) => leads.places(external_id).first().copied(),
                 None => lead.text("email").map(|email| *by_email.entry(email).or_insert(place)),
@@ -72,6 +75,15 @@ impl Report {
             name(&mut report.lost_ids, &customer.id);
         }
         report
+    }
+
+    /// Adds what is left of customers that are gone.
+    pub(super) fn linger<'a>(&mut self, gone: impl Iterator<Item = &'a Customer>, leads: &Leads) {
+        let left = gone.flat_map(|customer| leads.with_external_id(&customer.id));
+        for lead in left.filter(|lead| lead.text("status") != Some("closed")) {
+            self.lingering += 1;
+            name(&mut self.lingering_ids, &lead.id);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ use super::config::App;
 pub(super) enum Route {
     Token,
     Customers,
+    CustomersDeleted,
+    CustomerIds,
     Orders,
     Events,
     Products,
@@ -34,6 +36,8 @@ impl Route {
         match path {
             "/oauth/token" => Self::Token,
             "/shop/customers" => Self::Customers,
+            "/shop/customers/deleted" => Self::CustomersDeleted,
+            "/shop/customers/ids" => Self::CustomerIds,
             "/shop/orders" => Self::Orders,
             "/shop/events" => Self::Events,
             "/shop/products" => Self::Products,
@@ -77,7 +81,8 @@ impl Route {
             Self::Leads | Self::Lead(_) | Self::LeadByExternalId(_) => App::Crm,
             Self::Batch | Self::BatchUpsert | Self::BatchAtomic | Self::Rpc => App::Crm,
             Self::Jobs | Self::Job(_) | Self::JobFile(..) | Self::Plain | Self::Once | Self::Search => App::Crm,
-            Self::Customers | Self::Orders | Self::Events | Self::Products | Self::Changes | Self::Unknown => App::Shop,
+            Self::Customers | Self::CustomersDeleted | Self::CustomerIds => App::Shop,
+            Self::Orders | Self::Events | Self::Products | Self::Changes | Self::Unknown => App::Shop,
         }
     }
 
@@ -86,9 +91,10 @@ impl Route {
             Self::Token | Self::Batch | Self::BatchUpsert => method == Method::POST,
             Self::BatchAtomic | Self::Rpc | Self::Jobs | Self::Plain | Self::Once => method == Method::POST,
             Self::Job(_) | Self::JobFile(..) | Self::Search => method == Method::GET,
-            Self::Customers | Self::Orders | Self::Events | Self::Products | Self::Changes => method == Method::GET,
+            Self::Customers | Self::CustomersDeleted | Self::CustomerIds => method == Method::GET,
+            Self::Orders | Self::Events | Self::Products | Self::Changes => method == Method::GET,
             Self::Leads => method == Method::GET || method == Method::POST,
-            Self::Lead(_) => method == Method::GET || method == Method::PATCH,
+            Self::Lead(_) => [Method::GET, Method::PATCH, Method::DELETE].contains(method),
             Self::LeadByExternalId(_) => method == Method::PUT,
             Self::Control | Self::Unknown => true,
         }
@@ -98,6 +104,8 @@ impl Route {
         match self {
             Self::Token => "/oauth/token",
             Self::Customers => "/shop/customers",
+            Self::CustomersDeleted => "/shop/customers/deleted",
+            Self::CustomerIds => "/shop/customers/ids",
             Self::Orders => "/shop/orders",
             Self::Events => "/shop/events",
             Self::Products => "/shop/products",

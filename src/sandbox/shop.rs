@@ -34,6 +34,7 @@ pub(super) type Place = (i64, usize);
 pub(super) struct Listed<'a> {
     pub place: Place,
     pub updated_at: DateTime<Utc>,
+    pub deleted: bool,
     pub json: &'a str,
 }
 
@@ -66,6 +67,8 @@ pub(super) struct Shop {
     rows: Vec<Row>,
     /// The visible customers in the order of the listing.
     order: BTreeSet<Place>,
+    /// Deletions that have become visible, in the order of their times. One that was taken back stays in the list.
+    pub tombstones: BTreeSet<Place>,
     /// Versions that are committed later, by the moment they show.
     waiting: BTreeMap<(DateTime<Utc>, u64), (usize, Customer)>,
     committed: u64,
@@ -84,6 +87,7 @@ impl Shop {
             rng: fastrand::Rng::with_seed(config.seed ^ 0x5e_ed0f),
             rows: Vec::with_capacity(customers),
             order: BTreeSet::new(),
+            tombstones: BTreeSet::new(),
             waiting: BTreeMap::new(),
             committed: 0,
             flipped: VecDeque::new(),
@@ -102,7 +106,27 @@ impl Shop {
     }
 
     pub fn visible(&self) -> impl Iterator<Item = &Customer> {
+        self.shown().filter(|customer| !customer.deleted)
+    }
+
+    /// The customers that a client can see no more.
+    pub fn gone(&self) -> impl Iterator<Item = &Customer> {
+        self.shown().filter(|customer| customer.deleted)
+    }
+
+    fn shown(&self) -> impl Iterator<Item = &Customer> {
         self.rows.iter().filter_map(|row| row.visible.as_ref()).map(|shown| &shown.customer)
+    }
+
+    /// The visible customer of an index, unless it is deleted.
+    pub fn at(&self, index: usize) -> Option<&Customer> {
+        let shown = self.rows.get(index)?.visible.as_ref()?;
+        Some(&shown.customer).filter(|customer| !customer.deleted)
+    }
+
+    /// How many customers there ever were.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
     }
 
     /// Shows every version whose transaction has committed by `now`.
@@ -118,6 +142,9 @@ impl Shop {
     pub fn change(&mut self, now: DateTime<Utc>, config: &WorldConfig, count: usize) -> (usize, usize) {
         let mut created = 0;
         for _ in 0..count {
+            if self.deletes_or_restores(now, config) {
+                continue;
+            }
             let wanted = self.rows.is_empty() || self.rng.u8(..3) == 0;
             if wanted && self.rows.len() < CUSTOMERS_MAX {
                 self.insert(now, config, true);
@@ -140,7 +167,8 @@ impl Shop {
     pub fn listed(&self, after: Bound<Place>) -> impl Iterator<Item = Listed<'_>> {
         self.order.range((after, Bound::Unbounded)).filter_map(|&place| {
             let shown = self.rows[place.1].visible.as_ref()?;
-            Some(Listed { place, updated_at: shown.customer.updated_at, json: shown.json() })
+            let Customer { updated_at, deleted, .. } = shown.customer;
+            Some(Listed { place, updated_at, deleted, json: shown.json() })
         })
     }
 
@@ -157,6 +185,9 @@ impl Shop {
         }
         for _ in 0..self.rng.usize(1..=3) {
             self.drifted += 1;
+            if self.deletes_or_restores(now, config) {
+                continue;
+            }
             match self.rng.u8(..10) {
                 // Most are new and never touched again: nothing later covers up for a client that missed one.
                 0..=5 if self.rows.len() < CUSTOMERS_MAX => self.insert(now, config, true),
@@ -174,6 +205,31 @@ impl Shop {
         }
     }
 
+    /// Maybe deletes a customer, or brings a deleted one back with the content it had. Says whether it did.
+    fn deletes_or_restores(&mut self, now: DateTime<Utc>, config: &WorldConfig) -> bool {
+        if config.deletions == 0.0 || self.rows.is_empty() || self.rng.f64() >= config.deletions {
+            return false;
+        }
+        let index = self.rng.usize(..self.rows.len());
+        self.turn(now, config, index);
+        true
+    }
+
+    /// Deletes the customers with these ids, and brings those back that were deleted. Says how many there are.
+    pub fn turn_all(&mut self, now: DateTime<Utc>, config: &WorldConfig, ids: &[String]) -> usize {
+        let found = |row: &Row| ids.contains(&row.latest.id);
+        let places: Vec<usize> = (0..self.rows.len()).filter(|index| found(&self.rows[*index])).collect();
+        places.iter().for_each(|index| self.turn(now, config, *index));
+        places.len()
+    }
+
+    fn turn(&mut self, now: DateTime<Utc>, config: &WorldConfig, index: usize) {
+        let mut version = self.rows[index].latest.clone();
+        version.deleted = !version.deleted;
+        version.updated_at = after(&version, grain(now, config));
+        self.commit(index, version, now, config);
+    }
+
     fn edit_somehow(&mut self, now: DateTime<Utc>, config: &WorldConfig, index: usize) {
         let edits = [Edit::Name, Edit::Name, Edit::Phone, Edit::Phone, Edit::Company, Edit::Value];
         let edit = edits[self.rng.usize(..edits.len())];
@@ -183,7 +239,10 @@ impl Shop {
     fn edit(&mut self, now: DateTime<Utc>, config: &WorldConfig, index: usize, edit: Edit) {
         let mut version = self.rows[index].latest.clone();
         edit.apply(&mut version, &mut self.rng);
-        version.updated_at = grain(now, config);
+        version.updated_at = match std::mem::take(&mut version.deleted) {
+            true => after(&version, grain(now, config)),
+            false => grain(now, config),
+        };
         self.commit(index, version, now, config);
     }
 
@@ -219,7 +278,14 @@ impl Shop {
         } else {
             customer.updated_at.timestamp_micros()
         };
-        let kind = if self.rows[index].visible.is_some() { "customer.updated" } else { "customer.created" };
+        let kind = match self.rows[index].visible {
+            _ if customer.deleted => "customer.deleted",
+            Some(_) => "customer.updated",
+            None => "customer.created",
+        };
+        if customer.deleted {
+            self.tombstones.insert((customer.updated_at.timestamp_micros(), index));
+        }
         let id = self.log.back().map_or(1, |change| change.id + 1);
         self.log.push_back(Change { id, kind, customer: index, at: customer.updated_at });
         if self.log.len() > config.events_max {
@@ -236,6 +302,11 @@ impl Shop {
     pub fn json_of(&self, index: usize) -> &str {
         self.rows.get(index).and_then(|row| row.visible.as_ref()).map_or("null", Shown::json)
     }
+}
+
+/// A deletion and what it deletes or is taken back by are never of one moment, however coarse the clock.
+fn after(version: &Customer, at: DateTime<Utc>) -> DateTime<Utc> {
+    at.max(version.updated_at + TimeDelta::milliseconds(1))
 }
 
 fn grain(at: DateTime<Utc>, config: &WorldConfig) -> DateTime<Utc> {

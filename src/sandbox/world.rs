@@ -14,6 +14,7 @@ use super::{
     control,
     crm::{Crm, Keyed},
     faults::{FaultKind, FaultPlan},
+    gone,
     lead::Lead,
     listing,
     oauth::{Oauth, unauthorized},
@@ -97,7 +98,9 @@ impl World {
 
     /// The report by a rule of the caller's, for a pipeline that maps in its own way.
     pub fn report_by(&self, fits: &dyn Fn(&Customer, Option<&Lead>) -> Fit) -> Report {
-        Report::of(self.shop.visible(), &self.crm.leads, self.account.counters.clone(), fits)
+        let mut report = Report::of(self.shop.visible(), &self.crm.leads, self.account.counters.clone(), fits);
+        report.linger(self.shop.gone(), &self.crm.leads);
+        report
     }
 
     pub fn counters(&self) -> &Counters {
@@ -114,8 +117,8 @@ impl World {
         self.shop.visible()
     }
 
-    pub fn leads(&self) -> &[Lead] {
-        self.crm.leads.all()
+    pub fn leads(&self) -> Vec<&Lead> {
+        self.crm.leads.all().map(|(_, lead)| lead).collect()
     }
 
     /// The leads with this `external_id`: more than one is a double.
@@ -128,6 +131,13 @@ impl World {
         self.now = self.now.max(now);
         self.shop.tick(self.now, &self.config);
         self.shop.change(self.now, &self.config, count)
+    }
+
+    /// Deletes the customers with these ids, and brings those back that were deleted. Returns how many there are.
+    pub fn delete(&mut self, now: DateTime<Utc>, ids: &[String]) -> usize {
+        self.now = self.now.max(now);
+        self.shop.tick(self.now, &self.config);
+        self.shop.turn_all(self.now, &self.config, ids)
     }
 
     /// Ends drift and late visibility, so that a client can catch up.
@@ -204,6 +214,8 @@ impl World {
         self.crm.leads.now = call.now;
         match route {
             Route::Customers => Outcome::read(listing::customers(&mut self.shop, call, config)),
+            Route::CustomersDeleted => Outcome::read(gone::tombstones(&mut self.shop, call, config)),
+            Route::CustomerIds => Outcome::read(gone::ids(&mut self.shop, call, config)),
             Route::Orders => Outcome::read(shelf::orders(&self.shop.orders, call, config)),
             Route::Events => Outcome::read(shelf::events(&self.shop, call, config)),
             Route::Products => Outcome::read(shelf::products(call, config)),
@@ -250,7 +262,7 @@ mod tests {
     fn a_path_or_method_that_does_not_exist_is_refused_and_entered() {
         let mut probe = Probe::new(calm());
         assert_eq!(probe.get("/crm/deals").status(), 404);
-        assert_eq!(probe.send("DELETE", "/crm/leads/lead_000001", &[], "").status(), 405);
+        assert_eq!(probe.send("PUT", "/crm/leads/lead_000001", &[], "").status(), 405);
         assert_eq!(probe.get("/oauth/token").status(), 405);
         assert_eq!(probe.world.counters().refused, 3);
         assert_eq!(probe.get("/sandbox/nothing").status(), 404);

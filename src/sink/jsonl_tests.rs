@@ -3,13 +3,14 @@ use std::{fs, path::Path};
 use super::*;
 use crate::{
     model::{Clock, Fields, Key, Overlap, SystemClock},
-    store::{Batch, Item, Memory, Seal, State, StreamId},
+    store::{Batch, Deed, Item, Memory, Seal, State, StreamId},
 };
 
 fn staged(records: &[&str]) -> Staged {
     let item = |text: &&str| {
         let fields = Fields::from_object(text.as_bytes().to_vec().into());
         Item {
+            deed: Deed::Write,
             key: Key::new("k"),
             sink_key: None,
             version: None,

@@ -124,7 +124,7 @@ impl ApiSource {
         Page {
             records: sorted.records,
             rejects: sorted.rejects,
-            next: Checkpoint { cursor, scan: next, mark: at.mark },
+            next: Checkpoint { cursor, scan: next, ..at.clone() },
             scan,
             end,
             restarted: found.restarted,

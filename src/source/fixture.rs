@@ -35,6 +35,7 @@ pub fn stream() -> Stream {
         version: None,
         paginate: Paginate::None,
         incremental: None,
+        deletions: None,
         pages_max: 100,
         empty_pages_max: 2,
     }

@@ -129,7 +129,8 @@ pub fn sort(items: Vec<Item>, stream: &Stream, cursor: Option<&Cursor>, scan: &m
             continue;
         }
         if let Some(reason) = unusable(&item, stream, field) {
-            sorted.rejects.push(Reject { key: item.key, fields: item.fields, reason });
+            let gone = stream.says_gone(&item.fields);
+            sorted.rejects.push(Reject { key: item.key, gone, fields: item.fields, reason });
             continue;
         }
         let at = item.cursor.as_ref();
@@ -140,7 +141,8 @@ pub fn sort(items: Vec<Item>, stream: &Stream, cursor: Option<&Cursor>, scan: &m
             after: at.is_some_and(|at| is_at_or_after(at, reread_from.as_ref())),
         };
         if let Some(key) = item.key {
-            sorted.records.push(Record { key, version: item.version, overlap, fields: item.fields });
+            let gone = stream.says_gone(&item.fields);
+            sorted.records.push(Record { key, version: item.version, overlap, gone, fields: item.fields });
         }
     }
     sorted

@@ -11,9 +11,13 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::journal::Noted;
+use super::{
+    journal::Noted,
+    link::{Keeps, Link},
+};
 use crate::model::{
-    Blame, Checkpoint, Code, ContentHash, Counts, Fault, Fields, Key, Overlap, Reason, Reject, Verdict, Version,
+    Blame, Checkpoint, Code, ContentHash, Counts, Fault, Fields, Key, KeyHash, Overlap, Reason, Reject, Verdict,
+    Version,
 };
 
 /// Mapped records that travel with the checkpoint move they justify.
@@ -29,6 +33,12 @@ pub struct Batch {
     pub open: Vec<Key>,
     /// Which dead letter a record of this batch comes from, in a replay.
     pub replayed: BTreeMap<Key, String>,
+    /// What the links of this batch keep.
+    pub keeps: Keeps,
+    /// Links of unchanged records that have something new to tell.
+    pub touched: Vec<(Key, Link)>,
+    /// Records that the source has shown, where a sweep needs to know.
+    pub seen: Vec<KeyHash>,
     /// The checkpoint that holds once every record of the batch has a verdict.
     pub next: Checkpoint,
 }
@@ -40,9 +50,29 @@ impl Batch {
     }
 }
 
+/// What a write is to do with the record at the sink.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Bring it there, or bring it up to date.
+    #[default]
+    Write,
+    /// Bring it there again: its deletion was delivered, and it is back at the source.
+    Again,
+    /// Take it away, or archive it: it is gone at the source.
+    Delete,
+}
+
+impl Deed {
+    fn is_write(&self) -> bool {
+        *self == Self::Write
+    }
+}
+
 /// One record on its way to the sink.
 #[derive(Clone, Debug)]
 pub struct Item {
+    pub deed: Deed,
     /// The source's key.
     pub key: Key,
     /// What names the record at the sink, where the pipeline says that it is another name than the source's.
@@ -200,10 +230,18 @@ pub(super) struct Row {
     open: Vec<Key>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     replayed: BTreeMap<Key, String>,
+    #[serde(default, skip_serializing_if = "Keeps::nothing")]
+    keeps: Keeps,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    touched: Vec<(Key, Link)>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    seen: Vec<KeyHash>,
 }
 
 #[derive(Serialize, Deserialize)]
 struct RowItem {
+    #[serde(default, skip_serializing_if = "Deed::is_write")]
+    deed: Deed,
     key: Key,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sink_key: Option<Key>,
@@ -225,6 +263,8 @@ struct RowItem {
 #[derive(Serialize, Deserialize)]
 struct RowReject {
     key: Option<Key>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    gone: bool,
     fields: Box<RawValue>,
     reason: Reason,
 }
@@ -233,8 +273,19 @@ impl Row {
     pub(super) fn of(batch: &Batch, staged_at: DateTime<Utc>, epoch: u32) -> Result<Self, serde_json::Error> {
         let items = batch.items.iter().map(RowItem::of).collect::<Result<_, _>>()?;
         let rejects = batch.rejects.iter().map(RowReject::of).collect::<Result<_, _>>()?;
-        let (next, open, replayed) = (batch.next.clone(), batch.open.clone(), batch.replayed.clone());
-        Ok(Self { staged_at, epoch, next, decided: batch.decided, items, rejects, open, replayed })
+        Ok(Self {
+            staged_at,
+            epoch,
+            next: batch.next.clone(),
+            decided: batch.decided,
+            items,
+            rejects,
+            open: batch.open.clone(),
+            replayed: batch.replayed.clone(),
+            keeps: batch.keeps,
+            touched: batch.touched.clone(),
+            seen: batch.seen.clone(),
+        })
     }
 
     pub(super) fn staged(self, seq: u64, noted: &mut BTreeMap<u64, BTreeMap<usize, Noted>>) -> Staged {
@@ -244,6 +295,9 @@ impl Row {
             rejects: self.rejects.into_iter().map(RowReject::reject).collect(),
             open: self.open,
             replayed: self.replayed,
+            keeps: self.keeps,
+            touched: self.touched,
+            seen: self.seen,
             next: self.next,
         };
         let noted = noted.remove(&seq).unwrap_or_default();
@@ -256,6 +310,7 @@ impl RowItem {
     fn of(item: &Item) -> Result<Self, serde_json::Error> {
         let fields = if item.fields == item.source { None } else { Some(raw(&item.fields)?) };
         Ok(Self {
+            deed: item.deed,
             key: item.key.clone(),
             sink_key: item.sink_key.clone(),
             version: item.version.clone(),
@@ -272,6 +327,7 @@ impl RowItem {
     fn item(self) -> Item {
         let source = fields(self.source);
         Item {
+            deed: self.deed,
             sink_key: self.sink_key,
             key: self.key,
             version: self.version,
@@ -289,11 +345,16 @@ impl RowItem {
 
 impl RowReject {
     fn of(reject: &Reject) -> Result<Self, serde_json::Error> {
-        Ok(Self { key: reject.key.clone(), fields: raw(&reject.fields)?, reason: reject.reason.clone() })
+        Ok(Self {
+            key: reject.key.clone(),
+            gone: reject.gone,
+            fields: raw(&reject.fields)?,
+            reason: reject.reason.clone(),
+        })
     }
 
     fn reject(self) -> Reject {
-        Reject { key: self.key, fields: fields(self.fields), reason: self.reason }
+        Reject { key: self.key, gone: self.gone, fields: fields(self.fields), reason: self.reason }
     }
 }
 

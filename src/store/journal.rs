@@ -206,7 +206,7 @@ mod tests {
     use super::*;
     use crate::{
         model::{BoxFuture, Checkpoint, Clock, Code, ContentHash, Fields, Key, Overlap, SystemClock},
-        store::{Batch, Entries, Error, Item, Memory, PowerLoss, Run, Seal, StateStore},
+        store::{Batch, Deed, Entries, Error, Item, Memory, PowerLoss, Run, Seal, StateStore},
     };
 
     fn stream() -> StreamId {
@@ -220,6 +220,7 @@ mod tests {
     fn item(id: &str) -> Item {
         let fields = Fields::parse(format!("{{\"id\":\"{id}\"}}").as_bytes()).unwrap();
         Item {
+            deed: Deed::Write,
             key: Key::new(id),
             sink_key: None,
             version: None,

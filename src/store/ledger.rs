@@ -2,11 +2,7 @@
 //! created elsewhere. Changes go in bounded commits, and none is made while batches are staged: what is staged was decided by the
 //! links as they were.
 
-use super::{
-    Op, Tree,
-    records::{Link, StreamId},
-    state::State,
-};
+use super::{Op, Tree, link::Link, records::StreamId, state::State};
 use crate::model::{Blame, Code, Fault, Key, KeyHash};
 
 /// An epoch that no store reaches: a link of it is in doubt for good.
@@ -60,7 +56,7 @@ impl State {
     pub async fn forget_all_links(&self, stream: &StreamId) -> Result<usize, Fault> {
         self.refuse_while_staged(stream).await?;
         let count = self.link_count(stream).await?;
-        self.forget_links(stream).await?;
+        self.forget_all(Tree::Links, stream).await?;
         Ok(count)
     }
 
@@ -87,7 +83,7 @@ impl State {
                     1
                 }
             };
-            let link = Link { content: None, generation, sink_id: Some(id.clone()), uncertain: false };
+            let link = Link { generation, sink_id: Some(id.clone()), ..Link::default() };
             ops.push(Op::Put { tree: Tree::Links, key: stream.link_key(key), value: link.encode(IN_DOUBT) });
         }
         if !ops.is_empty() {

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use chrono::{DateTime, Utc};
 
 use super::{
-    batch::{Batch, Settled, raw},
+    batch::{Batch, Deed, Settled, raw},
     open::record_of,
     records::{DeadLetter, Run, StreamId},
 };
@@ -36,6 +36,7 @@ struct Refused<'a> {
     fields: Option<&'a Fields>,
     reason: &'a Reason,
     parked: bool,
+    gone: bool,
 }
 
 impl<'a> Letters<'a> {
@@ -67,6 +68,7 @@ impl<'a> Letters<'a> {
                 first_at: None,
                 times: 1,
                 parked: refused.parked,
+                gone: refused.gone,
                 key: refused.key.cloned(),
                 reason: refused.reason.clone(),
                 source: raw(refused.source)?,
@@ -111,6 +113,7 @@ fn refused(batch: &Settled) -> impl Iterator<Item = Refused<'_>> {
         fields: None,
         reason: &reject.reason,
         parked: false,
+        gone: reject.gone,
     });
     let answered = batch.outcomes().filter_map(|(item, verdict)| {
         let (reason, parked) = match verdict {
@@ -118,7 +121,8 @@ fn refused(batch: &Settled) -> impl Iterator<Item = Refused<'_>> {
             Verdict::Parked(reason) => (reason, true),
             _ => return None,
         };
-        Some(Refused { key: Some(&item.key), source: &item.source, fields: Some(&item.fields), reason, parked })
+        let gone = item.deed == Deed::Delete;
+        Some(Refused { key: Some(&item.key), source: &item.source, fields: Some(&item.fields), reason, parked, gone })
     });
     before.chain(answered)
 }

@@ -12,22 +12,26 @@ mod files;
 mod journal;
 mod ledger;
 mod letters;
+mod link;
 mod memory;
 mod open;
 mod records;
 mod redb;
 mod seal;
+mod seen;
 mod state;
 
-pub use batch::{Batch, Doubt, Item, Settled, Staged};
+pub use batch::{Batch, Deed, Doubt, Item, Settled, Staged};
 pub use error::Error;
 pub use journal::{Journal, Noted};
 pub use ledger::Imported;
+pub use link::{Keeps, Link};
 pub use memory::{Memory, PowerLoss, Snapshot};
 pub use open::Retention;
-pub use records::{DeadLetter, Link, Run, RunFault, RunState, StreamId};
+pub use records::{DeadLetter, Run, RunFault, RunState, StreamId};
 pub use redb::{RedbOptions, RedbStore};
 pub use seal::{Seal, SealKey};
+pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
 pub use state::State;
 
 use crate::model::BoxFuture;
@@ -45,11 +49,13 @@ pub enum Tree {
     Journal,
     /// Which dead letters there are, by record.
     OpenLetters,
+    /// What a whole listing has shown so far.
+    Seen,
     Meta,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 9] = [
+    pub const ALL: [Tree; 10] = [
         Tree::Checkpoints,
         Tree::Outbox,
         Tree::Links,
@@ -58,6 +64,7 @@ impl Tree {
         Tree::Tokens,
         Tree::Journal,
         Tree::OpenLetters,
+        Tree::Seen,
         Tree::Meta,
     ];
 
@@ -73,6 +80,7 @@ impl Tree {
             Tree::Meta => "meta",
             Tree::Journal => "journal",
             Tree::OpenLetters => "open_letters",
+            Tree::Seen => "seen",
         }
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{Code, ContentHash, Counts, Fields, Key, KeyHash, Mark, Reason};
+use crate::model::{Code, Counts, Fields, Key, KeyHash, Reason};
 
 /// Names a stream's state: the pipeline and the stream it reads.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -47,69 +47,6 @@ impl StreamId {
 impl std::fmt::Display for StreamId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}/{}", self.pipeline, self.stream)
-    }
-}
-
-/// What the sink was last sent for a source key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Link {
-    /// Nothing, while it is in doubt what the sink holds.
-    pub content: Option<ContentHash>,
-    /// How many states of the record the sink has accepted.
-    pub generation: u32,
-    pub sink_id: Option<String>,
-    /// `content` was sent, and whether it took effect is unknown: a person was told.
-    pub uncertain: bool,
-}
-
-impl Link {
-    const FORMAT: u8 = 1;
-    /// As format 1, of a link that is uncertain.
-    const FORMAT_UNCERTAIN: u8 = 2;
-
-    /// The same, for whoever takes the risk that what was in doubt took effect.
-    pub fn without_doubt(self) -> Self {
-        let content = self.content.filter(|_| !self.uncertain);
-        Self { uncertain: false, content, ..self }
-    }
-
-    /// The id of a record in a file: the mark of the commit that wrote it.
-    pub(super) fn id_of(mark: Mark) -> String {
-        format!("{}+{}", mark.segment, mark.bytes)
-    }
-
-    /// The mark that `id_of` wrote.
-    pub(super) fn mark(&self) -> Option<Mark> {
-        let (segment, bytes) = self.sink_id.as_deref()?.split_once('+')?;
-        Some(Mark { segment: segment.parse().ok()?, bytes: bytes.parse().ok()? })
-    }
-
-    /// `format, epoch (4), content (16), generation (4), sink id`: 25 bytes and the id, because a ledger has one for every
-    /// record. `epoch` is the store's when the link was written; content of an earlier one is in doubt.
-    pub(super) fn encode(&self, epoch: u32) -> Vec<u8> {
-        let mut bytes = vec![if self.uncertain { Self::FORMAT_UNCERTAIN } else { Self::FORMAT }];
-        bytes.extend_from_slice(&epoch.to_be_bytes());
-        bytes.extend_from_slice(&self.content.unwrap_or(ContentHash([0; 16])).0);
-        bytes.extend_from_slice(&self.generation.to_be_bytes());
-        bytes.extend_from_slice(self.sink_id.as_deref().unwrap_or_default().as_bytes());
-        bytes
-    }
-
-    pub(super) fn decode(bytes: &[u8], epoch: u32) -> Option<Self> {
-        let (format, rest) = bytes.split_first()?;
-        if ![Self::FORMAT, Self::FORMAT_UNCERTAIN].contains(format) {
-            return None;
-        }
-        let (of, rest) = rest.split_first_chunk::<4>()?;
-        let (content, rest) = rest.split_first_chunk::<16>()?;
-        let (generation, id) = rest.split_first_chunk::<4>()?;
-        let id = std::str::from_utf8(id).ok()?;
-        Some(Self {
-            content: (u32::from_be_bytes(*of) == epoch).then_some(ContentHash(*content)),
-            generation: u32::from_be_bytes(*generation),
-            sink_id: (!id.is_empty()).then(|| id.to_owned()),
-            uncertain: *format == Self::FORMAT_UNCERTAIN,
-        })
     }
 }
 
@@ -195,6 +132,9 @@ pub struct DeadLetter {
     pub times: u64,
     /// Parked rather than rejected.
     pub parked: bool,
+    /// What was refused is the deletion of the record.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gone: bool,
     pub key: Option<Key>,
     pub reason: Reason,
     /// The record as it was read.
@@ -235,26 +175,6 @@ fn once() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_link_comes_back_as_it_was_written() {
-        for sink_id in [None, Some("lead_1".to_owned())] {
-            for uncertain in [false, true] {
-                let sink_id = sink_id.clone();
-                let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id, uncertain };
-                assert_eq!(Link::decode(&link.encode(5), 5), Some(link));
-            }
-        }
-        assert_eq!(Link::decode(&[9; 40], 5), None);
-        assert_eq!(Link::decode(&[1, 2], 5), None);
-    }
-
-    #[test]
-    fn a_link_of_an_earlier_epoch_keeps_the_id_and_doubts_the_content() {
-        let sink_id = Some("lead_1".to_owned());
-        let link = Link { content: Some(ContentHash([3; 16])), generation: 7, sink_id, uncertain: false };
-        assert_eq!(Link::decode(&link.encode(5), 6), Some(Link { content: None, ..link }));
-    }
 
     #[test]
     fn no_streams_prefix_begins_anothers() {

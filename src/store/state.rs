@@ -16,12 +16,14 @@ use super::{
     batch::{Batch, Row, Settled, Staged},
     journal::{Noted, Notes, place_of},
     letters::Letters,
+    link::{Link, link_ops},
     open::OpenLetters,
-    records::{DeadLetter, Link, Run, StreamId},
+    records::{DeadLetter, Run, StreamId},
+    seen::seen_op,
 };
-use crate::model::{Blame, Checkpoint, Code, Fault, Key, Mark, Verdict};
+use crate::model::{Blame, Checkpoint, Code, Fault, Key, Mark};
 
-const SCAN_LIMIT: usize = 1_000;
+pub(super) const SCAN_LIMIT: usize = 1_000;
 
 /// The state of all streams of a workspace.
 #[derive(Clone)]
@@ -150,6 +152,7 @@ impl State {
             run.counts.merge(&batch.counts());
             let epoch = batch.staged.resumed_from.unwrap_or(epoch);
             ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox), epoch));
+            ops.extend(seen_op(stream, run, batch.seq(), &batch.staged.batch.seen));
         }
         ops.push(self.put_run(run)?);
         let batches: Vec<u64> = settled.iter().map(Settled::seq).collect();
@@ -201,18 +204,19 @@ impl State {
         }
         // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
         self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
-        if forget_links { self.forget_links(stream).await } else { Ok(()) }
+        self.forget_seen(stream).await?;
+        if forget_links { self.forget_all(Tree::Links, stream).await } else { Ok(()) }
     }
 
-    /// Forgets a ledger of any size, a bounded commit at a time. The cursor is forgotten by then, so where this is cut off
-    /// the stream is read from its start, and doing it again forgets the rest.
-    pub(super) async fn forget_links(&self, stream: &StreamId) -> Result<(), Fault> {
+    /// Forgets what a tree holds of a stream, of any size, a bounded commit at a time. Where this is cut off, doing it again
+    /// forgets the rest.
+    pub(super) async fn forget_all(&self, tree: Tree, stream: &StreamId) -> Result<(), Fault> {
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let page = self.scan(Tree::Links, &stream.prefix(), after.as_deref()).await?;
+            let page = self.scan(tree, &stream.prefix(), after.as_deref()).await?;
             let Some((last, _)) = page.last() else { return Ok(()) };
             after = Some(last.clone());
-            let ops = page.into_iter().map(|(key, _)| Op::Delete { tree: Tree::Links, key });
+            let ops = page.into_iter().map(|(key, _)| Op::Delete { tree, key });
             self.commit_ops(ops.collect()).await?;
         }
     }
@@ -385,30 +389,6 @@ fn format_of(tree: Tree) -> u32 {
 
 fn is_sealed(tree: Tree) -> bool {
     matches!(tree, Tree::Outbox | Tree::DeadLetters)
-}
-
-/// A link is written for what the sink accepted. Items without a content hash need none.
-fn link_ops(stream: &StreamId, batch: &Settled, mark: Option<Mark>, epoch: u32) -> impl Iterator<Item = Op> {
-    batch.outcomes().filter_map(move |(item, verdict)| {
-        let content = item.content?;
-        let key = stream.link_key(&item.key);
-        match verdict {
-            Verdict::Created(id) | Verdict::Updated(id) => {
-                // What a file calls the record is where it stands.
-                let sink_id = mark.map(Link::id_of).or_else(|| id.clone()).or_else(|| item.sink_id.clone());
-                let link = Link { content: Some(content), generation: item.generation + 1, sink_id, uncertain: false };
-                Some(Op::Put { tree: Tree::Links, key, value: link.encode(epoch) })
-            }
-            Verdict::Deleted => Some(Op::Delete { tree: Tree::Links, key }),
-            // What the sink holds is unknown, and must stay known to be so: the record will be read again.
-            Verdict::Parked(reason) if reason.code.leaves_doubt() => {
-                let (generation, sink_id) = (item.generation, item.sink_id.clone());
-                let link = Link { content: Some(content), generation, sink_id, uncertain: true };
-                Some(Op::Put { tree: Tree::Links, key, value: link.encode(epoch) })
-            }
-            Verdict::Unchanged | Verdict::Skipped | Verdict::Rejected(_) | Verdict::Parked(_) => None,
-        }
-    })
 }
 
 pub(super) fn decode_link(bytes: &[u8], epoch: u32) -> Result<Link, Fault> {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    model::{Counts, Fields, Overlap, Reason, Reject},
-    store::{Item, Memory, PowerLoss},
+    model::{Counts, Fields, Overlap, Reason, Reject, Verdict},
+    store::{Deed, Item, Memory, PowerLoss},
 };
 
 fn stream() -> StreamId {
@@ -24,6 +24,7 @@ fn run(id: &str) -> Run {
 
 fn refused(key: &str, fields: &str, code: Code, message: &str) -> Reject {
     Reject {
+        gone: false,
         key: Some(Key::new(key)),
         fields: Fields::parse(fields.as_bytes()).unwrap(),
         reason: Reason::new(code, message),
@@ -99,7 +100,7 @@ async fn letters_of_format_1_can_still_be_read() {
 #[tokio::test]
 async fn a_large_ledger_is_forgotten_in_bounded_commits_and_a_cut_leaves_nothing_that_cannot_be_done_again() {
     let memory = Memory::new();
-    let link = Link { content: None, generation: 1, sink_id: None, uncertain: false }.encode(0);
+    let link = Link { generation: 1, ..Link::default() }.encode(0);
     let keys: Vec<Key> = (0..2_500).map(|n| Key::new(n.to_string())).collect();
     let put = |key: &Key| Op::Put { tree: Tree::Links, key: stream().link_key(key), value: link.clone() };
     let mut ops: Vec<Op> = keys.iter().map(put).collect();
@@ -129,6 +130,7 @@ async fn a_record_that_a_table_refuses_leaves_its_letter_and_the_others_are_coun
     let item = |id: u32| {
         let fields = Fields::parse(format!(r#"{{"id":{id}}}"#).as_bytes()).unwrap();
         Item {
+            deed: Deed::Write,
             key: Key::new(id.to_string()),
             sink_key: None,
             version: None,

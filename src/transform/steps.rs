@@ -61,7 +61,9 @@ impl Transform {
             Ok(Verdict::Unchanged) => Outcome::Kept(record),
             Ok(Verdict::Changed(fields)) => Outcome::Kept(Record { fields, ..record }),
             Ok(Verdict::Skipped) => Outcome::Skipped(record.key),
-            Err(reason) => Outcome::Rejected(Reject { key: Some(record.key), fields: record.fields, reason }),
+            Err(reason) => {
+                Outcome::Rejected(Reject { key: Some(record.key), gone: record.gone, fields: record.fields, reason })
+            }
         }
     }
 

@@ -21,6 +21,7 @@ pub fn stream(paginate: Paginate) -> Stream {
         version: None,
         paginate,
         incremental: None,
+        deletions: None,
         pages_max: 100,
         empty_pages_max: 2,
     }

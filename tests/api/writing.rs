@@ -11,7 +11,7 @@ use renkei::{
     expr::Expression,
     model::{ContentHash, Fields, Key, Overlap, idempotency_key},
     sink::ApiSink,
-    store::{Batch, Item, Memory, Run, Seal, Staged, State, StreamId},
+    store::{Batch, Deed, Item, Memory, Run, Seal, Staged, State, StreamId},
 };
 
 use super::server::{Still, api, client, noon, path, request};
@@ -82,6 +82,7 @@ pub fn item(id: &str, name: &str) -> Item {
     let fields = Fields::parse(serde_json::json!({"id": id, "name": name}).to_string().as_bytes()).unwrap();
     let (key, content) = (Key::new(id), ContentHash::of(&fields));
     Item {
+        deed: Deed::Write,
         idempotency_key: idempotency_key("crm", "create_lead", &key, &content, "g0"),
         sink_key: None,
         key,

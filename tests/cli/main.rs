@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_macros, reason = "a test prints its seed")]
 
+mod deletes;
 mod demo;
 mod harness;
 mod host;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use renkei::{
     model::{Checkpoint, Clock, Cursor, Fault, Fields, Key, Overlap, SystemClock, Verdict},
     sink::{PostgresSink, Sink, TableConfig},
-    store::{Batch, Item, Memory, Seal, Staged, State, StreamId},
+    store::{Batch, Deed, Item, Memory, Seal, Staged, State, StreamId},
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -96,6 +96,7 @@ pub fn batch(number: i64, records: &[&str]) -> Staged {
         let fields = Fields::parse(text.as_bytes()).unwrap();
         let id = fields.get(&renkei::model::Path::parse("id").unwrap()).map_or("", |id| id.get()).to_owned();
         Item {
+            deed: Deed::Write,
             key: Key::new(id.clone()),
             sink_key: None,
             version: None,

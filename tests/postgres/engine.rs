@@ -10,7 +10,7 @@ use renkei::{
     },
     sink::{Durability, Sink},
     source::Source,
-    store::{Memory, Run, Seal, State, StreamId},
+    store::{Keeps, Memory, Run, Seal, State, StreamId},
     transform::{Mapping, Transform},
 };
 
@@ -27,6 +27,7 @@ impl Source for TwoPages {
             key: Key::new("1"),
             version: None,
             overlap: Overlap::default(),
+            gone: false,
             fields: Fields::parse(br#"{"id":1}"#).unwrap(),
         };
         let page = Page {
@@ -60,8 +61,10 @@ async fn run(db: &Database, state: &State) -> Run {
             durability: Durability::Transaction,
             key: None,
             skip_changed: false,
+            keeps: Keeps::default(),
         },
         sink: Box::new(renkei::sink::PostgresSink::new(db.config())),
+        deletes: None,
         only: None,
         usage: Box::new(Usage::default),
     };

@@ -26,6 +26,9 @@ use renkei::config::{self, MapEnvironment, Plan};
 
 const HISTORIES: u64 = 10_000;
 const HISTORIES_LONG: u64 = 100_000;
+/// Those in which customers are deleted.
+const DELETING: u64 = 3_000;
+const DELETING_LONG: u64 = 33_333;
 
 fn plan() -> Arc<Plan> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sim/workspace");
@@ -44,33 +47,46 @@ fn live(plan: &Arc<Plan>, script: Script) -> Result<Finding, Broken> {
 
 #[test]
 fn nothing_is_lost_or_doubled_and_every_record_has_a_verdict() {
+    let Some((histories, totals)) = live_all(Script::of, HISTORIES, HISTORIES_LONG) else { return };
+    // A simulation in which nothing goes wrong proves nothing.
+    assert!(totals.crashes.load(Ordering::Relaxed) > histories / 4, "too few crashes: {totals:?}");
+    assert!(totals.went_back.load(Ordering::Relaxed) > histories / 50, "too few restored backups: {totals:?}");
+    assert!(totals.records.load(Ordering::Relaxed) > histories * 5, "too few records: {totals:?}");
+}
+
+#[test]
+fn what_is_gone_at_the_source_goes_at_the_sink_and_nothing_else_does() {
+    let Some((histories, totals)) = live_all(Script::deleting, DELETING, DELETING_LONG) else { return };
+    assert!(totals.crashes.load(Ordering::Relaxed) > histories / 4, "too few crashes: {totals:?}");
+    assert!(totals.deleted.load(Ordering::Relaxed) > histories / 2, "too few deletions: {totals:?}");
+}
+
+/// Lives through histories, or through the one that the environment names. Nothing: it was one.
+fn live_all(script: fn(u64) -> Script, short: u64, long: u64) -> Option<(u64, Totals)> {
     let plan = plan();
     if let Some(seed) = number("RENKEI_SEED") {
-        let finding = live(&plan, Script::of(seed)).unwrap_or_else(|broken| panic!("{broken}"));
+        let finding = live(&plan, script(seed)).unwrap_or_else(|broken| panic!("{broken}"));
         println!("seed {seed}: {finding:?}");
-        return;
+        return None;
     }
-    let long = std::env::var("RENKEI_LONG").is_ok();
-    let histories = number("RENKEI_HISTORIES").unwrap_or(if long { HISTORIES_LONG } else { HISTORIES });
+    let histories = if std::env::var("RENKEI_LONG").is_ok() { long } else { short };
+    let histories = number("RENKEI_HISTORIES").unwrap_or(histories);
     let (next, totals) = (AtomicU64::new(0), Totals::default());
     let broken: Vec<Broken> = std::thread::scope(|scope| {
         let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| work(&plan, histories, &next, &totals))).collect();
+        let work = || work(&plan, script, histories, &next, &totals);
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
         workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
     });
     println!("{histories} histories: {totals:?}");
     if let Some(first) = broken.iter().min_by_key(|broken| broken.seed) {
         let Broken { seed, what, .. } = first;
-        let shortest =
-            shrink::shrink(&plan, Script::of(*seed)).map_or_else(String::new, |(_, broken)| broken.to_string());
+        let shortest = shrink::shrink(&plan, script(*seed)).map_or_else(String::new, |(_, broken)| broken.to_string());
         panic!(
             "seed {seed}: {what}\nto see it again: RENKEI_SEED={seed} cargo nextest run --test sim\nin short: {shortest}"
         );
     }
-    // A simulation in which nothing goes wrong proves nothing.
-    assert!(totals.crashes.load(Ordering::Relaxed) > histories / 4, "too few crashes: {totals:?}");
-    assert!(totals.went_back.load(Ordering::Relaxed) > histories / 50, "too few restored backups: {totals:?}");
-    assert!(totals.records.load(Ordering::Relaxed) > histories * 5, "too few records: {totals:?}");
+    Some((histories, totals))
 }
 
 #[derive(Default, Debug)]
@@ -79,21 +95,29 @@ struct Totals {
     crashes: AtomicU64,
     went_back: AtomicU64,
     records: AtomicU64,
+    deleted: AtomicU64,
 }
 
 /// Takes seeds until there are no more or one is broken.
-fn work(plan: &Arc<Plan>, histories: u64, next: &AtomicU64, totals: &Totals) -> Option<Broken> {
+fn work(
+    plan: &Arc<Plan>,
+    script: fn(u64) -> Script,
+    histories: u64,
+    next: &AtomicU64,
+    totals: &Totals,
+) -> Option<Broken> {
     loop {
         let seed = next.fetch_add(1, Ordering::Relaxed);
         if seed >= histories {
             return None;
         }
-        match live(plan, Script::of(seed)) {
+        match live(plan, script(seed)) {
             Ok(finding) => {
                 totals.lives.fetch_add(finding.lives.into(), Ordering::Relaxed);
                 totals.crashes.fetch_add(finding.crashes.into(), Ordering::Relaxed);
                 totals.went_back.fetch_add(finding.went_back.into(), Ordering::Relaxed);
                 totals.records.fetch_add(finding.records, Ordering::Relaxed);
+                totals.deleted.fetch_add(finding.deleted, Ordering::Relaxed);
             }
             Err(broken) => {
                 next.store(histories, Ordering::Relaxed);

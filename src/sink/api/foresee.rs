@@ -13,7 +13,7 @@ use crate::{
         repeat::Found,
         request::{self, Ready},
     },
-    store::Item,
+    store::{Deed, Item},
 };
 
 impl ApiSink {
@@ -24,6 +24,9 @@ impl ApiSink {
         }
         if let Err(reason) = self.built(item) {
             return Ok(Foreseen::Reject(reason));
+        }
+        if item.deed == Deed::Delete {
+            return Ok(Foreseen::Delete);
         }
         if may_ask
             && item.sink_id.is_none()
@@ -42,7 +45,7 @@ impl ApiSink {
         }
         let by_look_up = item.sink_id.is_none() && self.operation.look_up().is_some();
         Ok(match self.operation_for(item).makes {
-            _ if item.generation > 0 => Foreseen::Update,
+            _ if item.generation > 0 && item.deed == Deed::Write => Foreseen::Update,
             Makes::Create if !by_look_up => Foreseen::Create,
             Makes::Create | Makes::Upsert => Foreseen::CreateOrUpdate,
             Makes::Update => Foreseen::Update,

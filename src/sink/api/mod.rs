@@ -23,10 +23,10 @@ use futures_util::{StreamExt, stream};
 use self::deliver::Way;
 use super::{Durability, Foreseen, Sink, request::Ready, waves::waves};
 use crate::{
-    config::plan::{Api, Changed, Makes, Operation},
+    config::plan::{Api, Changed, Deletes, Makes, Operation},
     http::Client,
     model::{Blame, BoxFuture, Checkpoint, Clock, Code, Fault, Mark, Reason, Verdict},
-    store::{Item, Journal, Noted, Staged},
+    store::{Deed, Item, Journal, Noted, Staged},
 };
 
 /// One operation of one connection, with the one that is sent for records that changed after they were created.
@@ -34,6 +34,8 @@ pub struct ApiSink {
     api: Arc<Api>,
     operation: Arc<Operation>,
     changed: Changed,
+    /// What is sent for records that are gone at the source.
+    deletes: Option<Arc<Deletes>>,
     client: Client,
     clock: Arc<dyn Clock>,
     journal: Journal,
@@ -69,7 +71,9 @@ impl Sink for ApiSink {
             Changed::Operation(operation) => Some(operation),
             Changed::Same | Changed::Skip => None,
         };
-        let batches = [Some(&self.operation), changed].into_iter().flatten().filter_map(|of| of.batch.as_ref());
+        let deletes = self.deletes.as_ref().map(|deletes| &deletes.operation);
+        let batches =
+            [Some(&self.operation), changed, deletes].into_iter().flatten().filter_map(|of| of.batch.as_ref());
         batches.map(|batch| batch.size).max().unwrap_or(1)
     }
 
@@ -93,7 +97,11 @@ impl ApiSink {
         journal: Journal,
     ) -> Self {
         let since = clock.now();
-        Self { api, operation, changed, client, clock, journal, since }
+        Self { api, operation, changed, deletes: None, client, clock, journal, since }
+    }
+
+    pub fn with_deletes(self, deletes: Option<Arc<Deletes>>) -> Self {
+        Self { deletes, ..self }
     }
 
     async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
@@ -149,8 +157,13 @@ impl ApiSink {
     }
 
     fn operation_for(&self, item: &Item) -> &Operation {
+        if let (Deed::Delete, Some(deletes)) = (item.deed, &self.deletes) {
+            return &deletes.operation;
+        }
         match (&self.changed, item.generation) {
-            (Changed::Operation(operation), 1..) if item.sink_id.is_some() || self.operation.look_up().is_none() => {
+            (Changed::Operation(operation), 1..)
+                if item.deed == Deed::Write && (item.sink_id.is_some() || self.operation.look_up().is_none()) =>
+            {
                 operation
             }
             _ => &self.operation,
@@ -166,6 +179,11 @@ impl ApiSink {
             let message = "it was created before and has changed since, and the operation only creates";
             return Some(Verdict::Rejected(Reason::new(Code::ChangedCreate, message)));
         }
+        let by_id = self.deletes.as_ref().is_some_and(|deletes| deletes.by_id);
+        if item.deed == Deed::Delete && by_id && item.sink_id.is_none() {
+            let message = "it is gone at the source and may exist at the sink, under an id that is not known";
+            return Some(Verdict::Parked(Reason::new(Code::Uncertain, message)));
+        }
         match operation.batch.is_some() {
             true => self.held_back(operation, &self.known(batch, operation, at, item)),
             false => None,
@@ -175,7 +193,8 @@ impl ApiSink {
     /// It was created before, and nothing can change it.
     fn is_changed_create(&self, operation: &Operation, item: &Item) -> bool {
         let changes_nothing = matches!(self.changed, Changed::Same) && operation.look_up().is_none();
-        operation.makes == Makes::Create && item.generation > 0 && changes_nothing
+        let is_there = item.generation > 0 && item.deed == Deed::Write;
+        operation.makes == Makes::Create && is_there && changes_nothing
     }
 
     async fn unless_failed(

@@ -13,7 +13,7 @@ use std::{
     thread,
 };
 
-use ::redb::{Database, Durability, ReadableDatabase, TableDefinition, WriteTransaction};
+use ::redb::{Database, Durability, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
 
 use super::{
     super::{Entries, Error, Op, Tree},
@@ -69,6 +69,7 @@ impl Db {
             let mut db = Database::builder().set_cache_size(CACHE_BYTES).open(&path)?;
             // Otherwise redb believes its pages, and a damaged one could hide a key that nobody would miss.
             db.check_integrity()?;
+            add_new_trees(&db)?;
             Ok(db)
         })?;
         let mut opened = Self { layout: layout.clone(), db, applied: None, last_commit: 0 };
@@ -187,6 +188,19 @@ impl Db {
 
 fn table(tree: Tree) -> Table {
     TableDefinition::new(tree.name())
+}
+
+/// A store of an earlier version has no tree for what came later.
+fn add_new_trees(db: &Database) -> Result<(), ::redb::Error> {
+    let there: Vec<String> = db.begin_read()?.list_tables()?.map(|table| table.name().to_owned()).collect();
+    if Tree::ALL.iter().all(|tree| there.iter().any(|name| name == tree.name())) {
+        return Ok(());
+    }
+    let transaction = db.begin_write()?;
+    for tree in Tree::ALL {
+        transaction.open_table(table(tree))?;
+    }
+    Ok(transaction.commit()?)
 }
 
 /// The changes of each tree by their keys. A later one of the same key wins.
