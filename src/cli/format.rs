@@ -33,10 +33,14 @@ pub fn between(from: DateTime<Utc>, until: DateTime<Utc>) -> Duration {
 pub fn checkpoint(checkpoint: &Checkpoint) -> String {
     let cursor = checkpoint.cursor.as_ref().map(cursor);
     let scan = checkpoint.scan.as_ref().map(|scan| format!("listing, page {}", scan.pages));
-    match (cursor, scan) {
+    let place = match (cursor, scan) {
         (Some(cursor), Some(scan)) => format!("{cursor} ({scan})"),
         (Some(text), None) | (None, Some(text)) => text,
         (None, None) => "no cursor: the next run reads from the start".to_owned(),
+    };
+    match checkpoint.deletions.as_ref().is_some_and(|deletions| deletions.braked) {
+        true => format!("{place}; deletions are held back"),
+        false => place,
     }
 }
 

@@ -69,7 +69,7 @@ pub async fn show(dir: &Path, pipeline: &str, key: &str, output: &Output) -> Res
     fact("sink id", link.sink_id.as_deref().unwrap_or("-"));
     fact("generation", &link.generation.to_string());
     fact("content", content(&link));
-    fact("hash", &hex(&KeyHash::of(&key).0));
+    fact("hash", &KeyHash::of(&key).to_string());
     Ok(DONE)
 }
 
@@ -98,11 +98,11 @@ pub async fn list(
         [Column("hash of key", false), Column("generation", true), Column("sink id", false), Column("content", false)];
     let rows = links.iter().map(|(hash, link)| {
         let id = link.sink_id.as_deref().map_or("-".to_owned(), printable);
-        vec![hex(&hash.0), link.generation.to_string(), id, content(link).to_owned()]
+        vec![hash.to_string(), link.generation.to_string(), id, content(link).to_owned()]
     });
     table::print(output, &columns, rows.collect(), "no links");
     if let Some((last, _)) = links.last().filter(|_| links.len() == limit && count > limit) {
-        output.note(format_args!("{count} in all; the next ones: --after {}", hex(&last.0)));
+        output.note(format_args!("{count} in all; the next ones: --after {}", last));
     }
     Ok(DONE)
 }
@@ -178,6 +178,8 @@ fn no_link(key: &Key, pipeline: &str) -> Failure {
 
 fn content(link: &Link) -> &'static str {
     match (link.uncertain, link.content) {
+        _ if link.gone && link.sink_id.is_none() => "deleted",
+        _ if link.gone => "archived",
         (true, _) => "sent with an unknown outcome",
         (false, Some(_)) => "as sent",
         (false, None) => "in doubt",
@@ -186,11 +188,13 @@ fn content(link: &Link) -> &'static str {
 
 fn link_json(hash: KeyHash, link: &Link) -> serde_json::Value {
     json!({
-        "hash": hex(&hash.0),
+        "hash": hash.to_string(),
         "sink_id": link.sink_id,
         "generation": link.generation,
         "in_doubt": link.uncertain || link.content.is_none(),
         "uncertain": link.uncertain,
+        "gone": link.gone,
+        "key": link.key,
         "content": link.content.map(|content| hex(&content.0)),
     })
 }
@@ -200,7 +204,6 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 fn hash_of(text: &str) -> Result<KeyHash, Failure> {
-    let bits = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
     let wrong = || Failure::usage(format!("`{text}` is no hash"), "renkei links show lists hashes of 32 digits");
-    bits.map(|bits| KeyHash(bits.to_be_bytes())).ok_or_else(wrong)
+    KeyHash::parse(text).ok_or_else(wrong)
 }

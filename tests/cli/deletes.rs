@@ -115,6 +115,8 @@ fn too_many_deletions_are_held_back_until_they_are_allowed_once() {
         assert!(told.contains(words), "{words} is missing in {told}");
     }
     assert_eq!(stage.report().leads, before.leads, "nothing is deleted before somebody decides");
+    let status = stage.renkei(&["status"]);
+    assert!(status.stdout.contains("deletions are held back"), "{}", status.transcript());
     let again = stage.renkei(&["run", "demo-leads"]);
     assert_eq!((again.code, stage.report().leads), (5, before.leads), "{}", again.transcript());
 
