@@ -141,6 +141,10 @@ impl Rig {
     }
 
     async fn run(&self, allow_deletes: Option<u64>) -> (Run, Option<Fault>) {
+        self.run_with(None, allow_deletes).await
+    }
+
+    async fn run_with(&self, tombstones: Option<Existing>, allow_deletes: Option<u64>) -> (Run, Option<Fault>) {
         let context = Context {
             state: self.state.clone(),
             clock: self.clock.clone(),
@@ -165,7 +169,7 @@ impl Rig {
                 operation: "remove".into(),
                 mapping: Mapping::new(None),
                 brake: Brake { share: 0.1, max: 1_000 },
-                tombstones: None,
+                tombstones: tombstones.map(|listed| -> Box<dyn Source> { Box::new(listed) }),
                 sweep: Some(Sweep { listing: None, every: TimeDelta::zero(), key: vec![Path::parse("id").unwrap()] }),
             }),
             only: None,
@@ -249,4 +253,17 @@ async fn a_sweep_that_was_cut_off_goes_on_and_after_an_hour_lists_anew() {
     rig.clock.0.fetch_add(61, Relaxed);
     let (run, fault) = rig.run(None).await;
     assert_eq!((fault, run.counts.deleted, rig.held()), (None, 0, 12));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_the_tombstones_name_twice_is_deleted_once_and_the_listing_goes_on() {
+    let rig = Rig::with(20).await;
+    let tombstones = Existing::default();
+    *tombstones.keys.lock().unwrap() = ["003", "004", "003", "005", "003"].map(str::to_owned).to_vec();
+    rig.exist((0..20).filter(|number| ![3, 4, 5].contains(number)));
+    let (run, fault) = rig.run_with(Some(tombstones), None).await;
+    assert_eq!((fault, run.counts.deleted, rig.held()), (None, 3, 17));
+    let at = rig.state.checkpoint(&StreamId::new("p", "s")).await.unwrap().unwrap();
+    let listing = at.deletions.and_then(|deletions| deletions.tombstones);
+    assert_eq!(listing.map(|listing| listing.scan), Some(None), "the listing has ended");
 }

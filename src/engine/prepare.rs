@@ -90,6 +90,11 @@ impl UnderWay {
         self.changed.notify_waiters();
     }
 
+    /// A pass begins: somebody commits from now on.
+    pub fn open(&self) {
+        self.keys().closed = false;
+    }
+
     /// Nobody commits any more: whoever waits gives up.
     pub fn close(&self) {
         self.keys().closed = true;

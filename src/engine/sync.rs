@@ -185,6 +185,7 @@ impl Running<'_> {
     pub(super) async fn deliver_pass(&self, pass: Pass<'_>, at: Checkpoint) -> Result<(), Fault> {
         let Self { context, route, run, stop, under_way, .. } = self;
         let Pass { source, replayed, reads, brake } = pass;
+        under_way.open();
         let (sender, queue) = mpsc::channel(QUEUE);
         let preparer = Preparer {
             stream: &route.stream,
