@@ -192,6 +192,9 @@ async fn what_a_whole_listing_does_not_show_is_deleted_once() {
     assert_eq!(run.counts.balance(), 0);
     let (run, fault) = rig.run(None).await;
     assert_eq!((fault, run.counts.deleted, run.counts.unchanged), (None, 0, 26));
+    rig.exist(2..30);
+    let (run, fault) = rig.run(None).await;
+    assert_eq!((fault, run.counts.created, run.counts.unchanged, rig.held()), (None, 2, 26, 28), "two are back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -249,7 +249,9 @@ impl Preparer<'_> {
                 continue;
             }
             match &link {
-                Some(link) if !link.uncertain && link.content.is_some() && link.content == item.content => {
+                Some(link)
+                    if !link.uncertain && !link.gone && link.content.is_some() && link.content == item.content =>
+                {
                     batch.decided.unchanged += 1;
                     batch.touched.extend(self.touched(&item, link));
                 }

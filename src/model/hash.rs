@@ -54,15 +54,7 @@ pub struct ContentHash(pub [u8; 16]);
 
 impl ContentHash {
     pub fn of(fields: &Fields) -> Self {
-        Self::after(Sha256::new(), fields)
-    }
-
-    /// The content of a tombstone. It equals that of no record.
-    pub fn of_gone(fields: &Fields) -> Self {
-        Self::after(Sha256::new_with_prefix(b"gone"), fields)
-    }
-
-    fn after(mut hasher: Sha256, fields: &Fields) -> Self {
+        let mut hasher = Sha256::new();
         feed(&mut hasher, fields.as_str(), 0);
         Self(cut(&hasher.finalize()))
     }

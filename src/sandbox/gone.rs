@@ -36,14 +36,17 @@ pub(super) fn tombstones(shop: &mut Shop, call: &Call, config: &WorldConfig) -> 
     Ok(page(&found, limit, &from, call, entry))
 }
 
-/// `GET /shop/customers/ids?cursor=&limit=`: the ids of everybody who is not deleted. Their order never changes.
+/// `GET /shop/customers/ids?cursor=&limit=`: the ids of everybody who is not deleted, in an order that never changes and says
+/// nothing: who is new may stand anywhere.
 pub(super) fn ids(shop: &mut Shop, call: &Call, config: &WorldConfig) -> Result<Answer, Refusal> {
     let limit = call.page_size("limit", config.page_size, config.page_size_max)?;
     let from = start(call, None, None, config)?;
     shop.drift(call.now, config);
-    let first = if from.at == i64::MIN { 0 } else { from.id + 1 };
-    let there = (first..shop.rows()).filter(|index| shop.at(*index).is_some());
-    let found: Vec<_> = there.take(limit + 1).map(|index| (0, index)).collect();
+    let place = |index: usize| ((fastrand::Rng::with_seed(config.seed ^ index as u64).u64(..) >> 1) as i64, index);
+    let there = (0..shop.rows()).filter(|index| shop.at(*index).is_some());
+    let mut found: Vec<_> = there.map(place).filter(|place| *place > (from.at, from.id)).collect();
+    found.sort_unstable();
+    found.truncate(limit + 1);
     Ok(page(&found, limit, &from, call, |&(_, index)| format!(r#"{{"id":"cus_{:06}"}}"#, index + 1)))
 }
 
