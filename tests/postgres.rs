@@ -10,6 +10,8 @@ mod crash;
 mod database;
 #[path = "postgres/engine.rs"]
 mod engine;
+#[path = "postgres/personal.rs"]
+mod personal;
 #[path = "postgres/records.rs"]
 mod records;
 #[path = "postgres/session.rs"]

@@ -146,6 +146,7 @@ impl<'c> AsyncHttpClient<'c> for Endpoint {
             repeatable: true,
             timeout: None,
             answers: refusals_are_answers(),
+            hides: Vec::new(),
         };
         Box::pin(async move { Ok(set_right(self.client.execute(&call).await?)) })
     }

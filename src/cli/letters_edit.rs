@@ -16,7 +16,7 @@ use super::{
     workspace,
 };
 use crate::{
-    config::plan::{StepPlan, Stream},
+    config::{Plan, plan::StepPlan},
     expr::{Entry, Expression, object},
     model::{Blame, Code, Disposition, Fault, Fields, Key, Overlap, Record},
     source::read_one,
@@ -39,13 +39,7 @@ pub async fn edit(dir: &Path, id: &str, change: &Change, output: &Output) -> Res
         (Some(file), _) => Some(patched(&letter.record(), file)?),
         (None, _) => Some(set(&letter.record(), &change.set)?),
     };
-    if let Some(edited) = &edited {
-        let Some(pipeline) = plan.pipelines.get(&letter.pipeline) else {
-            let message = format!("the pipeline `{}` of this letter is gone", letter.pipeline);
-            return Err(Failure::usage(message, "put its file back, or drop the letter"));
-        };
-        check(&pipeline.from.stream, &letter, edited)?;
-    }
+    let edited = edited.map(|edited| protected(&plan, &letter, edited)).transpose()?;
     let edited = edited.map(|fields| RawValue::from_string(fields.as_str().to_owned())).transpose();
     let letter = DeadLetter { edited: edited.map_err(|error| unusable(error.to_string()))?, ..letter };
     let opened = workspace::open(&plan.store, false).await?;
@@ -63,16 +57,22 @@ pub async fn edit(dir: &Path, id: &str, change: &Change, output: &Output) -> Res
     Ok(DONE)
 }
 
-/// An edited record is still the same record of its stream.
-fn check(stream: &Stream, letter: &DeadLetter, edited: &Fields) -> Result<(), Failure> {
+/// The edited record as it is kept: what was typed into personal fields is protected. It is still the same record of its stream.
+fn protected(plan: &Plan, letter: &DeadLetter, edited: Fields) -> Result<Fields, Failure> {
+    let Some(pipeline) = plan.pipelines.get(&letter.pipeline) else {
+        let message = format!("the pipeline `{}` of this letter is gone", letter.pipeline);
+        return Err(Failure::usage(message, "put its file back, or drop the letter"));
+    };
+    let personal = workspace::personal(pipeline)?;
+    let edited = personal.stored(edited, letter.gone).map_err(|reason| unusable(reason.message))?;
     // A tombstone names its record as another stream does.
     if letter.gone {
-        return Ok(());
+        return Ok(edited);
     }
-    let record = read_one(stream, edited.clone()).map_err(|reject| unusable(reject.reason.message))?;
-    let same = |key: &Key| *key == record.key;
+    let record = read_one(&pipeline.from.stream, edited).map_err(|reject| unusable(reject.reason.message))?;
+    let same = |key: &Key| *key == record.key || personal.key(key.clone()) == record.key;
     match letter.key.as_ref().is_none_or(same) {
-        true => Ok(()),
+        true => Ok(record.fields),
         false => Err(unusable("its key would change, and it would be another record").into()),
     }
 }

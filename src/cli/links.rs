@@ -16,27 +16,29 @@ use super::{
 };
 use crate::{
     config::plan::To,
-    engine::stream_id,
-    model::{Key, KeyHash},
-    store::{Imported, Link, StreamId},
+    engine::{agree, naming, stream_id},
+    model::{Fault, Key, KeyHash},
+    store::{Imported, Link, Naming, State, StreamId},
 };
 
 /// Links of one commit of an import.
 const COMMIT_LINKS: usize = 1_000;
 
-/// A pipeline's stream and, where there is one, the open store.
+/// A pipeline's stream, the key that was asked for, and, where there is one, the open store.
 struct Ledger {
     stream: StreamId,
+    key: Option<Key>,
     opened: Option<Opened>,
 }
 
 impl Ledger {
-    async fn open(dir: &Path, pipeline: &str, output: &Output) -> Result<Self, Failure> {
+    async fn open(dir: &Path, pipeline: &str, key: Option<&str>, output: &Output) -> Result<Self, Failure> {
         let plan = workspace::plan_without_secrets(dir, output)?;
         known(pipeline, &plan, std::iter::empty())?;
-        let stream = plan.pipelines.get(pipeline).map(|pipeline| stream_id(pipeline));
-        let stream = stream.unwrap_or_else(|| StreamId::new(pipeline, ""));
-        Ok(Self { stream, opened: workspace::look(&plan.store).await? })
+        let found = plan.pipelines.get(pipeline);
+        let stream = found.map_or_else(|| StreamId::new(pipeline, ""), |pipeline| stream_id(pipeline));
+        let key = key.map(|key| workspace::record_key(found.map(|found| &**found), key)).transpose()?;
+        Ok(Self { stream, key, opened: workspace::look(&plan.store).await? })
     }
 
     async fn close(self) {
@@ -45,8 +47,8 @@ impl Ledger {
 }
 
 pub async fn show(dir: &Path, pipeline: &str, key: &str, output: &Output) -> Result<u8, Failure> {
-    let ledger = Ledger::open(dir, pipeline, output).await?;
-    let key = Key::new(key);
+    let ledger = Ledger::open(dir, pipeline, Some(key), output).await?;
+    let key = ledger.key.clone().unwrap_or_else(|| Key::new(key));
     let link = match &ledger.opened {
         Some(opened) => opened.state.links(&ledger.stream, std::slice::from_ref(&key)).await?.into_iter().next(),
         None => None,
@@ -81,7 +83,7 @@ pub async fn list(
     output: &Output,
 ) -> Result<u8, Failure> {
     let after = after.map(hash_of).transpose()?;
-    let ledger = Ledger::open(dir, pipeline, output).await?;
+    let ledger = Ledger::open(dir, pipeline, None, output).await?;
     let (links, count) = match &ledger.opened {
         Some(opened) => (
             opened.state.links_after(&ledger.stream, after, limit).await?,
@@ -108,16 +110,17 @@ pub async fn list(
 }
 
 pub async fn forget(dir: &Path, pipeline: &str, key: Option<&str>, output: &Output) -> Result<u8, Failure> {
-    let ledger = Ledger::open(dir, pipeline, output).await?;
-    let forgotten = match (&ledger.opened, key) {
+    let ledger = Ledger::open(dir, pipeline, key, output).await?;
+    let key = ledger.key.clone();
+    let forgotten = match (&ledger.opened, &key) {
         (None, _) => Ok(0),
         (Some(opened), None) => opened.state.forget_all_links(&ledger.stream).await,
-        (Some(opened), Some(key)) => opened.state.forget_link(&ledger.stream, &Key::new(key)).await.map(usize::from),
+        (Some(opened), Some(key)) => opened.state.forget_link(&ledger.stream, key).await.map(usize::from),
     };
     ledger.close().await;
     let forgotten = forgotten?;
-    if let (0, Some(key)) = (forgotten, key) {
-        return Err(no_link(&Key::new(key), pipeline));
+    if let (0, Some(key)) = (forgotten, &key) {
+        return Err(no_link(key, pipeline));
     }
     if output.json() {
         output.document(&json!({ "pipeline": pipeline, "forgotten": forgotten }));
@@ -140,24 +143,17 @@ pub async fn import(dir: &Path, pipeline: &str, file: &Path, output: &Output) ->
         let help = "a file or a table knows its records by their keys; there is nothing to import";
         return Err(Failure::usage(format!("`{pipeline}` does not write to an API"), help));
     }
-    let pairs = links_file::read(file)?;
+    let personal = workspace::personal(found)?;
+    // The file names records as the source does; links go by the names that a run gives them.
+    let pairs = links_file::read(file)?.into_iter().map(|(key, id)| match personal.is_hashed(&key) {
+        true => (key, id),
+        false => (personal.key(key), id),
+    });
+    let pairs: Vec<(Key, String)> = pairs.collect();
     let opened = workspace::open(&plan.store, false).await?;
-    let stream = stream_id(found);
-    let mut imported = Imported::default();
-    for part in pairs.chunks(COMMIT_LINKS) {
-        let more = match opened.state.import_links(&stream, part).await {
-            Ok(more) => more,
-            Err(fault) => {
-                opened.close().await;
-                return Err(fault.into());
-            }
-        };
-        imported.added += more.added;
-        imported.replaced += more.replaced;
-        imported.known += more.known;
-    }
+    let imported = take_over(&opened.state, &stream_id(found), &naming(found, &personal), &pairs).await;
     opened.close().await;
-    let Imported { added, replaced, known } = imported;
+    let Imported { added, replaced, known } = imported?;
     if output.json() {
         output.document(&json!({ "pipeline": pipeline, "added": added, "replaced": replaced, "known": known }));
         return Ok(DONE);
@@ -165,6 +161,23 @@ pub async fn import(dir: &Path, pipeline: &str, file: &Path, output: &Output) ->
     output.line(format_args!("{} added, {replaced} replaced, {known} known before", links_of(added)));
     output.line("what the sink holds is in doubt, so each of these records is written once when it is read");
     Ok(DONE)
+}
+
+async fn take_over(
+    state: &State,
+    stream: &StreamId,
+    named: &Naming,
+    pairs: &[(Key, String)],
+) -> Result<Imported, Fault> {
+    agree(state, stream, named).await?;
+    let mut imported = Imported::default();
+    for part in pairs.chunks(COMMIT_LINKS) {
+        let more = state.import_links(stream, part).await?;
+        imported.added += more.added;
+        imported.replaced += more.replaced;
+        imported.known += more.known;
+    }
+    Ok(imported)
 }
 
 fn links_of(count: u64) -> String {

@@ -4,9 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use super::{failure::Failure, output::Output};
 use crate::{
-    config::{self, Checked, Plan, SystemEnvironment, plan::StorePlan},
-    model::{Blame, Code, Fault},
+    config::{
+        self, Checked, Plan, SystemEnvironment,
+        plan::{Pipeline, StorePlan},
+    },
+    model::{Blame, Code, Fault, Key},
     store::{RedbOptions, RedbStore, Seal, SealKey, State},
+    transform::Personal,
 };
 
 /// The plan to run some pipelines by: the variables and secret files of the connections they use must be there.
@@ -29,6 +33,28 @@ fn checked(checked: Checked, output: &Output) -> Result<Plan, Failure> {
             Ok(plan)
         }
         None => Err(Failure::Config(Box::new(checked.report))),
+    }
+}
+
+/// The rules of a pipeline's personal fields, with the keys that they need. Other secrets may be missing.
+pub fn personal(pipeline: &Pipeline) -> Result<Personal, Failure> {
+    if pipeline.personal.needs_keys() && pipeline.personal.keys.is_none() {
+        let message = format!("the keys for the personal fields of `{}` are not at hand", pipeline.name);
+        let help = "nothing was changed; set the variables or files that `personal` of renkei.yaml names";
+        return Err(Fault::halt(Code::PersonalKeys, Blame::Config, message).help(help).into());
+    }
+    Ok(Personal::new(&pipeline.personal))
+}
+
+/// The key of a record as a person typed it: as the source names it, or hashed, as letters and plans show it.
+pub fn record_key(pipeline: Option<&Pipeline>, typed: &str) -> Result<Key, Failure> {
+    let key = Key::new(typed);
+    let Some(pipeline) = pipeline.filter(|pipeline| pipeline.personal.hashed_key.contains(&true)) else {
+        return Ok(key);
+    };
+    match Personal::new(&pipeline.personal).is_hashed(&key) {
+        true => Ok(key),
+        false => Ok(personal(pipeline)?.key(key)),
     }
 }
 

@@ -14,6 +14,7 @@ use http::{HeaderName, StatusCode};
 use url::Url;
 
 use super::{
+    compile_personal::Ground,
     diagnostic::Problem,
     fill::HOLE,
     read::Reading,
@@ -40,6 +41,8 @@ pub struct Check<'a> {
     pub broken: RefCell<BTreeSet<(String, String)>>,
     /// The settings that the connector being compiled declares.
     pub settings: RefCell<Vec<String>>,
+    /// What connectors and the workspace say about personal fields.
+    pub personal: RefCell<Ground>,
 }
 
 impl Check<'_> {

@@ -45,6 +45,7 @@ impl Check<'_> {
         let operations: Compiled<Operation> =
             operations.map(|(name, raw)| (name.value.clone(), self.operation(name, raw))).collect();
         self.look_up_updates(&raw.operations);
+        self.note_personal(&name, &raw.streams);
         self.note_broken(&name, raw.streams.dropped(), &streams);
         self.note_broken(&name, raw.operations.dropped(), &operations);
         for (name, setting) in raw.config.iter() {

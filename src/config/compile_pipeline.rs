@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     check::Check,
+    compile_personal_way::Way,
     diagnostic::Problem,
     plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, StepPlan, Stream, To},
     raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawStep, RawTo},
@@ -45,14 +46,18 @@ impl Check<'_> {
         }
         let fields = to.and_then(|to| to.value.fields.as_ref()).map(|fields| self.expressions(fields));
         let to = to.and_then(|to| self.to(to, from.as_ref(), connections));
+        let steps: Option<Vec<StepPlan>> = steps.into_iter().collect();
+        let way = Way { from: from.as_ref(), steps: steps.as_deref(), fields: fields.as_deref(), to: to.as_ref() };
+        let personal = self.personal(raw, &way);
         Some(Pipeline {
             name,
             description: raw.description.clone().unwrap_or_default(),
             from: from?,
-            steps: steps.into_iter().collect::<Option<_>>()?,
+            steps: steps?,
             fields,
             to: to?,
             limits: raw.limits.as_ref().map(limits),
+            personal,
         })
     }
 

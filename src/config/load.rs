@@ -19,10 +19,11 @@ use super::{
     node::{Node, ScalarKind, Value, kind_of},
     plan::{Connection, Keep, Pipeline, Plan, To},
     raw_connector::RawConnector,
-    raw_pipeline::RawPipeline,
+    raw_personal::RawProtect,
+    raw_pipeline::{RawFrom, RawPipeline},
     raw_workspace::RawWorkspace,
     read::{self, Reading},
-    shape::Spanned,
+    shape::{Named, Spanned},
     source::{Sources, Span},
     units::Time,
     yaml,
@@ -81,8 +82,13 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<&[&s
         return Checked { plan: None, report };
     };
     let Loading { reading, sources, .. } = loading;
-    let check =
-        Check { sources: &sources, reading: &reading, broken: RefCell::default(), settings: RefCell::default() };
+    let check = Check {
+        sources: &sources,
+        reading: &reading,
+        broken: RefCell::default(),
+        settings: RefCell::default(),
+        personal: RefCell::default(),
+    };
     let unused =
         wanted.map(|wanted| unused(wanted, workspace.raw.as_ref(), &connectors, &pipelines)).unwrap_or_default();
     let plan = everything(&check, workspace.raw, connectors, &pipelines);
@@ -107,9 +113,10 @@ fn unused(
 ) -> Vec<Span> {
     let Some(workspace) = workspace else { return Vec::new() };
     let wanted = pipelines.iter().filter(|pipeline| wanted.contains(&pipeline.name.as_str()));
-    let ends = wanted.filter_map(|pipeline| pipeline.raw.as_ref()).flat_map(|raw| {
-        let from = raw.value.from.as_ref().map(|from| from.connection.value.as_str());
-        from.into_iter().chain(raw.value.to.as_ref().map(|to| to.value.connection.value.as_str()))
+    let wanted: Vec<&RawPipeline> = wanted.filter_map(|pipeline| pipeline.raw.as_ref()).map(|raw| &raw.value).collect();
+    let ends = wanted.iter().flat_map(|raw| {
+        let from = raw.from.as_ref().map(|from| from.connection.value.as_str());
+        from.into_iter().chain(raw.to.as_ref().map(|to| to.value.connection.value.as_str()))
     });
     let used: BTreeSet<&str> = ends.collect();
     let (used, unused): (Vec<_>, Vec<_>) =
@@ -120,7 +127,35 @@ fn unused(
         .collect();
     let idle = connectors.iter().filter(|connector| !needed.contains(connector.name.as_str()));
     let idle = idle.filter_map(|connector| connector.raw.as_ref().map(|raw| raw.span));
-    unused.iter().map(|(_, raw)| raw.span).chain(idle).collect()
+    let keys = workspace.value.personal.as_ref().filter(|_| !needs_personal_keys(workspace, connectors, &wanted));
+    unused.iter().map(|(_, raw)| raw.span).chain(idle).chain(keys.map(|keys| keys.span)).collect()
+}
+
+/// Whether a rule of these pipelines, or of the streams that they read, is kept with a key.
+fn needs_personal_keys(
+    workspace: &Spanned<RawWorkspace>,
+    connectors: &[Loaded<RawConnector>],
+    pipelines: &[&RawPipeline],
+) -> bool {
+    let needs = |rules: &Named<Spanned<RawProtect>>| rules.iter().any(|(_, rule)| rule.value != RawProtect::Mask);
+    let of_stream = |from: &RawFrom, deletes: bool| {
+        let (_, connection) = workspace.value.connections.get(&from.connection.value)?;
+        let name = connection.value.connector.as_ref()?;
+        let raw = connectors.iter().find(|connector| connector.name == name.value)?.raw.as_ref()?;
+        let (_, stream) = raw.value.streams.get(&from.stream.value)?;
+        // Those that tell of its deletions count, where the pipeline listens.
+        let deletions = stream.value.deletions.as_ref().filter(|_| deletes);
+        let tombstones = deletions.and_then(|deletions| Some(&deletions.tombstones.as_ref()?.stream));
+        let existing = deletions.and_then(|deletions| deletions.sweep.as_ref()?.value.stream.as_ref());
+        let listings = [tombstones, existing].into_iter().flatten();
+        let listed = listings.filter_map(|name| raw.value.streams.get(&name.value)).map(|(_, listed)| listed);
+        Some([stream].into_iter().chain(listed).any(|stream| needs(&stream.value.personal)))
+    };
+    let any = |raw: &&RawPipeline| {
+        let deletes = raw.to.as_ref().is_some_and(|to| to.value.deletes.is_some());
+        needs(&raw.personal) || raw.from.as_ref().and_then(|from| of_stream(from, deletes)).unwrap_or(false)
+    };
+    pipelines.iter().any(any)
 }
 
 /// The plan of some pipelines alone.
@@ -144,6 +179,7 @@ fn everything(
     let connectors: Connectors = connectors.into_iter().map(compiled).collect();
     let workspace = workspace?.value;
     check.version(&workspace.version);
+    check.note_personal_keys(workspace.personal.as_ref());
     let store = check.store(&workspace);
     let raw = &workspace.dead_letters;
     let dead_letters = Keep { keep: raw.keep.map(|Time(keep)| keep), max: raw.max.map(|max| max as usize) };

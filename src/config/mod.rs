@@ -20,6 +20,9 @@ mod compile_connector;
 mod compile_deletes;
 mod compile_job;
 mod compile_operation;
+mod compile_personal;
+mod compile_personal_keys;
+mod compile_personal_way;
 mod compile_pipeline;
 mod compile_repeat;
 mod compile_settings;
@@ -30,16 +33,19 @@ mod files;
 mod fill;
 mod load;
 mod mistake;
+mod names;
 mod node;
 pub mod plan;
 mod plan_answer;
 mod plan_deletes;
 mod plan_operation;
+mod plan_personal;
 mod plan_repeat;
 mod raw_answer;
 mod raw_connector;
 mod raw_deletes;
 mod raw_operation;
+mod raw_personal;
 mod raw_pipeline;
 mod raw_repeat;
 mod raw_shared;
@@ -58,9 +64,12 @@ mod tests_deletes;
 #[cfg(test)]
 mod tests_load;
 #[cfg(test)]
+mod tests_personal;
+#[cfg(test)]
 mod tests_repeat;
 #[cfg(test)]
 mod tests_schema;
+mod trace;
 mod units;
 mod yaml;
 

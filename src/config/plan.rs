@@ -13,6 +13,7 @@ pub use super::{
     },
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
+    plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_repeat::{KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
 };
 use crate::{
@@ -347,6 +348,7 @@ pub struct Pipeline {
     pub fields: Option<Vec<(String, Expression)>>,
     pub to: To,
     pub limits: Option<Limits>,
+    pub personal: Personal,
 }
 
 /// When a run stops because too much was refused or parked.

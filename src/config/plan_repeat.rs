@@ -118,6 +118,12 @@ impl Operation {
         matches!(self.repeat.first(), Some(Repeat::IdempotencyKey(_) | Repeat::Upsert { .. } | Repeat::Revision(_)))
     }
 
+    /// Whether a write that may have taken effect can be sent again whenever one likes: what the sink holds decides then.
+    pub fn outlives_doubt(&self) -> bool {
+        let asks = |kind: &Repeat| matches!(kind, Repeat::Upsert { .. } | Repeat::LookUp(_) | Repeat::Revision(_));
+        self.repeat.iter().any(asks)
+    }
+
     /// Whether the intent of a write must be durable before it leaves.
     pub fn is_journalled(&self) -> bool {
         matches!(self.repeat.first(), Some(Repeat::Never))

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     raw_deletes::RawDeletes,
+    raw_personal::RawProtect,
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
 };
@@ -28,6 +29,9 @@ pub struct RawPipeline {
     pub to: Option<Spanned<RawTo>>,
     /// When a run stops because too much is refused. Default: never.
     pub limits: Option<RawLimits>,
+    /// Personal fields of the records as they are read, by path, besides those that the stream declares.
+    #[serde(default)]
+    pub personal: Named<Spanned<RawProtect>>,
 }
 
 /// When a run stops because too many records are refused or parked.
@@ -92,6 +96,8 @@ pub struct RawTo {
     pub changed: Option<Spanned<RawChanged>>,
     /// What becomes of records that are gone at the source. Only for an operation. Default `ignore`.
     pub deletes: Option<Spanned<RawDeletes>>,
+    /// Mapped fields that hold encrypted values and are sent in the clear.
+    pub clear: Option<OneOrMany<String>>,
 }
 
 /// What to do with a record that changed after it was created.

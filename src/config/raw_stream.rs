@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     raw_deletes::RawDeletions,
+    raw_personal::RawProtect,
     shape::{Empty, Named, OneOrMany, Source, Spanned, Tree},
     units::Time,
 };
@@ -46,6 +47,9 @@ pub struct RawStream {
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.
     pub empty_pages_max: Option<Spanned<u64>>,
+    /// Personal fields of its records, by path. They hold for every pipeline that reads the stream.
+    #[serde(default)]
+    pub personal: Named<Spanned<RawProtect>>,
 }
 
 /// A request body. In its tree a text may hold `{{ }}`; one that is a single `{{ expression }}` stands for the value

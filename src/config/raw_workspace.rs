@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_personal::RawPersonalKeys,
     raw_shared::{RawAuth, RawBudgetRule, RawRetry, RawTimeouts},
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
@@ -20,6 +21,8 @@ pub struct RawWorkspace {
     /// How long and how many dead letters are kept. Default: for good, and all of them.
     #[serde(default)]
     pub dead_letters: RawDeadLetters,
+    /// Keys for personal fields that are hashed or encrypted.
+    pub personal: Option<Spanned<RawPersonalKeys>>,
     /// Accounts and places, by the names that pipelines use.
     #[serde(default)]
     pub connections: Named<Spanned<RawConnection>>,

@@ -12,6 +12,7 @@ use super::{
     deletes::{Deletes, Sweep},
     forecast::{Forecast, forecast},
     limit::RejectLimit,
+    naming::{agree, check, naming},
     plan_file::{Planned, unusable},
     prepare::Writes,
     progress::Progress,
@@ -24,10 +25,10 @@ use crate::{
     config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
     http::{Client, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
-    sink::{ApiSink, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
+    sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{ApiSource, Source},
     store::{DeadLetter, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore, StreamId},
-    transform::{Mapping, Transform},
+    transform::{Mapping, Personal, Transform},
 };
 
 /// The seams an engine stands on.
@@ -108,6 +109,7 @@ impl Engine {
     pub async fn run(&self, pipeline: &str, options: Options, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
         let route = self.route(plan, None)?;
+        agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let options = Options { rejects: plan.limits.map(RejectLimit), ..options };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
         self.trim(&route.stream).await?;
@@ -124,6 +126,7 @@ impl Engine {
     ) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
         let route = self.route(plan, None)?;
+        agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let what = Replay { letters, stream: plan.from.stream.clone(), accept_doubt };
         Ok(replay(&self.context(pipeline), &route, &what, stop).await)
     }
@@ -162,6 +165,7 @@ impl Engine {
     ) -> Result<(Forecast, Option<Planned>), Fault> {
         let plan = self.pipeline(pipeline)?;
         let (context, route) = (self.context(pipeline), self.route(plan, None)?);
+        check(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let mut told = forecast(&context, &route, full_refresh, samples, stop).await?;
         let (stream, at) = (&route.stream, context.clock.now());
         let target = route.writes.target();
@@ -181,6 +185,7 @@ impl Engine {
         {
             return Err(unusable("its pipeline read another stream or wrote to another target"));
         }
+        agree(&self.state, &route.stream, &naming(pipeline, route.mapping.personal())).await?;
         planned.is_still(&forecast(&context, &route, head.full_refresh, 0, stop).await?)?;
         let rejects = pipeline.limits.map(RejectLimit);
         let options = Options { full_refresh: head.full_refresh, rejects, ..Options::default() };
@@ -200,66 +205,67 @@ impl Engine {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
         let client = self.client(&pipeline.from.api)?;
         let before = total(&clients);
+        let personal = Arc::new(Personal::new(&pipeline.personal));
+        let source = ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client);
         Ok(Route {
             stream: stream_id(pipeline),
-            source: Box::new(ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client)),
+            source: Box::new(source.protected(personal.clone())),
             transform: Transform::new(&pipeline.steps),
-            mapping: Mapping::new(pipeline.fields.as_deref()),
+            mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
             writes: writes(&pipeline.to),
-            sink: self.sink(pipeline)?,
-            deletes: self.deletes(pipeline)?,
+            sink: self.sink(pipeline, Clear::new(personal.clone()))?,
+            deletes: self.deletes(pipeline, personal)?,
             only,
             usage: Box::new(move || difference(total(&clients), before)),
         })
     }
 
-    fn sink(&self, pipeline: &Pipeline) -> Result<Box<dyn Sink>, Fault> {
+    fn sink(&self, pipeline: &Pipeline, clear: Clear) -> Result<Box<dyn Sink>, Fault> {
         Ok(match &pipeline.to {
             To::Operation { api, operation, changed, deletes, .. } => {
-                let client = self.client(api)?;
-                let sink = ApiSink::new(
-                    api.clone(),
-                    operation.clone(),
-                    changed.clone(),
-                    client,
-                    self.parts.clock.clone(),
-                    self.state.journal(&stream_id(pipeline)),
-                );
-                Box::new(sink.with_deletes(deletes.clone()))
+                let (clock, journal) = (self.parts.clock.clone(), self.state.journal(&stream_id(pipeline)));
+                let (client, changed) = (self.client(api)?, changed.clone());
+                let sink = ApiSink::new(api.clone(), operation.clone(), changed, client, clock, journal);
+                Box::new(sink.with_deletes(deletes.clone()).clear(clear))
             }
             To::File { jsonl, name } => {
-                Box::new(JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes))
+                Box::new(JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes).clear(clear))
             }
-            To::Table { postgres, table, key, columns } => Box::new(PostgresSink::new(TableConfig {
-                url: postgres.url.clone(),
-                ca: postgres.ca.clone(),
-                schema: postgres.schema.clone(),
-                table: table.clone(),
-                key: key.clone(),
-                columns: columns.clone(),
-                stream: stream_id(pipeline).to_string(),
-            })),
+            To::Table { postgres, table, key, columns } => {
+                let config = TableConfig {
+                    url: postgres.url.clone(),
+                    ca: postgres.ca.clone(),
+                    schema: postgres.schema.clone(),
+                    table: table.clone(),
+                    key: key.clone(),
+                    columns: columns.clone(),
+                    stream: stream_id(pipeline).to_string(),
+                };
+                Box::new(PostgresSink::new(config).clear(clear))
+            }
         })
     }
 
     /// What becomes of records that are gone, with the listings that tell of them.
-    fn deletes(&self, pipeline: &Pipeline) -> Result<Option<Deletes>, Fault> {
+    fn deletes(&self, pipeline: &Pipeline, personal: Arc<Personal>) -> Result<Option<Deletes>, Fault> {
         let To::Operation { deletes: Some(plan), .. } = &pipeline.to else { return Ok(None) };
         let From { api, stream } = &pipeline.from;
         let client = self.client(api)?;
-        let listing = |stream: &Arc<Stream>| -> Box<dyn Source> {
-            Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()))
+        let listing = |stream: &Arc<Stream>, personal: Personal| -> Box<dyn Source> {
+            Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(Arc::new(personal)))
         };
+        let existing = |stream| listing(stream, Personal::of_existing(&pipeline.personal));
+        let tombstones = |stream| listing(stream, Personal::of_tombstones(&pipeline.personal));
         let sweep = plan.sweep.as_ref().map(|sweep| Sweep {
-            listing: sweep.stream.as_ref().map(listing),
+            listing: sweep.stream.as_ref().map(existing),
             every: TimeDelta::from_std(sweep.every).unwrap_or(TimeDelta::MAX),
             key: stream.key.clone(),
         });
         Ok(Some(Deletes {
             operation: plan.operation.name.clone(),
-            mapping: Mapping::new(plan.fields.as_deref()),
+            mapping: Mapping::new(plan.fields.as_deref()).protected(personal),
             brake: plan.brake,
-            tombstones: plan.tombstones.as_ref().map(listing),
+            tombstones: plan.tombstones.as_ref().map(tombstones),
             sweep,
         }))
     }

@@ -9,7 +9,7 @@
 
 use super::prepare::{Mapped, Preparer};
 use crate::{
-    model::{ContentHash, Fault, Record, Reject},
+    model::{Fault, Record, Reject},
     store::{Batch, Deed, Item, Link},
 };
 
@@ -29,7 +29,7 @@ impl Preparer<'_> {
             sink_key: None,
             version,
             overlap,
-            content: Some(ContentHash::of(&fields)),
+            content: Some(deletes.mapping.content(&fields)),
             source,
             fields,
             generation: 0,
@@ -67,7 +67,7 @@ fn is_done(item: &Item, link: &Link) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Fields, Key, Overlap, Version};
+    use crate::model::{ContentHash, Fields, Key, Overlap, Version};
 
     fn tombstone(version: &str) -> Item {
         let fields = Fields::from_object("{}".into());

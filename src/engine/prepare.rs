@@ -15,8 +15,7 @@ use tokio::sync::Notify;
 use super::deletes::{Brake, Deletes};
 use crate::{
     model::{
-        Checkpoint, Code, ContentHash, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject,
-        idempotency_key,
+        Checkpoint, Code, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject, idempotency_key,
     },
     sink::Durability,
     store::{Batch, Deed, Doubt, Item, Keeps, Link, NAMELESS, Settled, State, StreamId},
@@ -297,7 +296,7 @@ impl Preparer<'_> {
         let refuse = |reason| Reject { key: Some(key.clone()), gone: false, fields: source.clone(), reason };
         let fields = self.mapping.apply(fields).map_err(refuse)?;
         let sink_key = self.writes.key.as_ref().map(|path| sink_key(&fields, path)).transpose().map_err(refuse)?;
-        let content = self.needs_content(overlap).then(|| ContentHash::of(&fields));
+        let content = self.needs_content(overlap).then(|| self.mapping.content(&fields));
         Ok(Mapped::Item(Item {
             deed: Deed::Write,
             key,

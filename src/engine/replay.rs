@@ -11,10 +11,11 @@ use std::{
 
 use super::prepare::Replayed;
 use crate::{
-    config::plan::{Pipeline, Repeat, Stream, To},
+    config::plan::{Pipeline, Stream, To},
     model::{Blame, BoxFuture, Checkpoint, Code, Fault, Fields, Key, Overlap, Page, Record, Reject},
     source::{Source, read_one},
     store::{DeadLetter, State, StreamId},
+    transform::Personal,
 };
 
 /// Letters of a page.
@@ -86,10 +87,7 @@ pub fn choose(
 /// Whether a write that may have taken effect can be sent again whenever one likes.
 pub fn is_repeatable(pipeline: &Pipeline) -> bool {
     match &pipeline.to {
-        To::Operation { operation, .. } => operation
-            .repeat
-            .iter()
-            .any(|repeat| matches!(repeat, Repeat::Upsert { .. } | Repeat::LookUp(_) | Repeat::Revision(_))),
+        To::Operation { operation, .. } => operation.outlives_doubt(),
         To::File { .. } | To::Table { .. } => true,
     }
 }
@@ -106,17 +104,25 @@ impl Replay {
     }
 
     /// The letters as they are now. One that was met since is left out: it is another refusal than the one that was chosen.
-    pub(super) async fn read(&self, state: &State, stream: &StreamId) -> Result<(Letters, Replayed), Fault> {
+    pub(super) async fn read(
+        &self,
+        state: &State,
+        stream: &StreamId,
+        personal: &Personal,
+    ) -> Result<(Letters, Replayed), Fault> {
         let ids: Vec<&str> = self.letters.iter().map(|letter| letter.id.as_str()).collect();
         let now = state.dead_letters_named(stream, &ids).await?;
         let chosen: BTreeMap<&str, &DeadLetter> = self.letters.iter().map(|letter| (&*letter.id, letter)).collect();
         let mut replayed = Replayed { accept_doubt: self.accept_doubt, ..Replayed::default() };
         let mut pages = Vec::new();
         for letter in now.iter().filter(|now| chosen.get(&*now.id).is_some_and(|then| then.at == now.at)) {
-            let read = match &letter.key {
+            let read = match (personal.stored(letter.record(), letter.gone), &letter.key) {
                 // It names its record as its own stream does, which is not this one.
-                Some(key) if letter.gone => Ok(tombstone(key.clone(), letter.record())),
-                _ => read_one(&self.stream, letter.record()),
+                (Ok(fields), Some(key)) if letter.gone => Ok(tombstone(key.clone(), fields)),
+                (Ok(fields), _) => read_one(&self.stream, fields),
+                (Err(reason), key) => {
+                    Err(Reject { key: key.clone(), gone: letter.gone, fields: letter.record(), reason })
+                }
             };
             let key = match &read {
                 Ok(record) => Some(record.key.clone()),

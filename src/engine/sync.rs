@@ -156,7 +156,7 @@ impl Running<'_> {
             None => self.with_deletions(at).await,
             Some(replay) => {
                 replay.check(&at)?;
-                let (source, replayed) = replay.read(&context.state, &route.stream).await?;
+                let (source, replayed) = replay.read(&context.state, &route.stream, route.mapping.personal()).await?;
                 self.deliver_pass(Pass { source: &source, replayed: &replayed, reads: Reads::Records, brake: None }, at)
                     .await
             }

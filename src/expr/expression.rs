@@ -118,6 +118,11 @@ impl Expression {
         self.0.plain.as_ref()
     }
 
+    /// The places in the record that it looks at.
+    pub fn record_steps(&self) -> impl Iterator<Item = &[Step]> {
+        self.0.slots.iter().filter(|slot| slot.root == RECORD).map(|slot| &slot.steps[..])
+    }
+
     /// The result as JSON text. Nothing: the result is absent, as is a field that the record does not have; JSON null is
     /// present.
     pub fn evaluate_json<'s>(&self, scope: &'s Scope<'_>) -> Result<Option<Cow<'s, str>>, EvalError> {
@@ -210,21 +215,7 @@ fn syntax(text: &str) -> Result<(), CompileError> {
 }
 
 fn plain_path(slot: &Slot) -> Option<Path> {
-    if slot.root != RECORD {
-        return None;
-    }
-    let mut text = String::new();
-    for step in &slot.steps {
-        match step {
-            Step::Item(index) => text.push_str(&format!("[{index}]")),
-            Step::Field(name) if !name.is_empty() && !name.contains(['.', '[', ']']) => {
-                text.push_str(if text.is_empty() { "" } else { "." });
-                text.push_str(name);
-            }
-            Step::Field(_) => return None,
-        }
-    }
-    Path::parse(if text.is_empty() { "." } else { &text }).ok()
+    if slot.root == RECORD { Path::of(&slot.steps) } else { None }
 }
 
 fn load(slot: &Slot, scope: &Scope<'_>) -> Value {

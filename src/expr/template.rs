@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{CompileError, EvalError, Expression, Scope, json::OUTPUT_BYTES_MAX};
-use crate::model::Code;
+use crate::model::{Code, Step};
 
 /// A checked template. Cloning is cheap.
 #[derive(Clone, PartialEq, Debug)]
@@ -80,6 +80,11 @@ impl Template {
             expression.check_fields(root, known, lead).map_err(|error| error.moved(start))?;
         }
         Ok(())
+    }
+
+    /// The places in the record that it looks at.
+    pub fn record_steps(&self) -> impl Iterator<Item = &[Step]> {
+        holes(&self.0.parts).flat_map(|(expression, _)| expression.record_steps())
     }
 
     /// The text without holes, when there are none.

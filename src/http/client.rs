@@ -13,7 +13,7 @@ use super::{
     Call, Decision, Departure, Policy, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
     budget::{Budget, Slot},
     effort::Effort,
-    redact, retry_after,
+    personal, redact, retry_after,
     server_clock::{self, ServerClock},
     trouble,
     usage::Meter,
@@ -242,7 +242,11 @@ impl Client {
 
     fn judge(&self, call: &Call, request: &Request, outcome: Result<Response, SendError>) -> Judgement {
         let rules = [&call.answers[..], &self.0.policy.answers[..]];
-        verdict::judge(outcome, &rules, &request.secrets, self.0.seams.clock.now())
+        let mut judgement = verdict::judge(outcome, &rules, &request.secrets, self.0.seams.clock.now());
+        if let Some(fault) = judgement.fault_mut().filter(|_| !call.hides.is_empty()) {
+            fault.message = personal::without(&fault.message, &call.hides);
+        }
+        judgement
     }
 
     /// Once per pause, however many requests were asked to slow down: it is the budget at work, and no trouble.

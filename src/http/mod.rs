@@ -7,6 +7,7 @@ mod client;
 mod effort;
 mod egress;
 mod pause;
+mod personal;
 mod policy;
 mod redact;
 pub mod render;
@@ -28,6 +29,7 @@ use url::Url;
 
 pub use client::{Answer, Client, Ruling, Seams};
 pub use egress::{Decision, Egress, Refusal};
+pub use personal::without;
 pub use policy::Policy;
 pub use redact::{scrub, url as redacted};
 pub use transport::HttpTransport;
@@ -154,4 +156,6 @@ pub struct Call {
     pub timeout: Option<Duration>,
     /// This call's own rules about answers, tried before the connection's.
     pub answers: Vec<AnswerRule>,
+    /// Personal values that it carries in the clear. No message about it repeats them.
+    pub hides: Vec<SecretString>,
 }

@@ -55,6 +55,7 @@ pub fn call(
         repeatable,
         timeout: request.timeout,
         answers: Vec::new(),
+        hides: Vec::new(),
     })
 }
 

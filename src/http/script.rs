@@ -101,6 +101,7 @@ pub fn call(method: Method, path: &str) -> Call {
         repeatable: true,
         timeout: None,
         answers: Vec::new(),
+        hides: Vec::new(),
     }
 }
 

@@ -54,6 +54,15 @@ impl Judgement {
     pub fn had_no_effect(&self) -> bool {
         matches!(self, Self::Unauthorized(_) | Self::Throttled { sent: false, .. })
     }
+
+    /// What is said about it.
+    pub fn fault_mut(&mut self) -> Option<&mut Fault> {
+        match self {
+            Self::Accepted(_) => None,
+            Self::Refused(_, fault) | Self::Unauthorized(fault) | Self::Final(fault) => Some(fault),
+            Self::Throttled { fault, .. } | Self::Again { fault, .. } => Some(fault),
+        }
+    }
 }
 
 /// Judges an attempt. `rules` are tried in order; `now` is our own time of day.

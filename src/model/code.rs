@@ -46,6 +46,8 @@ codes! {
     Conflict = 114, "two settings contradict each other";
     Workspace = 115, "no workspace here";
     BadPath = 116, "a path or URL cannot be used";
+    PersonalRule = 117, "a rule for a personal field cannot be kept";
+    PersonalKeys = 118, "the keys for personal fields cannot be used";
 
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
@@ -116,6 +118,8 @@ codes! {
     // RK07xx: steps and expressions.
     Evaluation = 701, "an expression failed for a record";
     FuelSpent = 702, "an expression ran too long";
+    RingKeyMissing = 703, "the key of an encrypted value is missing";
+    ProtectedValue = 704, "a protected value cannot be used";
 
     // RK08xx: the engine.
     Interrupted = 801, "stopped by a signal after a clean checkpoint";

@@ -1,5 +1,6 @@
 //! Plain data that every floor of the house shares: records, checkpoints, verdicts, faults, and the seams of
-//! determinism (clock, entropy). Nothing here does IO, and nothing here knows a library but serde, bytes and chrono.
+//! determinism (clock, entropy). Nothing here does IO, and nothing here knows a library but those of data: serde, bytes, chrono,
+//! sha2, base64 and secrecy.
 
 mod checkpoint;
 mod clock;
@@ -12,6 +13,7 @@ mod hash;
 mod idempotency;
 mod path;
 mod record;
+mod secret_key;
 mod verdict;
 
 pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan};
@@ -25,6 +27,7 @@ pub use hash::{ContentHash, KeyHash};
 pub use idempotency::{idempotency_key, idempotency_key_of_batch, letter_name};
 pub use path::{Path, PathError, Step, entries};
 pub use record::{Fields, Key, Overlap, Page, Record, Reject, Version};
+pub use secret_key::SecretKey;
 pub use verdict::{Reason, Verdict};
 
 /// A future behind a `dyn` seam.

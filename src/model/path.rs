@@ -54,6 +54,22 @@ impl Path {
         Self { text: ".".to_owned(), steps: Vec::new() }
     }
 
+    /// The path of these steps; nothing where a name has no place in a path's text.
+    pub fn of(steps: &[Step]) -> Option<Self> {
+        let mut text = String::new();
+        for step in steps {
+            match step {
+                Step::Item(index) => text.push_str(&format!("[{index}]")),
+                Step::Field(name) if !name.is_empty() && !name.contains(['.', '[', ']']) => {
+                    text.push_str(if text.is_empty() { "" } else { "." });
+                    text.push_str(name);
+                }
+                Step::Field(_) => return None,
+            }
+        }
+        Self::parse(if text.is_empty() { "." } else { &text }).ok()
+    }
+
     pub fn as_str(&self) -> &str {
         &self.text
     }

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderValue, header};
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
 
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     config::plan::{Api, JobPlan, Operation, RequestPlan, ResultForm, ResultPlan},
     expr::Scope,
-    http::{Answer, Client, render},
+    http::{Answer, Client, render, without},
     model::{Blame, Code, Fault},
 };
 
@@ -30,6 +31,8 @@ pub struct Job<'a> {
     pub operation: &'a Operation,
     pub plan: &'a JobPlan,
     pub id: &'a str,
+    /// Personal values of its records, which no message repeats.
+    pub hides: Vec<SecretString>,
 }
 
 impl<'a> Job<'a> {
@@ -85,6 +88,7 @@ impl<'a> Job<'a> {
         if matches!(form, ResultForm::Csv { .. }) {
             call.headers.insert(header::ACCEPT, HeaderValue::from_static("text/csv"));
         }
+        call.hides = self.hides.clone();
         self.client.execute(&call).await?.accepted()
     }
 
@@ -105,7 +109,7 @@ impl<'a> Job<'a> {
     }
 
     fn failed(&self, state: &str, body: &str) -> Fault {
-        let words = redact::words(body).map(|words| format!(": {words}")).unwrap_or_default();
+        let words = redact::words(body).map(|words| format!(": {}", without(&words, &self.hides))).unwrap_or_default();
         self.fault(Code::JobFailed, format!("job {} ended as `{state}`{words}", self.id))
     }
 
@@ -200,7 +204,7 @@ mod tests {
             sink_id: None,
         };
         let began = Instant::now();
-        let job = Job { client: &client, api: &api, operation: &operation, plan, id: "7" };
+        let job = Job { client: &client, api: &api, operation: &operation, plan, id: "7", hides: Vec::new() };
         let rows = job.results().await.map(|files| files.iter().map(|file| file.rows.len()).sum());
         (rows, began.elapsed().as_secs(), server.seen().len())
     }

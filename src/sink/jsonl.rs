@@ -9,7 +9,8 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    Durability, Foreseen, Sink,
+    Clear, Durability, Foreseen, Sink,
+    clear::held_back,
     segments::{Segments, append},
 };
 use crate::{
@@ -26,6 +27,7 @@ pub struct JsonlSink {
     folder: PathBuf,
     name: String,
     rotate_bytes: u64,
+    clear: Clear,
     /// Locked by blocking calls until they end, even when nobody waits for them any more.
     writer: Arc<Mutex<Option<Writer>>>,
 }
@@ -48,7 +50,12 @@ struct Writer {
 impl JsonlSink {
     /// A segment that reached `rotate_bytes` is closed, and the next batch begins another.
     pub fn new(folder: PathBuf, name: String, rotate_bytes: u64) -> Self {
-        Self { folder, name, rotate_bytes, writer: Arc::default() }
+        Self { folder, name, rotate_bytes, clear: Clear::default(), writer: Arc::default() }
+    }
+
+    /// The same, with some personal fields in the clear.
+    pub fn clear(self, clear: Clear) -> Self {
+        Self { clear, ..self }
     }
 
     async fn agree(&self, known: Option<Checkpoint>) -> Result<Option<Checkpoint>, Fault> {
@@ -77,7 +84,14 @@ impl JsonlSink {
         if writer.at.bytes >= rotate_bytes {
             (guard, ()) = blocking(guard, |slot| resumed(slot)?.rotate()).await?;
         }
-        for item in batch.items() {
+        let opened = self.clear.open(batch.items());
+        let mut verdicts = Vec::with_capacity(batch.items().len());
+        for (at, item) in opened.items().iter().enumerate() {
+            if let Some(reason) = opened.held(at) {
+                verdicts.push(held_back(reason.clone()));
+                continue;
+            }
+            verdicts.push(Verdict::Created(None));
             let writer = resumed(&mut guard)?;
             let before = writer.buffer.len();
             push_line(&mut writer.buffer, item.fields.as_bytes());
@@ -87,7 +101,7 @@ impl JsonlSink {
             }
         }
         resumed(&mut guard)?.is_torn = false;
-        Ok(batch.items().iter().map(|_| Verdict::Created(None)).collect())
+        Ok(verdicts)
     }
 
     async fn seal_files(&self) -> Result<Option<Mark>, Fault> {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde_json::{Value, value::RawValue};
 
-use super::{redact, repeat::Found};
+use super::{clear::Clear, redact, repeat::Found};
 use crate::{
     config::plan::{Api, Body, LookUp, Node, Operation, RequestPlan, Revision, RevisionAt},
     expr::Scope,
@@ -27,6 +27,7 @@ pub struct Asking<'a> {
     pub client: &'a Client,
     pub api: &'a Api,
     pub operation: &'a Operation,
+    pub clear: &'a Clear,
 }
 
 impl Asking<'_> {
@@ -95,10 +96,11 @@ impl Asking<'_> {
         call: Result<Call, Reason>,
         item: &Item,
     ) -> Result<Result<Option<Answer>, Reason>, Fault> {
-        let call = match call {
+        let mut call = match call {
             Ok(call) => call,
             Err(reason) => return Ok(Err(reason)),
         };
+        call.hides = self.clear.hides([item]);
         let answer = self.client.execute(&call).await?;
         let Ruling::Refused(fault) = &answer.ruling else { return Ok(Ok(Some(answer))) };
         let gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);

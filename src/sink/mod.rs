@@ -3,6 +3,7 @@
 
 mod answer;
 mod api;
+mod clear;
 mod csv;
 mod job;
 mod jsonl;
@@ -16,6 +17,7 @@ mod segments;
 mod waves;
 
 pub use api::ApiSink;
+pub use clear::Clear;
 pub use csv::rows as csv_rows;
 pub use jsonl::JsonlSink;
 pub use postgres::{PostgresSink, TableConfig};

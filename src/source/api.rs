@@ -23,6 +23,7 @@ use crate::{
     expr::Scope,
     http::{Answer, Call, Client, Ruling, render},
     model::{Blame, BoxFuture, Checkpoint, Cursor, Fault, Page, Position, Scan},
+    transform::Personal,
 };
 
 /// Beginnings again of one pass before it is an error.
@@ -34,6 +35,7 @@ pub struct ApiSource {
     stream: Arc<Stream>,
     client: Client,
     name: Arc<str>,
+    personal: Arc<Personal>,
     /// How often the pass under way was begun again. It guards; no position depends on it.
     restarts: AtomicU32,
 }
@@ -49,7 +51,12 @@ impl Source for ApiSource {
 impl ApiSource {
     pub fn new(api: Arc<Api>, stream: Arc<Stream>, client: Client) -> Self {
         let name = stream.name.as_str().into();
-        Self { api, stream, client, name, restarts: AtomicU32::new(0) }
+        Self { api, stream, client, name, personal: Arc::default(), restarts: AtomicU32::new(0) }
+    }
+
+    /// The same with personal fields protected, in all that leaves it and in the positions that are saved.
+    pub fn protected(self, personal: Arc<Personal>) -> Self {
+        Self { personal, ..self }
     }
 
     async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
@@ -78,7 +85,7 @@ impl ApiSource {
             }
             let answer = answer.accepted().map_err(|fault| explained(fault, stream, &scan))?;
             body_bytes += answer.body.len();
-            let mut cut = slice::cut(&answer.body, &answer.headers, stream)?;
+            let mut cut = self.cut(&answer)?;
             window::pin(&mut scan, stream, answer.server_time.unwrap_or_else(|| self.client.server_now()));
             scan.pages += 1;
             let answered = Answered { cut: &cut, headers: &answer.headers, url: &call.url };
@@ -106,6 +113,19 @@ impl ApiSource {
             cut.items.drain(..again.min(cut.items.len()));
             return Ok(self.page(at, scan, cut, next, Found { restarted, body_bytes }));
         }
+    }
+
+    /// Cuts an answer, and protects what is personal before anything else sees it: positions hold keys, too.
+    fn cut(&self, answer: &Answer) -> Result<slice::Cut, Fault> {
+        if self.personal.is_idle() {
+            return slice::cut(&answer.body, &answer.headers, &self.stream);
+        }
+        let mut cut = slice::cut_unquoted(&answer.body, &answer.headers, &self.stream)?;
+        for item in &mut cut.items {
+            item.fields = self.personal.read(item.fields.clone(), item.object);
+            item.key = item.key.take().map(|key| self.personal.key(key));
+        }
+        Ok(cut)
     }
 
     fn page(&self, at: &Checkpoint, mut scan: Scan, cut: slice::Cut, next: Option<Position>, found: Found) -> Page {

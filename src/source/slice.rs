@@ -59,11 +59,21 @@ impl Cut {
 
 /// Cuts the body of an answer as the stream describes it.
 pub fn cut(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Result<Cut, Fault> {
-    let text = std::str::from_utf8(body).map_err(|_| not_json(body, headers, None))?;
+    cut_or(body, stream, |malformed| not_json(body, headers, malformed, shown(body)))
+}
+
+/// The same, for an answer that must not be quoted in a message.
+pub fn cut_unquoted(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Result<Cut, Fault> {
+    let hidden = || "it may hold personal fields, so it is not shown".to_owned();
+    cut_or(body, stream, |malformed| not_json(body, headers, malformed, hidden()))
+}
+
+fn cut_or(body: &Bytes, stream: &Stream, not_json: impl Fn(Option<Malformed>) -> Fault) -> Result<Cut, Fault> {
+    let text = std::str::from_utf8(body).map_err(|_| not_json(None))?;
     let mut cutter = Cutter::new(body, text, stream);
     let mut walker = Walker::new(text);
     let walked = cutter.answer(&mut walker, stream.records.steps()).and_then(|()| walker.end());
-    walked.map_err(|Bad| not_json(body, headers, Some(walker.malformed())))?;
+    walked.map_err(|Bad| not_json(Some(walker.malformed())))?;
     match cutter.found {
         Found::List(range) => {
             let text = [&text[..range.start], "[]", &text[range.end..]].concat();
@@ -307,7 +317,7 @@ fn no_records(stream: &Stream, what: &str) -> Fault {
 /// How much of a body that is no JSON is shown.
 const SHOWN_CHARS: usize = 80;
 
-fn not_json(body: &Bytes, headers: &HeaderMap, malformed: Option<Malformed>) -> Fault {
+fn not_json(body: &Bytes, headers: &HeaderMap, malformed: Option<Malformed>, shown: String) -> Fault {
     let safe = "Nothing of this page was taken over, and the cursor did not move: run again.";
     if let Some(Malformed { at, ended: true }) = malformed
         && body.trim_ascii_start().first().is_some_and(|first| matches!(first, b'{' | b'['))
@@ -322,9 +332,9 @@ fn not_json(body: &Bytes, headers: &HeaderMap, malformed: Option<Malformed>) -> 
     let message = match malformed {
         _ if body.trim_ascii().is_empty() => format!("the answer is empty instead of JSON ({kind})"),
         Some(Malformed { at, .. }) if at > 0 => {
-            format!("the answer is no JSON from byte {at} on ({kind}): {}", shown(body))
+            format!("the answer is no JSON from byte {at} on ({kind}): {shown}")
         }
-        _ => format!("the answer is no JSON but {kind}: {}", shown(body)),
+        _ => format!("the answer is no JSON but {kind}: {shown}"),
     };
     Fault::halt(Code::NotJson, Blame::Remote, message).with(Disposition::Retry { after: None }).help(format!(
         "{safe} If it stays so, the address leads to a web page (a login, a proxy, maintenance): check base_url and the \

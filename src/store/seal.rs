@@ -12,11 +12,11 @@ use chacha20poly1305::{
     KeyInit, XChaCha20Poly1305, XNonce,
     aead::{Aead, Payload},
 };
-use secrecy::{ExposeSecret, SecretBox};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Error, Tree, files};
+use crate::model::SecretKey;
 
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
@@ -25,20 +25,14 @@ const NONCE_BYTES: usize = 24;
 const KEY_BYTES: usize = 32;
 
 /// 256 bits that open everything sealed with them. It cannot be printed.
-pub struct SealKey(SecretBox<[u8; KEY_BYTES]>);
+pub struct SealKey(SecretKey);
 
 impl SealKey {
     /// Reads a key as people hand it over: base64 of 32 bytes, or 64 hexadecimal digits.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let text = text.trim();
-        let bytes = Zeroizing::new(match hex(text) {
-            Some(bytes) => bytes,
-            None => STANDARD.decode(text).unwrap_or_default(),
-        });
-        let bytes = <[u8; KEY_BYTES]>::try_from(bytes.as_slice()).map_err(|_| Error::SealKey {
+        SecretKey::parse(text).map(Self).ok_or_else(|| Error::SealKey {
             what: "the key is neither base64 of 32 bytes nor 64 hexadecimal digits".to_owned(),
-        })?;
-        Ok(Self(SecretBox::new(Box::new(bytes))))
+        })
     }
 
     /// Reads the key file of a state directory, or makes one with a fresh key that only this user can read. Called by
@@ -62,7 +56,7 @@ impl SealKey {
 
     /// A short name of the key that tells nothing about it.
     fn id(&self) -> [u8; ID_BYTES] {
-        let digest = Sha256::new().chain_update(b"renkei key id").chain_update(self.0.expose_secret()).finalize();
+        let digest = Sha256::new().chain_update(b"renkei key id").chain_update(self.0.expose()).finalize();
         let mut id = [0; ID_BYTES];
         id.copy_from_slice(&digest[..ID_BYTES]);
         id
@@ -74,7 +68,7 @@ pub struct Seal(Option<(XChaCha20Poly1305, [u8; ID_BYTES])>);
 
 impl Seal {
     pub fn new(key: &SealKey) -> Self {
-        Self(Some((XChaCha20Poly1305::new(key.0.expose_secret().into()), key.id())))
+        Self(Some((XChaCha20Poly1305::new(key.0.expose().into()), key.id())))
     }
 
     /// Seals nothing. For stores in memory, whose bytes a seeded history must be able to repeat.
@@ -124,14 +118,6 @@ fn place(tree: Tree, key: &[u8], id: &[u8]) -> Vec<u8> {
 
 fn name(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * KEY_BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
 fn random(bytes: &mut [u8]) -> Result<(), Error> {

@@ -205,7 +205,11 @@ impl State {
         // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
         self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
         self.forget_seen(stream).await?;
-        if forget_links { self.forget_all(Tree::Links, stream).await } else { Ok(()) }
+        if !forget_links {
+            return Ok(());
+        }
+        self.forget_all(Tree::Links, stream).await?;
+        self.forget_naming(stream).await
     }
 
     /// Forgets what a tree holds of a stream, of any size, a bounded commit at a time. Where this is cut off, doing it again

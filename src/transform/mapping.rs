@@ -1,10 +1,13 @@
 //! `fields:` of a target: what the sink gets of a record, in the order written.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use super::Personal;
 use crate::{
     expr::{Expression, Scope},
-    model::{Code, Fields, Reason},
+    model::{Code, ContentHash, Fields, Reason},
 };
 
 /// The largest mapped record.
@@ -14,6 +17,7 @@ const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Mapping {
     fields: Option<Vec<Field>>,
+    personal: Arc<Personal>,
 }
 
 #[derive(Clone, Debug)]
@@ -31,7 +35,22 @@ impl Mapping {
             head: format!("{}:", serde_json::Value::from(name.as_str())),
             value: value.clone(),
         };
-        Self { fields: fields.map(|fields| fields.iter().map(field).collect()) }
+        Self { fields: fields.map(|fields| fields.iter().map(field).collect()), personal: Arc::default() }
+    }
+
+    /// The same for records whose personal fields are protected by these rules.
+    pub fn protected(self, personal: Arc<Personal>) -> Self {
+        Self { personal, ..self }
+    }
+
+    /// The rules by which its records are protected.
+    pub fn personal(&self) -> &Personal {
+        &self.personal
+    }
+
+    /// Names what the sink gets, whatever key encrypted parts of it.
+    pub fn content(&self, mapped: &Fields) -> ContentHash {
+        self.personal.content(mapped)
     }
 
     /// What the sink gets. A field whose value is absent is left out; null is written as null.

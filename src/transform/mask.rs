@@ -2,11 +2,14 @@
 //!
 //! The rule lets through what can hardly be about a person, and nothing else: `true`, `false`, `null` and numbers of up to six digits;
 //! dates; and codes, which are texts of at most 32 characters without spaces that hold a digit or a mark (`cus_000001`, `2.5-beta`), or
-//! are at most three capitals (`JP`) or one lower case word (`gold`). A field whose name sounds personal or secret hides
-//! whatever it holds. Everything else is `***`.
+//! are at most three capitals (`JP`) or one lower case word (`gold`); and keyed hashes, which records may be named by. A field
+//! whose name sounds personal or secret hides whatever it holds. Everything else is `***`, encrypted values too.
+//!
+//! Fields that are declared personal were protected when they were read, so they come here as hashes, masks and encrypted texts.
 
 use serde_json::{Map, Value};
 
+use super::personal::is_hash;
 use crate::model::Fields;
 
 const HIDDEN: &str = "***";
@@ -103,6 +106,9 @@ fn digits(text: &str) -> usize {
 }
 
 fn is_shown(text: &str) -> bool {
+    if is_hash(text) {
+        return true;
+    }
     let is_mark = |c: char| matches!(c, '_' | '-' | '.' | ':');
     let is_code = text.len() <= CODE_CHARS_MAX && text.chars().all(|c| c.is_ascii_alphanumeric() || is_mark(c));
     if !is_code {
@@ -131,6 +137,14 @@ mod tests {
         let (shown, whole): (Value, Value) =
             (serde_json::from_str(&shown(text)).unwrap(), serde_json::from_str(text).unwrap());
         assert_eq!(shown, whole);
+    }
+
+    #[test]
+    fn a_hash_is_shown_where_its_name_does_not_hide_it_and_an_encrypted_value_never() {
+        let hash = format!("rk:h1:{}", "a".repeat(32));
+        let text = format!(r#"{{"ref":"{hash}","mail":"{hash}","x":"rk:e1:k1:{}"}}"#, "a".repeat(80));
+        assert_eq!(shown(&text), format!(r#"{{"ref":"{hash}","mail":"***","x":"***"}}"#));
+        assert_eq!(masked_text(&hash), hash);
     }
 
     #[test]

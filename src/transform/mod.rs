@@ -8,10 +8,12 @@ mod draft;
 mod edit;
 mod mapping;
 mod mask;
+mod personal;
 mod steps;
 #[cfg(test)]
 mod tests;
 
 pub use mapping::Mapping;
 pub use mask::{masked, masked_text};
+pub use personal::Personal;
 pub use steps::{Outcome, Transform};

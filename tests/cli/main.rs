@@ -10,6 +10,7 @@ mod kill;
 mod letters;
 mod links;
 mod mistakes;
+mod personal;
 mod plan;
 mod quota;
 mod refusals;

@@ -57,6 +57,7 @@ pub fn call(method: Method, base_url: &str, path: &str) -> Call {
         repeatable: true,
         timeout: None,
         answers: Vec::new(),
+        hides: Vec::new(),
     }
 }
 

@@ -83,7 +83,7 @@ impl ApiSink {
             Ok(ready) => ready,
             Err(reason) => return Ok(Some(Verdict::Rejected(reason))),
         };
-        match self.send(trip.batch, way.operation, vec![ready]).await?.pop() {
+        match self.send(trip, way.operation, vec![ready]).await?.pop() {
             Some((_, Outcome::Verdict(verdict))) => return Ok(Some(verdict)),
             Some((_, Outcome::Lost { spent: true, .. })) => way.known.key_is_spent(self.clock.now()),
             Some((_, Outcome::Lost { first, .. })) => way.known.lost(first, self.clock.now()),
@@ -118,8 +118,8 @@ impl ApiSink {
         operation: &Operation,
         part: Vec<Ready<'_>>,
     ) -> Result<Vec<Placed>, Fault> {
-        let items = trip.batch.items();
-        let sent = self.send(trip.batch, operation, part).await?;
+        let items = trip.opened.items();
+        let sent = self.send(trip, operation, part).await?;
         let placed = sent.into_iter().map(|(at, sent)| match sent {
             Outcome::Verdict(verdict) => Ok((at, verdict)),
             Outcome::Moved => Err(bug("a revision in a batch")),
@@ -178,7 +178,7 @@ impl ApiSink {
     }
 
     fn asking<'a>(&'a self, way: &Way<'a>) -> Asking<'a> {
-        Asking { client: &self.client, api: &self.api, operation: way.operation }
+        Asking { client: &self.client, api: &self.api, operation: way.operation, clear: &self.clear }
     }
 
     /// The operation for a record that a look-up finds.

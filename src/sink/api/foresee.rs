@@ -18,6 +18,11 @@ use crate::{
 
 impl ApiSink {
     pub(super) async fn foreseen(&self, item: &Item, may_ask: bool) -> Result<Foreseen, Fault> {
+        let opened = self.clear.open(std::slice::from_ref(item));
+        if let Some(reason) = opened.held(0) {
+            return Ok(Foreseen::Reject(reason.clone()));
+        }
+        let item = opened.items().first().unwrap_or(item);
         if self.is_changed_create(self.operation_for(item), item) {
             let message = "it was created before and has changed since, and the operation only creates";
             return Ok(Foreseen::Reject(Reason::new(Code::ChangedCreate, message)));
@@ -32,7 +37,8 @@ impl ApiSink {
             && item.sink_id.is_none()
             && let Some(look_up) = self.operation.look_up()
         {
-            let asking = Asking { client: &self.client, api: &self.api, operation: &self.operation };
+            let asking =
+                Asking { client: &self.client, api: &self.api, operation: &self.operation, clear: &self.clear };
             return Ok(match asking.look_up(look_up, item, self.clock.now()).await? {
                 Ok(Found::One(_)) => Foreseen::Update,
                 Ok(Found::Several(count)) => {

@@ -21,7 +21,13 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 
 use self::deliver::Way;
-use super::{Durability, Foreseen, Sink, request::Ready, waves::waves};
+use super::{
+    Durability, Foreseen, Sink,
+    clear::{Clear, Opened, held_back},
+    repeat::Left,
+    request::Ready,
+    waves::waves,
+};
 use crate::{
     config::plan::{Api, Changed, Deletes, Makes, Operation},
     http::Client,
@@ -39,6 +45,7 @@ pub struct ApiSink {
     client: Client,
     clock: Arc<dyn Clock>,
     journal: Journal,
+    clear: Clear,
     /// Whatever an earlier process sent, it sent before this.
     since: DateTime<Utc>,
 }
@@ -49,6 +56,8 @@ type Placed = (usize, Verdict);
 /// A batch on its way.
 struct Trip<'a> {
     batch: &'a Staged,
+    /// Its items as they are sent.
+    opened: Opened<'a>,
     /// A fault was met: nothing further leaves.
     failed: AtomicBool,
 }
@@ -97,16 +106,21 @@ impl ApiSink {
         journal: Journal,
     ) -> Self {
         let since = clock.now();
-        Self { api, operation, changed, deletes: None, client, clock, journal, since }
+        Self { api, operation, changed, deletes: None, client, clock, journal, clear: Clear::default(), since }
     }
 
     pub fn with_deletes(self, deletes: Option<Arc<Deletes>>) -> Self {
         Self { deletes, ..self }
     }
 
+    /// The same, with some personal fields in the clear.
+    pub fn clear(self, clear: Clear) -> Self {
+        Self { clear, ..self }
+    }
+
     async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
-        let items = batch.items();
-        let trip = Trip { batch, failed: AtomicBool::new(false) };
+        let trip = Trip { batch, opened: self.clear.open(batch.items()), failed: AtomicBool::new(false) };
+        let items = trip.opened.items();
         let mut verdicts: Vec<Option<Verdict>> = vec![None; items.len()];
         for wave in waves(items.iter().map(|item| (item.key.as_str(), item.sink_key().as_str()))) {
             for (at, verdict) in self.write_wave(&trip, &wave).await? {
@@ -125,10 +139,10 @@ impl ApiSink {
         let mut ways: Vec<BoxFuture<'_, Result<Vec<Placed>, Fault>>> = Vec::new();
         let mut together: Vec<(&Operation, Vec<Ready<'_>>)> = Vec::new();
         for &at in wave {
-            let item = &trip.batch.items()[at];
+            let item = &trip.opened.items()[at];
             let operation = self.operation_for(item);
             let is_single = operation.batch.is_none();
-            match self.decided(trip.batch, operation, at, item) {
+            match self.decided(trip, operation, at, item) {
                 Some(verdict) => done.push((at, verdict)),
                 None if is_single => {
                     let way = Way::new(operation, at, item, self.known(trip.batch, operation, at, item));
@@ -171,9 +185,18 @@ impl ApiSink {
     }
 
     /// The verdict of an item that needs no request any more, or must not be sent.
-    fn decided(&self, batch: &Staged, operation: &Operation, at: usize, item: &Item) -> Option<Verdict> {
+    fn decided(&self, trip: &Trip<'_>, operation: &Operation, at: usize, item: &Item) -> Option<Verdict> {
+        let batch = trip.batch;
         if let Some(Noted::Answered(verdict)) = batch.noted(at) {
             return Some(verdict.clone());
+        }
+        if let Some(reason) = trip.opened.held(at) {
+            let is_safe = operation.outlives_doubt() || self.known(batch, operation, at, item).left == Left::No;
+            let doubt = || format!("an earlier attempt may have taken effect, and {}", reason.message);
+            return Some(match is_safe {
+                true => held_back(reason.clone()),
+                false => Verdict::Parked(Reason::new(Code::Uncertain, doubt())),
+            });
         }
         if self.is_changed_create(operation, item) {
             let message = "it was created before and has changed since, and the operation only creates";

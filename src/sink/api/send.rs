@@ -7,8 +7,10 @@
 
 use std::sync::Arc;
 
+use secrecy::SecretString;
+
 use super::{
-    ApiSink,
+    ApiSink, Trip,
     exchange::{Outcome, done_before},
     meaning::{Meant, meaning},
 };
@@ -22,7 +24,6 @@ use crate::{
         matching::Sent,
         request::{self, Ready},
     },
-    store::Staged,
 };
 
 /// Items that leave in one request.
@@ -36,17 +37,18 @@ impl ApiSink {
     /// Sends some items in one request, or in ever smaller ones where the server refuses it.
     pub(super) async fn send(
         &self,
-        batch: &Staged,
+        trip: &Trip<'_>,
         operation: &Operation,
         part: Vec<Ready<'_>>,
     ) -> Result<Vec<(usize, Outcome)>, Fault> {
+        let batch = trip.batch;
         let name: Arc<str> = operation.name.as_str().into();
         let mut done = Vec::with_capacity(part.len());
         let mut waiting = vec![Part { items: part, blamed: false }];
         // Set when the server blamed a record that it then accepted: from there on its word is not worth a request.
         let mut misled = false;
         while let Some(Part { items, blamed }) = waiting.pop() {
-            let call = match request::call(&self.api, operation, &name, &items) {
+            let mut call = match request::call(&self.api, operation, &name, &items) {
                 Ok(call) => call,
                 // What one record made of the request is that record's fault; what all share is the operation's.
                 Err(reason) if items.len() == 1 => {
@@ -56,6 +58,7 @@ impl ApiSink {
                 }
                 Err(reason) => return Err(unbuilt(operation, &reason)),
             };
+            call.hides = self.clear.hides(items.iter().map(|ready| ready.item));
             let places: Vec<usize> = items.iter().map(|ready| ready.at).collect();
             let answer = match self.exchange(batch, operation, &call, &places).await?.answer() {
                 Ok(answer) => answer,
@@ -71,7 +74,7 @@ impl ApiSink {
             };
             let verdicts = match meant {
                 Meant::Verdicts(verdicts) => verdicts,
-                Meant::Job(id) => self.verdicts_of_job(operation, &answer, &id, &sent).await?,
+                Meant::Job(id) => self.verdicts_of_job(operation, &answer, &id, &sent, call.hides).await?,
                 Meant::Isolate(places) if !misled => {
                     waiting.extend(isolated(items, &places));
                     continue;
@@ -83,6 +86,7 @@ impl ApiSink {
             };
             misled |= blamed && !matches!(verdicts[..], [Verdict::Rejected(_) | Verdict::Parked(_)]);
             for (at, verdict) in places.into_iter().zip(verdicts) {
+                let verdict = self.clear.hushed(verdict, &trip.opened.items()[at]);
                 self.note(batch, operation, at, &verdict)?;
                 done.push((at, Outcome::Verdict(verdict)));
             }
@@ -96,11 +100,12 @@ impl ApiSink {
         answer: &Answer,
         id: &str,
         sent: &[Sent<'_>],
+        hides: Vec<SecretString>,
     ) -> Result<Vec<Verdict>, Fault> {
         let AnswerShape::Job(plan) = &operation.answer else {
             return Err(Fault::halt(Code::Bug, Blame::Bug, "a job that was not declared"));
         };
-        let job = Job { client: &self.client, api: &self.api, operation, plan, id };
+        let job = Job { client: &self.client, api: &self.api, operation, plan, id, hides };
         answer::of_job(operation, plan, answer.status, &job.results().await?, sent)
     }
 }

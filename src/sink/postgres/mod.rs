@@ -29,10 +29,10 @@ use self::{
     rows::{Layout, Rows},
     table::Target,
 };
-use super::{Durability, Sink};
+use super::{Clear, Durability, Sink};
 use crate::{
     model::{Blame, BoxFuture, Checkpoint, Code, Disposition, Fault, Mark, Verdict},
-    store::Staged,
+    store::{Item, Staged},
 };
 
 /// No batch takes longer; a server that went silent is found by this.
@@ -58,6 +58,7 @@ pub struct TableConfig {
 pub struct PostgresSink {
     config: TableConfig,
     target: Target,
+    clear: Clear,
     /// Taken out while a batch is written: a session that was left half way is closed, and the server rolls back.
     session: Mutex<Option<Session>>,
 }
@@ -74,7 +75,12 @@ struct Session {
 impl PostgresSink {
     pub fn new(config: TableConfig) -> Self {
         let target = Target { schema: config.schema.clone(), table: config.table.clone(), key: config.key.clone() };
-        Self { config, target, session: Mutex::new(None) }
+        Self { config, target, clear: Clear::default(), session: Mutex::new(None) }
+    }
+
+    /// The same, with some personal fields in the clear.
+    pub fn clear(self, clear: Clear) -> Self {
+        Self { clear, ..self }
     }
 
     async fn agree(&self, known: Option<Checkpoint>) -> Result<Option<Checkpoint>, Fault> {
@@ -95,24 +101,28 @@ impl PostgresSink {
     async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
         let mut slot = self.session.lock().await;
         let mut session = slot.take().ok_or_else(not_connected)?;
-        let verdicts = match tokio::time::timeout(WRITE_MAX, self.deliver(&mut session, batch)).await {
-            Ok(verdicts) => verdicts?,
+        let opened = self.clear.open(batch.items());
+        // A record that cannot be opened is left out, and the others are written.
+        let (items, answered) = opened.writable();
+        let delivered = self.deliver(&mut session, batch.next(), &items);
+        let verdicts = match tokio::time::timeout(WRITE_MAX, delivered).await {
+            Ok(verdicts) => verdicts.map_err(|fault| self.clear.hushed_fault(fault, &items))?,
             Err(_) => return Err(silent()),
         };
         *slot = Some(session);
-        Ok(verdicts)
+        Ok(answered.with(verdicts))
     }
 
-    async fn deliver(&self, session: &mut Session, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
-        let mut rows = session.layout.read(batch.items());
+    async fn deliver(&self, session: &mut Session, next: &Checkpoint, items: &[Item]) -> Result<Vec<Verdict>, Fault> {
+        let mut rows = session.layout.read(items);
         rows.is_new |= session.shape.is_none();
-        if let Some(verdicts) = self.transact(session, batch, &rows, false).await? {
+        if let Some(verdicts) = self.transact(session, next, items, &rows, false).await? {
             return Ok(verdicts);
         }
         // A value was refused. The second pass finds out which, and leaves only those records out.
         let rolled_back = session.client.batch_execute("ROLLBACK").await;
         rolled_back.map_err(|error| fault::fault(&error, "roll back"))?;
-        let verdicts = self.transact(session, batch, &rows, true).await?;
+        let verdicts = self.transact(session, next, items, &rows, true).await?;
         verdicts.ok_or_else(|| {
             Fault::halt(Code::Database, Blame::Remote, "the database refused a value that belongs to no single record")
                 .help("The batch was rolled back and is read again by the next run. The server's log says more.")
@@ -123,7 +133,8 @@ impl PostgresSink {
     async fn transact(
         &self,
         session: &mut Session,
-        batch: &Staged,
+        next: &Checkpoint,
+        items: &[Item],
         rows: &Rows<'_>,
         singly: bool,
     ) -> Result<Option<Vec<Verdict>>, Fault> {
@@ -135,12 +146,11 @@ impl PostgresSink {
             *shape = reshape(client, &self.target, &self.config.columns, layout).await?;
         }
         let mut encoded = layout.encode(rows);
-        let mut verdicts = vec![Verdict::Unchanged; batch.items().len()];
+        let mut verdicts = vec![Verdict::Unchanged; items.len()];
         for (item, reason) in encoded.rejected.drain(..) {
             verdicts[item] = Verdict::Rejected(reason);
         }
         let text = std::mem::take(&mut encoded.text).into();
-        let items = batch.items();
         let loaded = match shape {
             Some(shape) if !encoded.lines.is_empty() => match singly {
                 true => shape.load_singly(client, &encoded, &text, &mut verdicts, items).await,
@@ -152,7 +162,7 @@ impl PostgresSink {
             Err(error) if !singly && fault::is_value_refused(&error) => return Ok(None),
             loaded => loaded.map_err(|error| fault::fault(&error, &format!("write to {}", self.target.name())))?,
         }
-        let moved = progress.advance(client, advance, &self.config.stream, batch.next(), layout.written()).await?;
+        let moved = progress.advance(client, advance, &self.config.stream, next, layout.written()).await?;
         match client.batch_execute("COMMIT").await {
             Err(error) if fault::is_value_refused(&error) => return Ok(None),
             committed => committed.map_err(|error| fault::fault(&error, "commit"))?,
