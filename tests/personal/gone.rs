@@ -72,8 +72,8 @@ to:
   connection: vendor
   operation: put
   fields: { ref: record.id, mail: record.mail }
-  clear: mail
-  deletes: { propagate: { operation: remove_by_mail, fields: { mail: record.mail } } }
+  clear: [mail, address]
+  deletes: { propagate: { operation: remove_by_mail, fields: { address: record.mail } } }
 ",
     );
     let people = |gone: bool| {

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Once},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -39,8 +39,19 @@ pub struct Rig {
     pub pipeline: String,
 }
 
+/// What a test logs is heard by its own subscriber only while nobody in the process decided that nobody listens.
+fn hear_everything() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let subscriber =
+            tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(std::io::sink).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
+}
+
 impl Rig {
     pub fn new(pipeline: &str) -> Self {
+        hear_everything();
         let folder = tempfile::tempdir().unwrap();
         let source =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/personal/workspace/connectors/vendor/connector.yaml");
