@@ -24,7 +24,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("serde_saphyr", &["config/yaml.rs"]),
     ("minijinja", &["expr/"]),
     ("reqwest::", &["http/transport"]),
-    ("governor", &["http/budget.rs"]),
+    ("governor", &["http/budget/bucket.rs"]),
     ("oauth2::", &["auth/"]),
     ("tokio_postgres", &["sink/postgres"]),
     ("axum", &["sandbox/"]),

@@ -29,8 +29,8 @@ use axum::{Router, routing::post};
 use futures_util::{StreamExt, stream};
 use renkei::{
     config::plan::{
-        AnswerShape, Api, Auth, Body, Budget, Changed, Egress, Makes, Node, Operation, Repeat, RequestPlan, Retry,
-        Timeouts, WholeAnswer,
+        AnswerShape, Api, Auth, Body, Breaker, Budget, Changed, Egress, Makes, Node, Operation, Repeat, RequestPlan,
+        Retry, Timeouts, WholeAnswer,
     },
     expr::{Expression, Template},
     http::{Client, HttpTransport, Policy, Seams, Unsigned},
@@ -189,9 +189,10 @@ fn api(url: &str) -> Api {
         headers: Vec::new(),
         settings: Fields::parse(b"{}").expect("an object"),
         auth: Auth::None,
-        budget: Budget { buckets: Vec::new(), concurrency: IN_FLIGHT as u32, wait_max: Duration::from_secs(60) },
+        budget: Budget { concurrency: IN_FLIGHT as u32, wait_max: Duration::from_secs(60), ..Budget::default() },
         timeouts: Timeouts { connect: Duration::from_secs(5), attempt: Duration::from_secs(30) },
         retry: Retry { attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(2) },
+        breaker: Breaker::default(),
         answers: Vec::new(),
         egress: Egress::default(),
         ca: None,

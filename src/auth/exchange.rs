@@ -145,6 +145,7 @@ impl<'c> AsyncHttpClient<'c> for Endpoint {
             // A refresh whose answer was lost has one way on, and that is to send it again: the next run would.
             repeatable: true,
             timeout: None,
+            deadline: None,
             answers: refusals_are_answers(),
             hides: Vec::new(),
         };

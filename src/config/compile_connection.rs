@@ -12,8 +12,8 @@ use super::{
     compile_connector::Connector,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Api, Bucket, Budget, Connection, Egress, Jsonl, Postgres, Retry, StorePlan, Timeouts},
-    raw_shared::{RawBudgetRule, RawRetry, RawTimeouts},
+    plan::{Api, Connection, Egress, Jsonl, Postgres, Retry, StorePlan, Timeouts},
+    raw_shared::{RawRetry, RawTimeouts},
     raw_workspace::{RawConnection, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
     shape::{OneOrMany, Spanned},
     source::Span,
@@ -113,9 +113,10 @@ impl Check<'_> {
         }
         let body_max = raw.body_max.as_ref().or(connector.raw.body_max.as_ref());
         let body_bytes_max = self.size(body_max, BODY_MAX, 64 << 10..=1 << 30);
-        let budget = self.budget(&connector.raw.budget, &raw.budget);
+        let budget = self.budget(connector, &raw.budget);
         let timeouts = self.timeouts(raw.timeouts.as_ref(), connector.raw.timeouts.as_ref());
         let retry = self.retry(raw.retry.as_ref(), connector.raw.retry.as_ref());
+        let breaker = self.breaker(raw.breaker.as_ref(), connector.raw.breaker.as_ref());
         let egress = self.egress(raw, connector);
         let ca = raw.ca.as_ref().map(|ca| self.place(ca));
         let known = |(name, item): (&String, &Option<Arc<_>>)| item.clone().map(|item| (name.clone(), item));
@@ -129,6 +130,7 @@ impl Check<'_> {
             budget,
             timeouts,
             retry,
+            breaker,
             answers: connector.answers.clone(),
             egress,
             ca,
@@ -165,35 +167,6 @@ impl Check<'_> {
         if host.value.is_empty() || !host.value.chars().all(|c| proper(c) || c == HOLE) {
             let problem = Problem::new(Code::BadPath, host.span, "this is no host name");
             self.report(problem.help("write the name alone, such as files.example.com"));
-        }
-    }
-
-    /// The connection's limits hold besides the connector's; the smaller concurrency and wait count.
-    fn budget(&self, connector: &[RawBudgetRule], connection: &[RawBudgetRule]) -> Budget {
-        let (mut buckets, mut concurrency, mut wait_max) = (Vec::new(), None::<u64>, None::<Duration>);
-        for rule in connector.iter().chain(connection) {
-            match rule {
-                RawBudgetRule::Bucket(bucket) => {
-                    let requests = self.number(Some(&bucket.value.requests), 1, 1..=1_000_000_000);
-                    let per = self.time(Some(&bucket.value.per), MS, MS..=Duration::from_secs(31 * 86_400));
-                    let burst = self.number(bucket.value.burst.as_ref(), 1, 1..=requests);
-                    let small = |number| u32::try_from(number).unwrap_or(u32::MAX);
-                    buckets.push(Bucket { requests: small(requests), per, burst: small(burst) });
-                }
-                RawBudgetRule::Concurrency(number) => {
-                    let number = self.number(Some(number), 8, 1..=1000);
-                    concurrency = Some(concurrency.map_or(number, |least| least.min(number)));
-                }
-                RawBudgetRule::WaitMax(time) => {
-                    let time = self.time(Some(time), 900_000 * MS, MS..=Duration::from_secs(86_400));
-                    wait_max = Some(wait_max.map_or(time, |least| least.min(time)));
-                }
-            }
-        }
-        Budget {
-            buckets,
-            concurrency: concurrency.and_then(|number| u32::try_from(number).ok()).unwrap_or(8),
-            wait_max: wait_max.unwrap_or(900_000 * MS),
         }
     }
 

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     check::Check,
+    compile_budget::share_accounts,
     compile_connection::Connectors,
     compile_pipeline::Connections,
     diagnostic::{Problem, Report},
@@ -187,7 +188,8 @@ fn everything(
     let connections: Connections =
         connections.map(|(name, raw)| (name.value.clone(), check.connection(name, raw, &connectors))).collect();
     let dropped = workspace.connections.dropped().iter().map(|name| (name.clone(), None));
-    let connections: Connections = connections.into_iter().chain(dropped).collect();
+    let mut connections: Connections = connections.into_iter().chain(dropped).collect();
+    share_accounts(&mut connections);
     let mut plans = BTreeMap::new();
     let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
     for Loaded { name, raw } in pipelines {

@@ -15,6 +15,7 @@ mod check;
 mod compile_answer;
 mod compile_auth;
 mod compile_body;
+mod compile_budget;
 mod compile_connection;
 mod compile_connector;
 mod compile_deletes;
@@ -37,11 +38,13 @@ mod names;
 mod node;
 pub mod plan;
 mod plan_answer;
+mod plan_budget;
 mod plan_deletes;
 mod plan_operation;
 mod plan_personal;
 mod plan_repeat;
 mod raw_answer;
+mod raw_budget;
 mod raw_connector;
 mod raw_deletes;
 mod raw_operation;
@@ -59,6 +62,8 @@ mod source;
 mod suggest;
 #[cfg(test)]
 mod tests_answer;
+#[cfg(test)]
+mod tests_budget;
 #[cfg(test)]
 mod tests_deletes;
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub use super::{
     plan_answer::{
         AnswerShape, FirstError, JobPlan, Match, MatchBy, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
     },
+    plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
@@ -73,6 +74,7 @@ pub struct Api {
     pub budget: Budget,
     pub timeouts: Timeouts,
     pub retry: Retry,
+    pub breaker: Breaker,
     /// The connector's own rules about answers, tried in order before the defaults.
     pub answers: Vec<AnswerRule>,
     pub egress: Egress,
@@ -100,24 +102,6 @@ pub struct Retry {
     pub base: Duration,
     /// No delay is longer. Default 30 s.
     pub cap: Duration,
-}
-
-/// The account's allowance. One per connection, shared by everything that uses it.
-#[derive(Clone, Debug)]
-pub struct Budget {
-    pub buckets: Vec<Bucket>,
-    /// Requests under way at once. Default 8.
-    pub concurrency: u32,
-    /// The longest wait for quota before the call gives up. Default 15 min.
-    pub wait_max: Duration,
-}
-
-/// `requests` per `per`, evenly paced, with `burst` let through at once after a pause. Default burst 1.
-#[derive(Clone, Debug)]
-pub struct Bucket {
-    pub requests: u32,
-    pub per: Duration,
-    pub burst: u32,
 }
 
 #[derive(Clone, Debug, Default)]

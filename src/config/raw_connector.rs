@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_budget::{RawBreaker, RawBudgetRule},
     raw_operation::RawOperation,
-    raw_shared::{RawAuth, RawBudgetRule, RawRetry, RawTimeouts},
+    raw_shared::{RawAuth, RawRetry, RawTimeouts},
     raw_stream::RawStream,
     shape::{Named, OneOrMany, Source, Spanned, Tree},
     units::{Size, Statuses, Time},
@@ -34,6 +35,8 @@ pub struct RawConnector {
     pub timeouts: Option<RawTimeouts>,
     /// How often a call is tried.
     pub retry: Option<RawRetry>,
+    /// When a stream or operation that keeps failing is left alone for a while.
+    pub breaker: Option<RawBreaker>,
     /// What the vendor's answers mean where it is not what their status says. The first rule that fits counts.
     #[serde(default)]
     pub answers: Vec<Spanned<RawAnswerRule>>,

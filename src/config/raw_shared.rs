@@ -99,30 +99,6 @@ pub enum RawSecretIn {
     Body,
 }
 
-/// One limit of the account's allowance.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RawBudgetRule {
-    /// So many requests in such a time, evenly paced.
-    Bucket(Spanned<RawBucket>),
-    /// Requests under way at once. Default 8, from 1 to 1000.
-    Concurrency(Spanned<u64>),
-    /// The longest wait for quota before a call gives up. Default 15m, at most 24h.
-    WaitMax(Spanned<Time>),
-}
-
-/// So many requests in such a time.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawBucket {
-    /// Requests. At least 1.
-    pub requests: Spanned<u64>,
-    /// In this time. From 1ms to 31d.
-    pub per: Spanned<Time>,
-    /// Requests that may go at once after a pause. Default 1.
-    pub burst: Option<Spanned<u64>>,
-}
-
 /// How long a request may take.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_budget::{RawBreaker, RawBudgetRule},
     raw_personal::RawPersonalKeys,
-    raw_shared::{RawAuth, RawBudgetRule, RawRetry, RawTimeouts},
+    raw_shared::{RawAuth, RawRetry, RawTimeouts},
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
 };
@@ -80,6 +81,8 @@ pub struct RawConnection {
     pub timeouts: Option<RawTimeouts>,
     /// Replaces the connector's retry rule.
     pub retry: Option<RawRetry>,
+    /// Replaces the connector's breaker, key by key.
+    pub breaker: Option<RawBreaker>,
     /// Where requests may go besides the base URL's host.
     pub egress: Option<RawEgress>,
     /// PEM file with certificates to trust besides the system's, relative to the workspace.

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     auth::{self, Ground, Vault},
     config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
-    http::{Client, Transport, Usage},
+    http::{Accounts, Client, Priority, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{ApiSource, Source},
@@ -49,6 +49,7 @@ pub struct Engine {
     state: State,
     /// The store on disk, to be closed in order.
     disk: Option<Arc<RedbStore>>,
+    accounts: Accounts,
     clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
 }
@@ -82,7 +83,8 @@ impl Engine {
     pub fn over(plan: Arc<Plan>, parts: Parts) -> Self {
         let state = State::new(parts.store.clone(), parts.seal.clone());
         let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
-        Self { plan, parts, state, disk: None, clients: Mutex::default(), progress }
+        let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
+        Self { plan, parts, state, disk: None, accounts, clients: Mutex::default(), progress }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -108,7 +110,7 @@ impl Engine {
     /// Runs a pipeline once. The fault, if there is one, is also in the run's record.
     pub async fn run(&self, pipeline: &str, options: Options, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
-        let route = self.route(plan, None)?;
+        let route = self.route(plan, None, self.urgency(plan, options.full_refresh).await?)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let options = Options { rejects: plan.limits.map(RejectLimit), ..options };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
@@ -125,7 +127,7 @@ impl Engine {
         stop: &Stop,
     ) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
-        let route = self.route(plan, None)?;
+        let route = self.route(plan, None, Priority::Incremental)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let what = Replay { letters, stream: plan.from.stream.clone(), accept_doubt };
         Ok(replay(&self.context(pipeline), &route, &what, stop).await)
@@ -164,7 +166,8 @@ impl Engine {
         stop: &Stop,
     ) -> Result<(Forecast, Option<Planned>), Fault> {
         let plan = self.pipeline(pipeline)?;
-        let (context, route) = (self.context(pipeline), self.route(plan, None)?);
+        let context = self.context(pipeline);
+        let route = self.route(plan, None, self.urgency(plan, full_refresh).await?)?;
         check(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let mut told = forecast(&context, &route, full_refresh, samples, stop).await?;
         let (stream, at) = (&route.stream, context.clock.now());
@@ -179,7 +182,8 @@ impl Engine {
         let head = &planned.head;
         let pipeline = self.plan.pipelines.get(&head.pipeline).ok_or_else(|| unusable("its pipeline is not there"))?;
         let context = self.context(&head.pipeline);
-        let route = self.route(pipeline, Some(planned.clone()))?;
+        let urgency = self.urgency(pipeline, head.full_refresh).await?;
+        let route = self.route(pipeline, Some(planned.clone()), urgency)?;
         if (head.stream.as_str(), head.target.as_str())
             != (route.stream.stream.as_str(), route.writes.target().as_str())
         {
@@ -196,14 +200,25 @@ impl Engine {
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process.
     pub async fn close(self) {
+        self.accounts.keep().await;
         if let Some(disk) = self.disk {
             disk.close().await;
         }
     }
 
-    fn route(&self, pipeline: &Arc<Pipeline>, only: Option<Arc<Planned>>) -> Result<Route, Fault> {
+    /// A stream that is read from its beginning, and can tell what changed later, gives way to those that do.
+    async fn urgency(&self, pipeline: &Pipeline, full_refresh: bool) -> Result<Priority, Fault> {
+        if full_refresh {
+            return Ok(Priority::Backfill);
+        }
+        let known = self.state.checkpoint(&stream_id(pipeline)).await?.and_then(|checkpoint| checkpoint.cursor);
+        let is_first = pipeline.from.stream.incremental.is_some() && known.is_none();
+        Ok(if is_first { Priority::Backfill } else { Priority::Incremental })
+    }
+
+    fn route(&self, pipeline: &Arc<Pipeline>, only: Option<Arc<Planned>>, priority: Priority) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
-        let client = self.client(&pipeline.from.api)?;
+        let client = self.client(&pipeline.from.api)?.at(priority);
         let before = total(&clients);
         let personal = Arc::new(Personal::new(&pipeline.personal));
         let source = ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client);
@@ -213,18 +228,18 @@ impl Engine {
             transform: Transform::new(&pipeline.steps),
             mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
             writes: writes(&pipeline.to),
-            sink: self.sink(pipeline, Clear::new(personal.clone()))?,
-            deletes: self.deletes(pipeline, personal)?,
+            sink: self.sink(pipeline, Clear::new(personal.clone()), priority)?,
+            deletes: self.deletes(pipeline, personal, priority)?,
             only,
             usage: Box::new(move || difference(total(&clients), before)),
         })
     }
 
-    fn sink(&self, pipeline: &Pipeline, clear: Clear) -> Result<Box<dyn Sink>, Fault> {
+    fn sink(&self, pipeline: &Pipeline, clear: Clear, priority: Priority) -> Result<Box<dyn Sink>, Fault> {
         Ok(match &pipeline.to {
             To::Operation { api, operation, changed, deletes, .. } => {
                 let (clock, journal) = (self.parts.clock.clone(), self.state.journal(&stream_id(pipeline)));
-                let (client, changed) = (self.client(api)?, changed.clone());
+                let (client, changed) = (self.client(api)?.at(priority), changed.clone());
                 let sink = ApiSink::new(api.clone(), operation.clone(), changed, client, clock, journal);
                 Box::new(sink.with_deletes(deletes.clone()).clear(clear))
             }
@@ -247,10 +262,15 @@ impl Engine {
     }
 
     /// What becomes of records that are gone, with the listings that tell of them.
-    fn deletes(&self, pipeline: &Pipeline, personal: Arc<Personal>) -> Result<Option<Deletes>, Fault> {
+    fn deletes(
+        &self,
+        pipeline: &Pipeline,
+        personal: Arc<Personal>,
+        priority: Priority,
+    ) -> Result<Option<Deletes>, Fault> {
         let To::Operation { deletes: Some(plan), .. } = &pipeline.to else { return Ok(None) };
         let From { api, stream } = &pipeline.from;
-        let client = self.client(api)?;
+        let client = self.client(api)?.at(priority);
         let listing = |stream: &Arc<Stream>, personal: Personal| -> Box<dyn Source> {
             Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(Arc::new(personal)))
         };
@@ -285,6 +305,7 @@ impl Engine {
             Some(transport) => auth::client_over(api, transport.clone(), &ground)?,
             None => auth::client(api, &ground)?,
         };
+        let client = client.sharing(self.accounts.of(api));
         clients.insert(api.name.clone(), client.clone());
         Ok(client)
     }

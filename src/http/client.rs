@@ -1,5 +1,5 @@
-//! The path every request takes. [`Client::execute`] is the whole of it; each policy is a small value in a file of its
-//! own, and the order in which they act is the order of the lines.
+//! The path every request takes. [`Client::execute`] is the whole of it, with one attempt in [`Client::attempt`]; each
+//! policy is a small value in a file of its own, and the order in which they act is the order of the lines.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,8 +10,10 @@ use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
 use super::{
-    Call, Decision, Departure, Policy, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
-    budget::{Budget, Slot},
+    Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
+    account::Account,
+    breaker::{Breakers, Change, Health, Resting},
+    budget::{Ask, Heard, Slot},
     effort::Effort,
     personal, redact, retry_after,
     server_clock::{self, ServerClock},
@@ -24,14 +26,23 @@ use crate::{
     model::{Clock, Disposition, Entropy, Fault},
 };
 
+/// Signing that takes longer made its slot a thing of the past: everybody who waited for the same new token would leave
+/// together.
+const SIGNING_MAX: Duration = Duration::from_millis(10);
+
 /// One connection's way out. Cheap to clone; all clones share the account's budget, its pause and its counters.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct Client {
+    inner: Arc<Inner>,
+    priority: Priority,
+}
 
 struct Inner {
     policy: Policy,
+    connector: Arc<str>,
     seams: Seams,
-    budget: Budget,
+    account: Account,
+    breakers: Breakers,
     meter: Meter,
     server_clock: ServerClock,
 }
@@ -86,11 +97,38 @@ impl Answer {
     }
 }
 
+/// One attempt and what became of it.
+struct Attempted {
+    request: Request,
+    /// Held until the answer is obeyed: a slot that is free lets the next one leave.
+    slot: Slot,
+    /// When it left.
+    sent: Instant,
+    judgement: Judgement,
+}
+
 impl Client {
+    /// A client with an account of its own, for calls that are as urgent as most.
     pub fn new(policy: Policy, seams: Seams) -> Self {
-        let budget = Budget::new(&policy.budget);
+        let account = Account::alone(&policy.budget, seams.clock.now());
+        Self::with(policy, seams, account)
+    }
+
+    fn with(policy: Policy, seams: Seams, account: Account) -> Self {
+        let (breakers, connector) = (Breakers::new(&policy.breaker), policy.connector.as_str().into());
         let (meter, server_clock) = (Meter::default(), ServerClock::default());
-        Self(Arc::new(Inner { policy, seams, budget, meter, server_clock }))
+        let inner = Inner { policy, connector, seams, account, breakers, meter, server_clock };
+        Self { inner: Arc::new(inner), priority: Priority::Incremental }
+    }
+
+    /// A client like this one that uses an account which others use too.
+    pub fn sharing(&self, account: Account) -> Self {
+        Self::with(self.inner.policy.clone(), self.inner.seams.clone(), account)
+    }
+
+    /// The same client for calls that are more or less urgent.
+    pub fn at(&self, priority: Priority) -> Self {
+        Self { inner: self.inner.clone(), priority }
     }
 
     /// Sends a call until it is answered for good, or a bound is reached. After an error nothing has to be undone by the
@@ -102,48 +140,36 @@ impl Client {
 
     /// Like [`execute`](Self::execute), and tells `departure` when bytes are about to leave and when they had no effect.
     pub async fn execute_watched(&self, call: &Call, departure: &dyn Departure) -> Result<Answer, Fault> {
-        let Inner { policy, seams, budget, meter, .. } = &*self.0;
-        let mut effort = Effort::new(policy, call.repeatable);
+        let Inner { policy, seams, account, meter, .. } = &*self.inner;
+        let mut effort = Effort::new(policy, call);
         let answered = async {
             self.check_egress(&call.url)?;
             loop {
-                let slot = self.wait_for_slot(&mut effort).await?;
-                let mut request = self.request(call);
-                seams.signer.sign(&mut request).await?;
-                departure.leaving().await?;
-                let sent = Instant::now();
-                let outcome = self.send(call, &request, effort.attempt()).await;
-                drop(slot);
-                let is_unsent = outcome.as_ref().is_err_and(SendError::is_unsent);
-                let judgement = self.judge(call, &request, outcome);
-                if is_unsent || judgement.had_no_effect() {
-                    departure.stayed();
-                }
+                let Attempted { request, slot, sent, judgement } = self.attempt(call, departure, &mut effort).await?;
                 match judgement {
                     Judgement::Accepted(response) => {
-                        budget.pause.over(sent);
+                        account.budget().accepted(sent);
                         return Ok(Answer::new(response, Ruling::Accepted));
                     }
                     Judgement::Refused(response, fault) => {
-                        budget.pause.over(sent);
+                        account.budget().accepted(sent);
                         return Ok(Answer::new(response, Ruling::Refused(self.placed(fault, call))));
                     }
                     Judgement::Final(fault) => return Err(fault),
                     Judgement::Unauthorized(fault) => {
+                        drop(slot);
                         let renewed = effort.may_refresh() && seams.signer.refused(&request).await?;
                         if !renewed {
                             return Err(fault);
                         }
                     }
                     Judgement::Throttled { after, sent: took_effect, fault } => {
-                        meter.throttled();
-                        let paused = budget.pause.begin(sent, after, seams.entropy.share());
-                        if paused.is_new {
-                            self.tell_pause(call, &fault, paused.until - Instant::now());
-                        }
+                        self.slow_down(call, &slot, sent, after, took_effect, &fault).await;
+                        drop(slot);
                         effort.throttled(took_effect, fault)?;
                     }
                     Judgement::Again { after, sent, fault } => {
+                        drop(slot);
                         let delay = effort.again(sent, after, &fault, &*seams.entropy)?;
                         self.tell_again(call, &fault, effort.failed(), delay);
                         sleep(delay).await;
@@ -156,34 +182,73 @@ impl Client {
         Ok(Answer { attempts: effort.attempts, ..answer })
     }
 
+    /// One attempt: breaker, quota, signature, sending, judging. An error means that nothing was sent.
+    async fn attempt(
+        &self,
+        call: &Call,
+        departure: &dyn Departure,
+        effort: &mut Effort<'_>,
+    ) -> Result<Attempted, Fault> {
+        let Inner { account, breakers, .. } = &*self.inner;
+        let resting = |resting: Resting| trouble::resting(&call.name, resting.left);
+        breakers.look(&call.name).map_err(resting)?;
+        let (slot, request) = self.signed_slot(call, effort).await?;
+        let admitted = breakers.admit(&call.name).map_err(resting)?;
+        effort.check_time("nothing was sent in time")?;
+        departure.leaving().await?;
+        if let Err(fault) = effort.check_time("nothing was sent in time") {
+            departure.stayed();
+            return Err(fault);
+        }
+        let sent = Instant::now();
+        let outcome = self.send(call, &request, effort).await;
+        let is_unsent = outcome.as_ref().is_err_and(SendError::is_unsent);
+        if let Ok(response) = &outcome {
+            self.hear(&slot, response);
+        }
+        let judgement = self.judge(call, &request, outcome);
+        if is_unsent || judgement.had_no_effect() {
+            departure.stayed();
+        }
+        // An attempt that was cut off by an impatient caller says nothing about the server.
+        let health = if effort.time_left().is_zero() { Health::Unknown } else { judgement.health() };
+        if let Some(change) = admitted.report(health) {
+            self.tell_breaker(call, change);
+            let now = self.inner.seams.clock.now();
+            account.keep_breakers(&self.inner.policy.name, breakers.open(), now).await;
+        }
+        account.keep().await;
+        Ok(Attempted { request, slot, sent, judgement })
+    }
+
     /// What the connection's requests cost since the client was made.
     pub fn usage(&self) -> Usage {
-        self.0.meter.usage(self.0.budget.waited())
+        self.inner.meter.usage(self.inner.account.budget().waited())
     }
 
     /// Until when the connection waits for quota, if it does.
     pub fn waiting(&self) -> Option<Instant> {
-        self.0.budget.waiting()
+        self.inner.account.budget().waiting()
     }
 
     /// The server's time of day as far as its answers told; before the first answer, our own. Never ahead of the
     /// server once [`Client::server_clock_known`].
     pub fn server_now(&self) -> DateTime<Utc> {
-        self.0.seams.clock.now() + self.0.server_clock.offset().unwrap_or_default()
+        self.inner.seams.clock.now() + self.inner.server_clock.offset().unwrap_or_default()
     }
 
     /// How long an accepted answer asks to wait, in its Retry-After, before the same is asked again.
     pub fn asked_to_wait(&self, answer: &Answer) -> Option<Duration> {
-        retry_after::retry_after(&answer.headers, self.0.seams.clock.now())
+        retry_after::retry_after(&answer.headers, self.inner.seams.clock.now())
     }
 
     /// Whether an answer told the server's time of day.
     pub fn server_clock_known(&self) -> bool {
-        self.0.server_clock.offset().is_some()
+        self.inner.server_clock.offset().is_some()
     }
 
     fn check_egress(&self, url: &Url) -> Result<(), Fault> {
-        match self.0.policy.egress.decide(url) {
+        match self.inner.policy.egress.decide(url) {
             Decision::Base | Decision::Declared => Ok(()),
             Decision::Refused(why) => Err(trouble::unanswered(&SendError::Egress(format!(
                 "a request to {} is not allowed: {}",
@@ -193,18 +258,76 @@ impl Client {
         }
     }
 
-    /// Waits for the pause, the buckets and a free place, no longer than the call's patience. A pause that is known to
-    /// last longer is not waited for.
-    async fn wait_for_slot(&self, effort: &mut Effort<'_>) -> Result<Slot, Fault> {
-        let budget = &self.0.budget;
-        let began = Instant::now();
-        let paused = budget.pause.until().map(|until| until - began);
-        if paused.is_some_and(|paused| paused > effort.patience()) {
-            return Err(effort.out_of_patience(paused));
+    /// A slot of the budget and a request that is signed in its time.
+    async fn signed_slot(&self, call: &Call, effort: &mut Effort<'_>) -> Result<(Slot, Request), Fault> {
+        let mut is_last = false;
+        loop {
+            let slot = self.wait_for_slot(call, effort).await?;
+            let began = Instant::now();
+            let mut request = self.request(call);
+            let signing = self.inner.seams.signer.sign(&mut request);
+            timeout(effort.time_left(), signing).await.map_err(|_| trouble::deadline("signing in took longer"))??;
+            if is_last || began.elapsed() <= SIGNING_MAX {
+                return Ok((slot, request));
+            }
+            is_last = true;
         }
-        let slot = timeout(effort.patience(), budget.slot()).await;
-        effort.waited(began.elapsed());
-        slot.map_err(|_| effort.out_of_patience(None))
+    }
+
+    /// Waits for the pause and all limits, no longer than the call's patience. A wait that is known to last longer is not
+    /// begun.
+    async fn wait_for_slot(&self, call: &Call, effort: &mut Effort<'_>) -> Result<Slot, Fault> {
+        let Inner { policy, connector, account, .. } = &*self.inner;
+        let ask = Ask { connector: connector.clone(), call: call.name.clone(), priority: self.priority };
+        let began = Instant::now();
+        let slot = account.slot(ask, effort.patience()).await;
+        let waited = began.elapsed();
+        effort.waited(waited);
+        match slot {
+            Ok(slot) => {
+                tracing::debug!(
+                    connection = policy.name,
+                    call = &*call.name,
+                    priority = self.priority.name(),
+                    wait_ms = waited.as_millis() as u64,
+                    limit = slot.held_up_by(),
+                    "slot"
+                );
+                Ok(slot)
+            }
+            Err(blocked) => Err(effort.out_of_patience(&blocked)),
+        }
+    }
+
+    /// Everybody waits, because an answer asked for it.
+    async fn slow_down(
+        &self,
+        call: &Call,
+        slot: &Slot,
+        sent: Instant,
+        after: Option<Duration>,
+        took_effect: bool,
+        fault: &Fault,
+    ) {
+        let Inner { seams, account, meter, .. } = &*self.inner;
+        meter.throttled();
+        // What may have taken effect was refused for the server's sake and not for ours.
+        let paused = slot.refused(sent, after, seams.entropy.share(), !took_effect);
+        if paused.is_new {
+            self.tell_pause(call, fault, paused.until - Instant::now());
+            account.keep_now().await;
+        }
+    }
+
+    fn hear(&self, slot: &Slot, response: &Response) {
+        let now = self.inner.seams.clock.now();
+        let server_time = server_clock::date(&response.headers).unwrap_or(now);
+        slot.heard(&Heard {
+            status: response.status,
+            headers: &response.headers,
+            body: &response.body,
+            server_ms: server_time.timestamp_millis(),
+        });
     }
 
     fn request(&self, call: &Call) -> Request {
@@ -213,16 +336,17 @@ impl Client {
             url: call.url.clone(),
             headers: call.headers.clone(),
             body: call.body.clone(),
-            body_bytes_max: self.0.policy.body_bytes_max,
+            body_bytes_max: self.inner.policy.body_bytes_max,
             secrets: redact::in_url(&call.url),
         }
     }
 
-    async fn send(&self, call: &Call, request: &Request, attempt: u32) -> Result<Response, SendError> {
-        let Inner { policy, seams, meter, server_clock, .. } = &*self.0;
-        let began = Instant::now();
+    /// Sends one attempt, no longer than it may take and than the caller waits.
+    async fn send(&self, call: &Call, request: &Request, effort: &mut Effort<'_>) -> Result<Response, SendError> {
+        let Inner { policy, seams, meter, server_clock, .. } = &*self.inner;
+        let (began, attempt) = (Instant::now(), effort.attempt());
         meter.request();
-        let limit = call.timeout.unwrap_or(policy.timeouts.attempt);
+        let limit = call.timeout.unwrap_or(policy.timeouts.attempt).min(effort.time_left());
         let outcome = timeout(limit, seams.transport.send(request.clone())).await.unwrap_or(Err(SendError::Timeout));
         if let Ok(response) = &outcome {
             server_clock.learn(&response.headers, seams.clock.now());
@@ -241,8 +365,8 @@ impl Client {
     }
 
     fn judge(&self, call: &Call, request: &Request, outcome: Result<Response, SendError>) -> Judgement {
-        let rules = [&call.answers[..], &self.0.policy.answers[..]];
-        let mut judgement = verdict::judge(outcome, &rules, &request.secrets, self.0.seams.clock.now());
+        let rules = [&call.answers[..], &self.inner.policy.answers[..]];
+        let mut judgement = verdict::judge(outcome, &rules, &request.secrets, self.inner.seams.clock.now());
         if let Some(fault) = judgement.fault_mut().filter(|_| !call.hides.is_empty()) {
             fault.message = personal::without(&fault.message, &call.hides);
         }
@@ -252,7 +376,7 @@ impl Client {
     /// Once per pause, however many requests were asked to slow down: it is the budget at work, and no trouble.
     fn tell_pause(&self, call: &Call, fault: &Fault, wait: Duration) {
         tracing::info!(
-            connection = self.0.policy.name,
+            connection = self.inner.policy.name,
             method = %call.method,
             route = &*call.route,
             code = %fault.code,
@@ -263,10 +387,34 @@ impl Client {
         );
     }
 
+    /// A breaker that opens concerns somebody; one that closes is good news for whoever asks.
+    fn tell_breaker(&self, call: &Call, change: Change) {
+        let (connection, name) = (&self.inner.policy.name, &*call.name);
+        match change {
+            Change::Opened { failed, of, rest } => tracing::warn!(
+                connection,
+                call = name,
+                failed,
+                of,
+                rest_ms = rest.as_millis() as u64,
+                "{name} is left alone for {:.0} s, because {failed} of its last {of} attempts failed",
+                rest.as_secs_f64()
+            ),
+            Change::Reopened { rest } => tracing::warn!(
+                connection,
+                call = name,
+                rest_ms = rest.as_millis() as u64,
+                "{name} is left alone for {:.0} s more, because the attempt to see whether it is well failed",
+                rest.as_secs_f64()
+            ),
+            Change::Closed => tracing::info!(connection, call = name, "{name} answers again"),
+        }
+    }
+
     /// The words are in the message, because whoever watches a run reads them; programs read the fields.
     fn tell_again(&self, call: &Call, fault: &Fault, (attempt, attempts_max): (u32, u32), wait: Duration) {
         tracing::warn!(
-            connection = self.0.policy.name,
+            connection = self.inner.policy.name,
             call = &*call.name,
             method = %call.method,
             route = &*call.route,
@@ -281,7 +429,7 @@ impl Client {
     fn placed(&self, fault: Fault, call: &Call) -> Fault {
         fault
             .at(format!("{} {} ({})", call.method, call.route, call.name))
-            .at(format!("connection {}", self.0.policy.name))
+            .at(format!("connection {}", self.inner.policy.name))
     }
 }
 

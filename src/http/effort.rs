@@ -1,9 +1,11 @@
-//! How much one call has been tried. Every bound of a call is kept here: attempts, waits, and how often the server may
-//! ask us to slow down.
+//! How much one call has been tried. Every bound of a call is kept here: attempts, waits, its deadline, and how often the
+//! server may ask us to slow down.
 
 use std::time::Duration;
 
-use super::{backoff::Backoff, policy::Policy, trouble};
+use tokio::time::Instant;
+
+use super::{Call, backoff::Backoff, budget::Blocked, policy::Policy, trouble};
 use crate::model::{Disposition, Entropy, Fault};
 
 /// How often one call lets itself be asked to slow down.
@@ -12,6 +14,7 @@ const THROTTLED_MAX: u32 = 20;
 pub struct Effort<'p> {
     policy: &'p Policy,
     repeatable: bool,
+    deadline: Option<Instant>,
     delays: Backoff,
     /// Attempts sent.
     pub attempts: u32,
@@ -25,10 +28,11 @@ pub struct Effort<'p> {
 }
 
 impl<'p> Effort<'p> {
-    pub fn new(policy: &'p Policy, repeatable: bool) -> Self {
+    pub fn new(policy: &'p Policy, call: &Call) -> Self {
         Self {
             policy,
-            repeatable,
+            repeatable: call.repeatable,
+            deadline: call.deadline,
             delays: Backoff::new(&policy.retry),
             attempts: 0,
             failures: 0,
@@ -41,7 +45,21 @@ impl<'p> Effort<'p> {
 
     /// How long this call may still wait for quota.
     pub fn patience(&self) -> Duration {
+        self.wait_left().min(self.time_left())
+    }
+
+    fn wait_left(&self) -> Duration {
         self.policy.budget.wait_max.saturating_sub(self.waited)
+    }
+
+    /// How long the caller still waits for the call.
+    pub fn time_left(&self) -> Duration {
+        self.deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// The fault of a call whose caller has no more time, if so.
+    pub fn check_time(&self, why: &str) -> Result<(), Fault> {
+        if self.time_left().is_zero() { Err(trouble::deadline(why)) } else { Ok(()) }
     }
 
     /// Counts one more attempt and returns its number.
@@ -55,8 +73,14 @@ impl<'p> Effort<'p> {
     }
 
     /// The fault of a wait that would last longer than the call's patience.
-    pub fn out_of_patience(&mut self, needed: Option<Duration>) -> Fault {
-        self.asked.take().unwrap_or_else(trouble::quota_wait).with(Disposition::Retry { after: needed })
+    pub fn out_of_patience(&mut self, blocked: &Blocked) -> Fault {
+        let Blocked { needed, why } = blocked;
+        if self.time_left() < self.wait_left() {
+            let fault = trouble::deadline(&format!("waiting for quota ({why}) would take longer"));
+            return fault.with(Disposition::Retry { after: *needed });
+        }
+        let fault = self.asked.take().unwrap_or_else(|| trouble::quota_wait(why));
+        fault.with(Disposition::Retry { after: *needed })
     }
 
     /// The server asked us to slow down. `sent` says whether the attempt may have taken effect; then only a repeatable call
@@ -84,7 +108,7 @@ impl<'p> Effort<'p> {
     }
 
     /// The delay before the next attempt, or the fault that ends the call. `sent` says whether the attempt may have
-    /// taken effect; then only a repeatable call goes on.
+    /// taken effect; then only a repeatable call goes on. A delay that ends after the caller's deadline is not waited for.
     pub fn again(
         &mut self,
         sent: bool,
@@ -100,9 +124,9 @@ impl<'p> Effort<'p> {
             return Err(self.spent(after, fault));
         }
         let jitter = self.delays.next(entropy);
-        let Some(asked) = after else { return Ok(jitter) };
         // What the server asks for is a wait like any other; our own jitter is short and not counted.
-        if asked > self.patience() {
+        let asked = after.unwrap_or_default();
+        if asked > self.patience() || asked + jitter >= self.time_left() {
             return Err(self.spent(after, fault));
         }
         self.waited(asked);

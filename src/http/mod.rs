@@ -1,20 +1,24 @@
 //! One path for every request. Policies are small values; their order is the text of [`Client::execute`]. Nothing above
 //! this room retries a call, waits for quota or reads a status to find out whether to.
 
+mod account;
 mod backoff;
+mod breaker;
 mod budget;
 mod client;
 mod effort;
 mod egress;
-mod pause;
+mod log;
 mod personal;
 mod policy;
+mod priority;
 mod redact;
 pub mod render;
 mod retry_after;
 #[cfg(test)]
 pub(crate) mod script;
 mod server_clock;
+mod told;
 mod transport;
 mod trouble;
 mod usage;
@@ -25,12 +29,17 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
+use tokio::time::Instant;
 use url::Url;
 
+pub use account::{Account, Accounts, OpenBreakers, Standing, standing};
+pub use breaker::Open;
+pub use budget::LimitView;
 pub use client::{Answer, Client, Ruling, Seams};
 pub use egress::{Decision, Egress, Refusal};
 pub use personal::without;
 pub use policy::Policy;
+pub use priority::Priority;
 pub use redact::{scrub, url as redacted};
 pub use transport::HttpTransport;
 pub use usage::Usage;
@@ -154,6 +163,8 @@ pub struct Call {
     pub repeatable: bool,
     /// Replaces the connection's attempt timeout.
     pub timeout: Option<Duration>,
+    /// When the caller stops waiting. No wait and no attempt outlives it.
+    pub deadline: Option<Instant>,
     /// This call's own rules about answers, tried before the connection's.
     pub answers: Vec<AnswerRule>,
     /// Personal values that it carries in the clear. No message about it repeats them.

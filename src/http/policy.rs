@@ -4,16 +4,19 @@
 use url::Url;
 
 use super::Egress;
-use crate::config::plan::{self, AnswerRule, Api, Budget, Retry, Timeouts};
+use crate::config::plan::{self, AnswerRule, Api, Breaker, Budget, Retry, Timeouts};
 
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The connection's name, for messages and logs.
     pub name: String,
     pub egress: Egress,
+    /// The connector's name, for limits of some of its calls.
+    pub connector: String,
     pub budget: Budget,
     pub timeouts: Timeouts,
     pub retry: Retry,
+    pub breaker: Breaker,
     pub answers: Vec<AnswerRule>,
     pub body_bytes_max: usize,
 }
@@ -25,10 +28,12 @@ impl Policy {
     pub fn of(api: &Api) -> Self {
         Self {
             name: api.name.clone(),
+            connector: api.connector.clone(),
             egress: Egress::new(&api.base_url, &api.egress),
             budget: api.budget.clone(),
             timeouts: api.timeouts.clone(),
             retry: api.retry.clone(),
+            breaker: api.breaker.clone(),
             answers: api.answers.clone(),
             body_bytes_max: api.body_bytes_max,
         }
@@ -38,7 +43,7 @@ impl Policy {
     pub fn for_tokens(api: &Api, token_url: &Url) -> Self {
         Self {
             egress: Egress::new(token_url, &plan::Egress::default()),
-            budget: Budget { buckets: Vec::new(), concurrency: 1, wait_max: api.budget.wait_max },
+            budget: Budget { concurrency: 1, wait_max: api.budget.wait_max, ..Budget::default() },
             answers: Vec::new(),
             body_bytes_max: TOKEN_BYTES_MAX,
             ..Self::of(api)

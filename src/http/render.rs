@@ -54,6 +54,7 @@ pub fn call(
         body,
         repeatable,
         timeout: request.timeout,
+        deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
     })

@@ -6,19 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, header};
 
-use super::server_clock::date;
+use super::{server_clock::date, told};
 
 /// No server gets us to sleep longer on one answer.
 pub const ASKED_MAX: Duration = Duration::from_secs(3600);
-
-/// A number above this is a time since 1970 and not a delay: ten years in seconds.
-const EPOCH_SECONDS_MIN: f64 = 315_360_000.0;
-/// And above this it counts milliseconds.
-const EPOCH_MILLIS_MIN: f64 = 315_360_000_000.0;
-
-/// Names under which vendors send the time at which the quota is full again. Some mean a delay, some an instant; the
-/// size of the number tells.
-const RESETS: [&str; 4] = ["ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset", "x-ratelimit-reset-requests"];
 
 /// Reads `Retry-After`: whole seconds, decimals (`2.0` is seen), or an HTTP date in its three forms. A date is compared
 /// with the answer's own Date, so that a wrong clock on either side does not matter.
@@ -33,37 +24,15 @@ pub fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> 
     Some(wait.min(ASKED_MAX))
 }
 
-/// Reads the reset headers: X-RateLimit-Reset and its cousins, and the `t=` or `reset=` of the RateLimit drafts.
+/// Reads the headers that say when the quota is full again; see `told.rs`.
 pub fn reset(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
-    let draft = headers.get("ratelimit").and_then(|value| draft_reset(value.to_str().ok()?));
-    let mut named = RESETS.iter().filter_map(|name| headers.get(*name)?.to_str().ok()?.trim().parse::<f64>().ok());
-    let number = draft.or_else(|| named.next())?;
-    let server_now = date(headers).unwrap_or(now).timestamp_millis() as f64 / 1000.0;
-    match number {
-        n if n >= EPOCH_MILLIS_MIN => seconds_from_now((n / 1000.0 - server_now).max(0.0)),
-        n if n >= EPOCH_SECONDS_MIN => seconds_from_now((n - server_now).max(0.0)),
-        n => seconds_from_now(n),
-    }
-}
-
-/// Whether the quota headers say that nothing is left.
-pub fn spent(headers: &HeaderMap) -> bool {
-    ["x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining"]
-        .iter()
-        .any(|name| headers.get(*name).is_some_and(|value| value.as_bytes() == b"0"))
+    let server_ms = date(headers).unwrap_or(now).timestamp_millis();
+    Some(told::any_reset(headers, server_ms)?.min(ASKED_MAX))
 }
 
 fn seconds_from_now(seconds: f64) -> Option<Duration> {
     // The comparison is false for NaN too.
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(ASKED_MAX.as_secs_f64())))
-}
-
-/// `limit=10, remaining=0, reset=7` (draft 3) or `"default";r=0;t=7` (draft 8 on).
-fn draft_reset(text: &str) -> Option<f64> {
-    text.split([',', ';']).find_map(|part| {
-        let (name, value) = part.trim().split_once('=')?;
-        matches!(name.trim(), "reset" | "t").then(|| value.trim().parse().ok()).flatten()
-    })
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use url::Url;
 
 use super::{Call, Request, Response, SendError, Transport};
 use crate::{
-    config::plan::{Api, Auth, Budget, Egress, Retry, Timeouts},
+    config::plan::{Api, Auth, Breaker, Budget, Egress, Retry, Timeouts},
     model::{BoxFuture, Clock, Fields},
 };
 
@@ -78,9 +78,10 @@ pub fn api(auth: Auth) -> Api {
         headers: Vec::new(),
         settings: Fields::parse(b"{}").unwrap(),
         auth,
-        budget: Budget { buckets: Vec::new(), concurrency: 8, wait_max: Duration::from_secs(900) },
+        budget: Budget::default(),
         timeouts: Timeouts { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) },
         retry: Retry { attempts: 3, base: Duration::from_millis(500), cap: Duration::from_secs(30) },
+        breaker: Breaker::default(),
         answers: Vec::new(),
         egress: Egress::default(),
         ca: None,
@@ -100,6 +101,7 @@ pub fn call(method: Method, path: &str) -> Call {
         body: Bytes::new(),
         repeatable: true,
         timeout: None,
+        deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
     }

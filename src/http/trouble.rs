@@ -1,6 +1,8 @@
 //! What each failure of the request path is called, whose move it is, and what is safe. One exhaustive table, so that
 //! the same failure reads the same everywhere.
 
+use std::time::Duration;
+
 use http::StatusCode;
 
 use super::SendError;
@@ -109,10 +111,31 @@ pub fn server_error(status: StatusCode, said: Option<&str>) -> Fault {
         .help(format!("{NOTHING_MOVED} Run again when the server is well."))
 }
 
-pub fn quota_wait() -> Fault {
-    Fault::halt(Code::QuotaWait, Blame::Remote, "waiting for quota would take longer than allowed")
+/// `limit` is what lets nothing through.
+pub fn quota_wait(limit: &str) -> Fault {
+    let message = format!("waiting for quota ({limit}) would take longer than allowed");
+    Fault::halt(Code::QuotaWait, Blame::Remote, message)
         .with(AGAIN)
-        .help(format!("{NOTHING_MOVED} Nothing was sent. Run again later, or raise `budget.wait_max` or the bucket."))
+        .help(format!("{NOTHING_MOVED} Nothing was sent. Run again later, or raise `budget.wait_max` or the limit."))
+}
+
+/// The caller has no more time. `why` is what would have taken longer.
+pub fn deadline(why: &str) -> Fault {
+    Fault::halt(Code::Deadline, Blame::Remote, format!("the caller's time is up: {why}"))
+        .with(AGAIN)
+        .help(format!("{NOTHING_MOVED} Nothing was sent after it. Try again, or give the call more time."))
+}
+
+/// The breaker lets nothing through.
+pub fn resting(call: &str, left: Option<Duration>) -> Fault {
+    let until = match left {
+        Some(left) => format!("nothing is sent for {:.0} s more", left.as_secs_f64().ceil()),
+        None => "one attempt is under way to see whether it is well".to_owned(),
+    };
+    let message = format!("{call} is left alone for a while, because it kept failing; {until}");
+    Fault::halt(Code::Resting, Blame::Remote, message)
+        .with(Disposition::Retry { after: left })
+        .help(format!("{NOTHING_MOVED} Nothing was sent. Run again when the server is well; `renkei limits` shows it."))
 }
 
 /// A call that must not be sent twice and may have had its effect.

@@ -22,7 +22,7 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 
-use super::{Response, SendError, redact, retry_after, trouble};
+use super::{Response, SendError, breaker::Health, redact, retry_after, told, trouble};
 use crate::{
     config::plan::{AnswerRule, Meaning, When},
     model::{Disposition, Fault},
@@ -50,6 +50,15 @@ pub enum Judgement {
 }
 
 impl Judgement {
+    /// What it says about the server.
+    pub fn health(&self) -> Health {
+        match self {
+            Self::Accepted(_) | Self::Refused(..) | Self::Unauthorized(_) => Health::Answered,
+            Self::Again { .. } => Health::Failed,
+            Self::Throttled { .. } | Self::Final(_) => Health::Unknown,
+        }
+    }
+
     /// The server said that it did not take the request on.
     pub fn had_no_effect(&self) -> bool {
         matches!(self, Self::Unauthorized(_) | Self::Throttled { sent: false, .. })
@@ -132,7 +141,7 @@ fn by_status(answer: Response, said: Option<&str>, now: DateTime<Utc>) -> Judgem
     match status {
         StatusCode::UNAUTHORIZED => Judgement::Unauthorized(trouble::unauthorized(status, said)),
         StatusCode::TOO_MANY_REQUESTS => throttled(false),
-        StatusCode::FORBIDDEN if asked.is_some() || retry_after::spent(&answer.headers) => throttled(false),
+        StatusCode::FORBIDDEN if asked.is_some() || told::spent(&answer.headers) => throttled(false),
         StatusCode::FORBIDDEN => Judgement::Final(trouble::forbidden(status, said)),
         StatusCode::SERVICE_UNAVAILABLE if asked.is_some() => throttled(true),
         StatusCode::NOT_IMPLEMENTED | StatusCode::HTTP_VERSION_NOT_SUPPORTED => {

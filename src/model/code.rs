@@ -48,6 +48,7 @@ codes! {
     BadPath = 116, "a path or URL cannot be used";
     PersonalRule = 117, "a rule for a personal field cannot be kept";
     PersonalKeys = 118, "the keys for personal fields cannot be used";
+    LimitConflict = 122, "limits that contradict each other";
 
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
@@ -63,6 +64,8 @@ codes! {
     Refused = 211, "the server refused the request";
     NotFound = 212, "the server does not know this address";
     QuotaWait = 213, "waiting for quota would take longer than allowed";
+    Resting = 217, "left alone for a while, because it kept failing";
+    Deadline = 218, "the caller's time is up";
 
     // RK03xx: reading.
     NotJson = 301, "the answer is not JSON";

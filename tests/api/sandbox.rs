@@ -128,7 +128,10 @@ async fn whatever_breaks_every_record_arrives_once() {
     };
     crm.sandbox.world().set_faults(plan);
     let batch = staged(items(60));
-    let sink = sink_of(crm.api(4), create_lead(), Changed::Same, noon());
+    // Half of all attempts fail here for good, which is when a breaker would leave the operation alone.
+    let mut api = crm.api(4);
+    api.breaker.failures = 1.0;
+    let sink = sink_of(api, create_lead(), Changed::Same, noon());
     let mut runs = 0;
     let verdicts = loop {
         runs += 1;

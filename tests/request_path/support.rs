@@ -6,7 +6,7 @@ use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use renkei::{
-    config::plan::{Api, Auth, Budget, Egress, Retry, Timeouts},
+    config::plan::{Api, Auth, Breaker, Budget, Egress, Retry, Timeouts},
     http::{Answer, Call, Client, HttpTransport, Policy, Seams, Unsigned},
     model::{Fault, Fields, SystemClock, SystemEntropy},
 };
@@ -24,9 +24,10 @@ pub fn api(base_url: &str) -> Api {
         headers: Vec::new(),
         settings: Fields::parse(b"{}").unwrap(),
         auth: Auth::None,
-        budget: Budget { buckets: Vec::new(), concurrency: 8, wait_max: Duration::from_secs(60) },
+        budget: Budget { wait_max: Duration::from_secs(60), ..Budget::default() },
         timeouts: Timeouts { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) },
         retry: Retry { attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(2) },
+        breaker: Breaker::default(),
         answers: Vec::new(),
         egress: Egress::default(),
         ca: None,
@@ -56,6 +57,7 @@ pub fn call(method: Method, base_url: &str, path: &str) -> Call {
         body: Bytes::new(),
         repeatable: true,
         timeout: None,
+        deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
     }

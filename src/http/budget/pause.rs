@@ -47,7 +47,8 @@ impl Pause {
         } else if after.is_none() {
             return Paused { until: state.until.unwrap_or(now), is_new };
         }
-        let doubled = |time: Duration| time.saturating_mul(1 << (state.episodes - 1).min(16)).min(UNASKED_MAX);
+        let doubled =
+            |time: Duration| time.saturating_mul(1 << state.episodes.saturating_sub(1).min(16)).min(UNASKED_MAX);
         let wait = match after {
             Some(after) => after + doubled(ASKED_EXTRA).mul_f64(0.5 + share / 2.0),
             None => doubled(UNASKED).mul_f64(1.0 + share / 10.0),
@@ -55,6 +56,13 @@ impl Pause {
         let until = state.until.map_or(now + wait, |until| until.max(now + wait));
         state.until = Some(until);
         Paused { until, is_new }
+    }
+
+    /// Goes on with a pause that an earlier process was asked for.
+    pub fn resume(&self, until: Instant) {
+        let mut state = self.lock();
+        state.began = Some(Instant::now());
+        state.until = Some(until);
     }
 
     /// An answer came that did not ask us to slow down, to a request sent at `sent`.
