@@ -103,6 +103,11 @@ pub enum Command {
         #[command(subcommand)]
         command: LettersCommand,
     },
+    /// Show what each connection may use, what is left of it, and which calls are left alone
+    Limits {
+        /// Only this connection
+        connection: Option<String>,
+    },
     /// List connectors with their streams and operations
     Connectors,
     /// Print a JSON Schema for an editor

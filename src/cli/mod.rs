@@ -14,6 +14,7 @@ mod letters;
 mod letters_edit;
 mod letters_pick;
 mod letters_work;
+mod limits;
 mod links;
 mod links_file;
 mod listing;
@@ -88,6 +89,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::State { command } => state(command, dir, output),
         Command::Links { command } => links(command, dir, output),
         Command::DeadLetters { command } => dead_letters(command, dir, output),
+        Command::Limits { connection } => block_on(limits::limits(dir, connection.as_deref(), output))?,
         Command::Connectors => check::connectors(dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),

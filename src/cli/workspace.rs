@@ -9,7 +9,7 @@ use crate::{
         plan::{Pipeline, StorePlan},
     },
     model::{Blame, Code, Fault, Key},
-    store::{RedbOptions, RedbStore, Seal, SealKey, State},
+    store::{RedbOptions, RedbStore, Seal, SealKey, State, StateStore},
     transform::Personal,
 };
 
@@ -65,6 +65,10 @@ pub struct Opened {
 }
 
 impl Opened {
+    pub fn store(&self) -> &dyn StateStore {
+        &*self.store
+    }
+
     pub async fn close(self) {
         self.store.close().await;
     }

@@ -8,6 +8,7 @@ mod harness;
 mod host;
 mod kill;
 mod letters;
+mod limits;
 mod links;
 mod mistakes;
 mod personal;

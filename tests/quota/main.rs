@@ -8,4 +8,5 @@ mod learned;
 mod load;
 mod points;
 mod restart;
+mod sockets;
 mod strict;

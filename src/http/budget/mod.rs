@@ -153,7 +153,8 @@ impl Budget {
         }
     }
 
-    /// Gives slots to everybody who may go now, and returns when somebody may go next, if that is known.
+    /// Gives slots to everybody who may go now, and returns when somebody may go next, if that is known. The timekeeper is
+    /// woken when that is sooner than it knows.
     fn let_through(&self, state: &mut State, now: Moment) -> Option<Instant> {
         let paused = self.pause.until();
         let State { queue, gates, next, unsaved } = state;
@@ -169,7 +170,7 @@ impl Budget {
                 Turn::Nobody(opening) => break opening.and_then(|opening| opening.at),
             }
         };
-        if *next != known {
+        if next.is_some_and(|next| known.is_none_or(|known| next < known)) {
             self.changed.notify_one();
         }
         *next

@@ -2,6 +2,8 @@
 //! kept in time of day. The distance between the two is taken once, when the process begins, so a clock that is set while
 //! we run moves no limit.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
@@ -17,6 +19,7 @@ pub struct Clocks {
 pub struct Moment {
     pub at: Instant,
     pub unix_ms: i64,
+    clocks: Clocks,
 }
 
 impl Clocks {
@@ -27,24 +30,50 @@ impl Clocks {
     pub fn now(&self) -> Moment {
         let at = Instant::now();
         let passed = i64::try_from((at - self.began).as_millis()).unwrap_or(i64::MAX);
-        Moment { at, unix_ms: self.began_ms.saturating_add(passed) }
+        Moment { at, unix_ms: self.began_ms.saturating_add(passed), clocks: *self }
     }
 }
 
 impl Moment {
-    /// The same instant on the clock that waits are counted on; now, if it passed.
+    /// The same instant on the clock that waits are counted on; now, if it passed. Whenever it is asked for, an instant
+    /// that lies ahead is the same one, to the nanosecond.
     pub fn instant(&self, unix_ms: i64) -> Instant {
-        let ahead = u64::try_from(unix_ms.saturating_sub(self.unix_ms)).unwrap_or(0);
+        let since = u64::try_from(unix_ms.saturating_sub(self.clocks.began_ms)).unwrap_or(0);
         // An instant too far to be told is as good as never; callers compare it with their patience.
-        self.at.checked_add(std::time::Duration::from_millis(ahead)).unwrap_or(self.at + FAR)
+        let at = self.clocks.began.checked_add(Duration::from_millis(since)).unwrap_or(self.at + FAR);
+        at.max(self.at)
     }
 
     /// The same instant as time of day.
     pub fn unix_ms_of(&self, at: Instant) -> i64 {
-        let ahead = i64::try_from(at.saturating_duration_since(self.at).as_millis()).unwrap_or(i64::MAX);
-        let behind = i64::try_from(self.at.saturating_duration_since(at).as_millis()).unwrap_or(i64::MAX);
-        self.unix_ms.saturating_add(ahead).saturating_sub(behind)
+        let since = i64::try_from(at.saturating_duration_since(self.clocks.began).as_millis()).unwrap_or(i64::MAX);
+        self.clocks.began_ms.saturating_add(since)
     }
 }
 
-const FAR: std::time::Duration = std::time::Duration::from_secs(86_400 * 365);
+const FAR: Duration = Duration::from_secs(86_400 * 365);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::advance;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instant_ahead_is_the_same_one_whenever_it_is_asked_for() {
+        let clocks = Clocks::new(DateTime::UNIX_EPOCH);
+        let ahead = clocks.now().instant(5);
+        for _ in 0..12 {
+            advance(Duration::from_micros(333)).await;
+            let now = clocks.now();
+            assert_eq!(
+                (now.instant(5), now.unix_ms_of(ahead)),
+                (ahead, 5),
+                "or who waits for it would be woken for nothing"
+            );
+        }
+        advance(Duration::from_millis(9)).await;
+        let now = clocks.now();
+        assert_eq!((now.instant(5), now.instant(-7)), (now.at, now.at));
+        assert!(now.instant(i64::MAX) > now.at);
+    }
+}

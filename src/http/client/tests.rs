@@ -22,9 +22,9 @@ use crate::{
     model::{Blame, Code, SystemEntropy},
 };
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
 
-fn client_of(api: &Api, server: &Arc<Script>) -> Client {
+pub(super) fn client_of(api: &Api, server: &Arc<Script>) -> Client {
     let seams = Seams {
         transport: server.clone(),
         signer: Arc::new(Unsigned),
@@ -34,15 +34,15 @@ fn client_of(api: &Api, server: &Arc<Script>) -> Client {
     Client::new(Policy::of(api), seams)
 }
 
-fn client(server: &Arc<Script>) -> Client {
+pub(super) fn client(server: &Arc<Script>) -> Client {
     client_of(&api(Auth::None), server)
 }
 
-fn get() -> Call {
+pub(super) fn get() -> Call {
     call(Method::GET, "orders")
 }
 
-fn blind_post() -> Call {
+pub(super) fn blind_post() -> Call {
     Call { repeatable: false, ..call(Method::POST, "orders") }
 }
 
