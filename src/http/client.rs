@@ -192,7 +192,7 @@ impl Client {
         let Inner { account, breakers, .. } = &*self.inner;
         let resting = |resting: Resting| trouble::resting(&call.name, resting.left);
         breakers.look(&call.name).map_err(resting)?;
-        let (slot, request) = self.signed_slot(call, effort).await?;
+        let (mut slot, request) = self.signed_slot(call, effort).await?;
         let admitted = breakers.admit(&call.name).map_err(resting)?;
         effort.check_time("nothing was sent in time")?;
         departure.leaving().await?;
@@ -200,6 +200,7 @@ impl Client {
             departure.stayed();
             return Err(fault);
         }
+        slot.leaves();
         let sent = Instant::now();
         let outcome = self.send(call, &request, effort).await;
         let is_unsent = outcome.as_ref().is_err_and(SendError::is_unsent);

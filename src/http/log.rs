@@ -27,6 +27,14 @@ impl Log {
         self.sum += calls;
     }
 
+    /// Takes back a call that was added and did not leave.
+    pub fn take_back(&mut self) {
+        if let Some((_, calls)) = self.slots.iter_mut().rev().find(|(_, calls)| *calls > 0) {
+            *calls -= 1;
+            self.sum -= 1;
+        }
+    }
+
     pub fn span_ms(&self) -> i64 {
         self.span_ms
     }

@@ -158,22 +158,17 @@ impl Gates {
         self.limits[..self.declared].iter().filter(kept).any(|limit| limit.concerns(ask))
     }
 
-    /// The call is not under way any more.
-    pub fn give_back(&mut self, ask: &Ask, taken: &Taken) {
+    /// The call is not under way any more. One that never left costs no quota; its place in a bucket is gone with its time.
+    pub fn give_back(&mut self, ask: &Ask, taken: &Taken, left: bool) {
         self.under_way = self.under_way.saturating_sub(1);
-        for limit in self.limits.iter_mut().filter(|limit| limit.concerns(ask)) {
-            if let Kind::Concurrency(_, under_way) = &mut limit.kind {
-                *under_way = under_way.saturating_sub(1);
-            }
-        }
-        for (at, _) in &taken.numbers {
-            if let Some(Limit { kind: Kind::Window(window), .. }) = self.limits.get_mut(*at) {
-                window.back();
-            }
-        }
-        for (at, cost) in &taken.costs {
-            if let Some(Limit { kind: Kind::Points(points), .. }) = self.limits.get_mut(*at) {
-                points.back(*cost);
+        for (at, limit) in self.limits.iter_mut().enumerate().filter(|(_, limit)| limit.concerns(ask)) {
+            match &mut limit.kind {
+                // A window that was not known when the call left has nothing of it.
+                Kind::Window(window) if taken.number(at) > 0 => window.back(left),
+                Kind::Daily(daily) if !left => daily.log.take_back(),
+                Kind::Points(points) => points.back(taken.cost(at), left),
+                Kind::Concurrency(_, under_way) => *under_way = under_way.saturating_sub(1),
+                Kind::Window(_) | Kind::Daily(_) | Kind::Bucket(_) | Kind::Ceiling(_) => {}
             }
         }
     }

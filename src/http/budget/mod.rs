@@ -176,9 +176,9 @@ impl Budget {
         *next
     }
 
-    fn give_back(&self, ask: &Ask, taken: &Taken) {
+    fn give_back(&self, ask: &Ask, taken: &Taken, left: bool) {
         let mut state = self.lock();
-        state.gates.give_back(ask, taken);
+        state.gates.give_back(ask, taken, left);
         self.let_through(&mut state, self.clocks.now());
     }
 
@@ -255,7 +255,13 @@ impl Place {
         // The queue drops no waiter but those who leave it themselves.
         let Ok(taken) = taken else { std::future::pending().await };
         self.granted = None;
-        Slot { budget: self.budget.clone(), ask: self.ask.clone(), taken, held_up_by: self.held_up_by.take() }
+        Slot {
+            budget: self.budget.clone(),
+            ask: self.ask.clone(),
+            taken,
+            held_up_by: self.held_up_by.take(),
+            left: false,
+        }
     }
 
     fn why(&self) -> Arc<str> {
@@ -271,22 +277,28 @@ impl Drop for Place {
         if state.queue.remove(self.ask.priority, self.id) {
             self.budget.let_through(&mut state, self.budget.clocks.now());
         } else if let Ok(taken) = granted.try_recv() {
-            // It came in the moment of giving up. What it took off the limits is lost, which errs on the server's side.
+            // It came in the moment of giving up.
             drop(state);
-            self.budget.give_back(&self.ask, &taken);
+            self.budget.give_back(&self.ask, &taken, false);
         }
     }
 }
 
-/// The right to have one request under way. Dropping it gives it back.
+/// The right to have one request under way. Dropping it gives it back, and what it cost too when no request left.
 pub struct Slot {
     budget: Arc<Budget>,
     ask: Ask,
     taken: Taken,
     held_up_by: Option<Arc<str>>,
+    left: bool,
 }
 
 impl Slot {
+    /// The request leaves now.
+    pub fn leaves(&mut self) {
+        self.left = true;
+    }
+
     /// Learns from the answer that came.
     pub fn heard(&self, heard: &Heard<'_>) {
         let budget = &self.budget;
@@ -318,7 +330,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.budget.give_back(&self.ask, &self.taken);
+        self.budget.give_back(&self.ask, &self.taken, self.left);
     }
 }
 

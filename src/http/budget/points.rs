@@ -53,9 +53,12 @@ impl Points {
         cost
     }
 
-    /// The call is not under way any more, whatever came of it.
-    pub fn back(&mut self, cost: f64) {
+    /// The call is not under way any more, whatever came of it, or never was.
+    pub fn back(&mut self, cost: f64, left: bool) {
         self.under_way = (self.under_way - cost).max(0.0);
+        if !left {
+            self.available += cost;
+        }
     }
 
     pub fn left(&self, now: Moment) -> f64 {

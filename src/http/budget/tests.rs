@@ -136,3 +136,18 @@ async fn a_caller_that_gives_up_leaves_the_queue_and_what_is_shown() {
     assert!(task.await.unwrap());
     assert_eq!(budget.waiting(), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_that_nothing_left_with_costs_no_quota() {
+    let daily = plan::Daily { requests: 2, left: None, reserve: 0.0 };
+    let budget = Budget::new(&plan::Budget { daily: vec![daily], ..plan::Budget::default() }, DateTime::UNIX_EPOCH);
+    for _ in 0..5 {
+        drop(slot(&budget).await);
+    }
+    for _ in 0..2 {
+        slot(&budget).await.leaves();
+    }
+    let blocked = budget.slot(ask(Priority::Incremental, "orders"), PATIENCE).await.err().unwrap();
+    assert_eq!(&*blocked.why, "2 a day");
+    assert!(blocked.needed.unwrap() > Duration::from_secs(23 * 3600));
+}

@@ -67,9 +67,12 @@ impl Window {
         self.departed
     }
 
-    /// The call is not under way any more.
-    pub fn back(&mut self) {
+    /// The call is not under way any more, or never was.
+    pub fn back(&mut self, left: bool) {
         self.under_way = self.under_way.saturating_sub(1);
+        if !left {
+            self.log.take_back();
+        }
     }
 
     pub fn left(&mut self, now: Moment) -> u64 {
