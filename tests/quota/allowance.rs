@@ -18,7 +18,7 @@ fn window(requests: u32, per: Duration, says: Says) -> Budget {
     let header = |name: &str| name.parse().unwrap();
     let (left, reset) = match says {
         Says::Left => (Some(LeftHeader::Remaining(header("x-left"))), Some(header("x-reset"))),
-        Says::Nothing | Says::RateLimit => (None, None),
+        Says::Nothing | Says::No429Time | Says::RateLimit => (None, None),
     };
     Budget { windows: vec![Window { requests, per, left, reset }], concurrency: 100, ..Budget::default() }
 }

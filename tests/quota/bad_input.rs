@@ -77,11 +77,11 @@ async fn a_retry_after_of_a_year_is_an_hour_and_longer_than_a_call_waits_is_an_e
 async fn negative_times_and_garbage_are_as_if_nothing_was_named() {
     for text in ["-1", "-31536000", "NaN", "soon", "", "1;2", "99 bottles", "Fri, 99 Foo 2027 00:00:00 GMT"] {
         let waited = waited(&[("retry-after", text)], LONG, NO_SKEW).await.unwrap();
-        assert!(waited >= SECOND && waited <= 2 * SECOND, "{text}: {waited:?}");
+        assert!(waited >= SECOND / 10 && waited <= SECOND, "{text}: {waited:?}");
     }
     for (name, text) in [("x-ratelimit-reset", "-5"), ("x-ratelimit-reset", "32/40"), ("ratelimit", "\"a\";r=x;t=-4")] {
         let waited = waited(&[(name, text)], LONG, NO_SKEW).await.unwrap();
-        assert!(waited >= SECOND && waited <= 2 * SECOND, "{name}: {text}: {waited:?}");
+        assert!(waited >= SECOND / 10 && waited <= SECOND, "{name}: {text}: {waited:?}");
     }
 }
 

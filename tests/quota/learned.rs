@@ -113,3 +113,21 @@ async fn the_pace_comes_back_after_the_bad_hour() {
     let server = wire.server.lock().unwrap();
     assert!(server.accepted - before >= 580 && server.refused == 0, "{} in the last minute", server.accepted - before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn stray_refusals_cost_a_moment_each_and_not_the_pace() {
+    let (api, wire) = (api(bucket(10, SECOND)), Wire::straying(&[Rule::Sliding(10, SECOND)], 5, 0.01));
+    let client = client_over(&api, wire.clone());
+    callers(&client, &call(&api, "orders"), 8, Duration::from_secs(600)).await;
+    let server = wire.server.lock().unwrap();
+    assert!(server.refused == 0 && server.accepted >= 5_600, "{} of 6000", server.accepted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_names_no_time_is_met_all_the_same() {
+    for rule in [Rule::Sliding(5, SECOND), Rule::Lazy(50, 10 * SECOND), Rule::Apart(SECOND / 5)] {
+        let came = a_minute(bucket(10, SECOND), std::slice::from_ref(&rule), Says::No429Time).await;
+        assert!(came.refused <= 12 && came.late <= 3, "{rule:?}: {} and {} refused", came.refused, came.late);
+        assert!(came.accepted >= 150, "{rule:?}: {} of 300", came.accepted);
+    }
+}

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, StatusCode};
 use renkei::{
     config::plan::{Api, Auth, Breaker, Bucket, Budget, Egress, Retry, Timeouts},
     http::{Call, Client, Policy, Priority, Request, Response, Seams, SendError, Transport, Unsigned},
@@ -46,6 +46,8 @@ pub struct Wire {
     there: Duration,
     jitter: Duration,
     work: Duration,
+    /// This part of all calls is refused for nothing, without a word about time.
+    stray: f64,
     dice: SystemEntropy,
 }
 
@@ -57,8 +59,15 @@ impl Wire {
             there: 10 * MS,
             jitter: 2 * MS,
             work: 30 * MS,
+            stray: 0.0,
             dice: SystemEntropy::seeded(seed),
         })
+    }
+
+    /// The same with refusals that have no reason.
+    pub fn straying(rules: &[Rule], seed: u64, stray: f64) -> Arc<Self> {
+        let wire = Arc::into_inner(Self::new(rules, Says::Nothing, seed)).unwrap();
+        Arc::new(Self { stray, ..wire })
     }
 
     /// The same with calls that take this long at the server.
@@ -72,6 +81,11 @@ impl Transport for Wire {
     fn send(&self, _: Request) -> BoxFuture<'_, Result<Response, SendError>> {
         Box::pin(async move {
             sleep(self.there + self.jitter.mul_f64(self.dice.share())).await;
+            if self.dice.share() < self.stray {
+                sleep(self.there).await;
+                let (status, headers) = (StatusCode::TOO_MANY_REQUESTS, HeaderMap::new());
+                return Ok(Response { status, headers, body: Bytes::new() });
+            }
             let said = self.server.lock().unwrap().call(self.began.elapsed());
             if said.status.is_success() {
                 sleep(self.work).await;

@@ -24,6 +24,8 @@ pub enum Rule {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Says {
     Nothing,
+    /// Not even when it may be asked again.
+    No429Time,
     /// `X-Left` and `X-Reset`, in whole seconds.
     Left,
     /// The IETF's draft.
@@ -76,7 +78,11 @@ impl Strict {
         self.refused += 1;
         let wait = (opens - now).as_secs_f64().ceil() as u64;
         self.asked_until = self.asked_until.max(now + Duration::from_secs(wait));
-        Said { status: StatusCode::TOO_MANY_REQUESTS, headers: vec![("retry-after", wait.to_string())] }
+        let headers = match self.says {
+            Says::No429Time => Vec::new(),
+            _ => vec![("retry-after", wait.to_string())],
+        };
+        Said { status: StatusCode::TOO_MANY_REQUESTS, headers }
     }
 
     fn accept(&mut self, now: Duration) -> Said {
@@ -139,7 +145,7 @@ impl Strict {
         let left = most.saturating_sub(used).to_string();
         let reset = (began + per).saturating_sub(now).as_secs_f64().ceil() as u64;
         match self.says {
-            Says::Nothing => Vec::new(),
+            Says::Nothing | Says::No429Time => Vec::new(),
             Says::Left => vec![("x-left", left), ("x-reset", reset.to_string())],
             Says::RateLimit => vec![
                 ("ratelimit-policy", format!("\"calls\";q={most};w={}", per.as_secs())),

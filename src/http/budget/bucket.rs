@@ -25,7 +25,7 @@ use governor::{
 use tokio::time::Instant;
 
 use super::{PACE, caution::Caution, moment::Moment};
-use crate::{config::plan, http::log::Log};
+use crate::config::plan;
 
 /// The pace is changed when it would become this much faster.
 const STEP: f64 = 1.1;
@@ -37,18 +37,13 @@ pub struct Bucket {
     /// The share of the declared pace that the limiter has.
     share: f64,
     pub caution: Caution,
-    /// What left within `per`, to know what the server took.
-    log: Log,
-    /// The log tells the pace that the server took only when it is full.
-    since_ms: Option<i64>,
 }
 
 impl Bucket {
     /// A bucket of no requests or no time limits nothing; the configuration refuses both.
     pub fn new(plan: &plan::Bucket, now: Moment) -> Option<Self> {
         let (limiter, due) = limiter(plan, 1.0, now.at)?;
-        let log = Log::new(plan.per, 200);
-        Some(Self { plan: plan.clone(), limiter, due, share: 1.0, caution: Caution::none(), log, since_ms: None })
+        Some(Self { plan: plan.clone(), limiter, due, share: 1.0, caution: Caution::none() })
     }
 
     pub fn requests(&self) -> u64 {
@@ -71,19 +66,15 @@ impl Bucket {
         self.due.taking.store(true, Relaxed);
         // The caller asked whether it is open, at this same moment.
         drop(self.limiter.check());
-        self.since_ms.get_or_insert(now.unix_ms);
-        self.log.add(now.unix_ms, 1);
+        self.caution.call(now.unix_ms);
     }
 
-    /// The server refused a call. It and others, `under_way` of those in the log, were not taken.
-    pub fn refused(&mut self, now: Moment, under_way: u64) {
-        let per_ms = i64::try_from(self.plan.per.as_millis()).unwrap_or(i64::MAX);
-        let is_full = self.since_ms.is_some_and(|since| now.unix_ms.saturating_sub(since) > per_ms);
-        let taken = self.log.count(now.unix_ms).saturating_sub(under_way);
-        let taken = is_full.then(|| taken as f64 / f64::from(self.plan.requests));
-        self.caution.refused(now.unix_ms, taken);
-        self.since_ms = None;
-        self.set_pace(now);
+    /// The server refused a call. Calls that leave evenly tell of no smaller number that it certainly takes.
+    pub fn refused(&mut self, now: Moment, names_time: bool) {
+        self.caution.refused(now.unix_ms, self.plan.per, 0.0, names_time);
+        if self.caution.share(now.unix_ms) < self.share {
+            self.set_pace(now);
+        }
     }
 
     /// Starts over with the pace that caution allows. One call is spent, so that the next one keeps its distance.

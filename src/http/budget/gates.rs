@@ -76,6 +76,16 @@ struct Ramp {
     departed: u64,
 }
 
+/// How a server asked to slow down.
+#[derive(Clone, Copy, Debug)]
+pub struct Refusal {
+    /// It may be about the pace, and not about a longer quota or the server's own trouble.
+    pub is_pace: bool,
+    pub names_time: bool,
+    /// It may be one of a kind, because others before it were taken and it names no time.
+    pub is_stray: bool,
+}
+
 /// What an answer brought.
 pub struct Heard<'a> {
     pub status: StatusCode,
@@ -258,14 +268,15 @@ impl Gates {
         Some((at, &mut limit.kind))
     }
 
-    /// The server asked to slow down, in answer to a call that still counts as under way. `is_pace`: it may be about the pace, and not about a longer quota.
-    pub fn refused(&mut self, ask: &Ask, is_pace: bool, now: Moment) {
-        self.ramp = Some(Ramp { most: 1, departed: self.departed });
+    /// The server asked to slow down, in answer to a call that still counts as under way.
+    pub fn refused(&mut self, ask: &Ask, refusal: Refusal, now: Moment) {
+        let most = if refusal.is_stray { (self.under_way / 2).max(1) } else { 1 };
+        self.ramp = Some(Ramp { most, departed: self.departed });
         let under_way = u64::from(self.under_way);
-        for limit in self.limits.iter_mut().filter(|limit| is_pace && limit.concerns(ask)) {
+        for limit in self.limits.iter_mut().filter(|limit| refusal.is_pace && limit.concerns(ask)) {
             match &mut limit.kind {
-                Kind::Bucket(bucket) => bucket.refused(now, under_way),
-                Kind::Window(window) => window.refused(now, under_way),
+                Kind::Bucket(bucket) => bucket.refused(now, refusal.names_time),
+                Kind::Window(window) => window.refused(now, under_way, refusal.names_time),
                 Kind::Daily(_) | Kind::Points(_) | Kind::Concurrency(..) | Kind::Ceiling(_) => {}
             }
         }

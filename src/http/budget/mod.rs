@@ -45,7 +45,7 @@ use tokio::{
 
 pub use self::{gates::Heard, pause::Paused, queue::Ask, saved::Saved, view::LimitView};
 use self::{
-    gates::{Gates, Opening, Taken},
+    gates::{Gates, Opening, Refusal, Taken},
     moment::{Clocks, Moment},
     pause::Pause,
     queue::{Queue, Turn},
@@ -316,7 +316,8 @@ impl Slot {
         if paused.is_new {
             let mut state = budget.lock();
             let is_pace = is_pace && after.is_none_or(|after| after <= PACE_PAUSE_MAX);
-            state.gates.refused(&self.ask, is_pace, budget.clocks.now());
+            let refusal = Refusal { is_pace, names_time: after.is_some(), is_stray: paused.is_stray };
+            state.gates.refused(&self.ask, refusal, budget.clocks.now());
             state.unsaved = true;
         }
         paused

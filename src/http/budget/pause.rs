@@ -8,7 +8,9 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The first pause where the server names no time; doubled while the server keeps asking.
+/// The pause after a refusal that names no time, where others were taken before it: it may be a stray one.
+const STRAY: Duration = Duration::from_millis(100);
+/// The pause after the next one, doubled while the server keeps asking.
 const UNASKED: Duration = Duration::from_secs(1);
 /// No pause that we choose ourselves is longer.
 const UNASKED_MAX: Duration = Duration::from_secs(60);
@@ -23,6 +25,8 @@ pub struct Pause(Mutex<State>);
 pub struct Paused {
     /// When the pause ends.
     pub until: Instant,
+    /// It names no time, and no other pause came before it without an accepted answer between them.
+    pub is_stray: bool,
     /// It began with this answer; other answers to requests that were under way belong to the same pause.
     pub is_new: bool,
 }
@@ -45,17 +49,19 @@ impl Pause {
             state.episodes += 1;
             state.began = Some(now);
         } else if after.is_none() {
-            return Paused { until: state.until.unwrap_or(now), is_new };
+            return Paused { until: state.until.unwrap_or(now), is_new, is_stray: false };
         }
         let doubled =
-            |time: Duration| time.saturating_mul(1 << state.episodes.saturating_sub(1).min(16)).min(UNASKED_MAX);
+            |time: Duration, times: u32| time.saturating_mul(1 << times.saturating_sub(1).min(16)).min(UNASKED_MAX);
+        let is_stray = after.is_none() && state.episodes <= 1;
         let wait = match after {
-            Some(after) => after + doubled(ASKED_EXTRA).mul_f64(0.5 + share / 2.0),
-            None => doubled(UNASKED).mul_f64(1.0 + share / 10.0),
+            Some(after) => after + doubled(ASKED_EXTRA, state.episodes).mul_f64(0.5 + share / 2.0),
+            None if is_stray => STRAY.mul_f64(1.0 + share / 10.0),
+            None => doubled(UNASKED, state.episodes - 1).mul_f64(1.0 + share / 10.0),
         };
         let until = state.until.map_or(now + wait, |until| until.max(now + wait));
         state.until = Some(until);
-        Paused { until, is_new }
+        Paused { until, is_new, is_stray }
     }
 
     /// Goes on with a pause that an earlier process was asked for.
@@ -96,8 +102,9 @@ mod tests {
         let sent = Instant::now();
         advance(SECOND).await;
         let first = pause.begin(sent, None, 0.0);
-        assert_eq!(first, Paused { until: Instant::now() + SECOND, is_new: true });
-        assert_eq!(pause.begin(sent, None, 0.0), Paused { is_new: false, ..first }, "the same episode does not grow");
+        assert_eq!(first, Paused { until: Instant::now() + STRAY, is_new: true, is_stray: true });
+        let same = Paused { is_new: false, is_stray: false, ..first };
+        assert_eq!(pause.begin(sent, None, 0.0), same, "the same episode does not grow");
         let longer = pause.begin(sent, Some(5 * SECOND), 1.0).until;
         assert_eq!(longer, Instant::now() + 5 * SECOND + ASKED_EXTRA);
         assert_eq!(pause.begin(sent, Some(SECOND), 0.0).until, longer, "a shorter wish does not shorten it");
@@ -108,13 +115,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pauses_grow_while_the_server_keeps_asking_and_an_accepted_answer_ends_that() {
         let pause = Pause::default();
-        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+        for expected in [100, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
             let until = pause.begin(Instant::now(), None, 0.0).until;
-            assert_eq!(until - Instant::now(), expected * SECOND);
+            assert_eq!((until - Instant::now()).as_millis(), expected);
             advance(until - Instant::now()).await;
         }
         pause.over(Instant::now());
-        assert_eq!(pause.begin(Instant::now(), None, 0.0).until - Instant::now(), SECOND);
+        assert_eq!(pause.begin(Instant::now(), None, 0.0).until - Instant::now(), STRAY);
     }
 
     #[tokio::test(start_paused = true)]

@@ -51,7 +51,7 @@ pub fn restore(gates: &mut Gates, saved: &Saved, now: Moment) {
         let Some(kept) = saved.limits.get(&*limit.label) else { continue };
         let others = kept.others.map(|(calls, until_ms)| Others { calls, until_ms }).unwrap_or_default();
         let pace = kept.pace.filter(|(share, _)| (0.0..=1.0).contains(share));
-        let caution = pace.map_or(Caution::none(), |(share, at_ms)| Caution { share, at_ms: at_ms.min(now.unix_ms) });
+        let caution = pace.map_or(Caution::none(), |(share, at_ms)| Caution::new(share, at_ms.min(now.unix_ms)));
         match &mut limit.kind {
             Kind::Bucket(bucket) => {
                 bucket.caution = caution;

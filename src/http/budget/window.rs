@@ -62,6 +62,7 @@ impl Window {
     /// Takes a call, and returns its number.
     pub fn take(&mut self, now: Moment) -> u64 {
         self.log.add(now.unix_ms, 1);
+        self.caution.call(now.unix_ms);
         self.under_way += 1;
         self.departed += 1;
         self.departed
@@ -108,8 +109,9 @@ impl Window {
     }
 
     /// The server refused a call. It and others, `under_way` of those in the log, were not taken.
-    pub fn refused(&mut self, now: Moment, under_way: u64) {
-        let taken = self.log.count(now.unix_ms).saturating_sub(under_way).max(1);
-        self.caution.refused(now.unix_ms, Some(taken as f64 / f64::from(self.plan.requests)));
+    pub fn refused(&mut self, now: Moment, under_way: u64, names_time: bool) {
+        let taken = self.log.count(now.unix_ms).saturating_sub(under_way);
+        let taken = taken as f64 / f64::from(self.plan.requests);
+        self.caution.refused(now.unix_ms, self.plan.per, taken, names_time);
     }
 }
