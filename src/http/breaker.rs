@@ -12,7 +12,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -33,6 +36,7 @@ pub struct Breakers {
     plan: plan::Breaker,
     began: Instant,
     calls: Mutex<BTreeMap<Arc<str>, Breaker>>,
+    trips: AtomicU64,
 }
 
 struct Breaker {
@@ -89,7 +93,7 @@ pub struct Open {
 
 impl Breakers {
     pub fn new(plan: &plan::Breaker) -> Self {
-        Self { plan: plan.clone(), began: Instant::now(), calls: Mutex::default() }
+        Self { plan: plan.clone(), began: Instant::now(), calls: Mutex::default(), trips: AtomicU64::new(0) }
     }
 
     /// Whether a call would be let through. It takes nothing.
@@ -116,6 +120,11 @@ impl Breakers {
             }
         };
         Ok(Admitted { breakers: self, call: call.clone(), is_probe })
+    }
+
+    /// How often one of them opened.
+    pub fn trips(&self) -> u64 {
+        self.trips.load(Relaxed)
     }
 
     /// Those that are not closed.
@@ -165,7 +174,10 @@ impl Breakers {
                 let failed = breaker.failed.count(now_ms);
                 let of = failed + breaker.answered.count(now_ms);
                 let opens = of >= u64::from(self.plan.of) && failed as f64 >= of as f64 * self.plan.failures;
-                opens.then(|| Change::Opened { failed, of, rest: breaker.rest(&self.plan, now) })
+                opens.then(|| {
+                    self.trips.fetch_add(1, Relaxed);
+                    Change::Opened { failed, of, rest: breaker.rest(&self.plan, now) }
+                })
             }
             (false, Health::Failed | Health::Unknown) => None,
         }

@@ -227,6 +227,11 @@ impl Client {
         self.inner.meter.usage(self.inner.account.budget().waited())
     }
 
+    /// How often a call of this connection was begun to be left alone.
+    pub fn trips(&self) -> u64 {
+        self.inner.breakers.trips()
+    }
+
     /// Until when the connection waits for quota, if it does.
     pub fn waiting(&self) -> Option<Instant> {
         self.inner.account.budget().waiting()

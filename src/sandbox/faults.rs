@@ -24,6 +24,9 @@ pub enum FaultKind {
     ErrorBefore,
     /// 500 or 502; the request took effect all the same.
     ErrorAfter,
+    /// 429 without a reason and without a word about time, as a proxy in front of a server gives it; the request took no
+    /// effect.
+    Throttle,
     /// The request took effect and the answer is cut in the middle of its `Content-Length`.
     HalfBody,
 }
@@ -41,6 +44,7 @@ pub struct FaultPlan {
     pub reset_after: f64,
     pub error_before: f64,
     pub error_after: f64,
+    pub throttle: f64,
     pub half_body: f64,
     /// Faults for the very next requests, in order, before any is drawn.
     pub next: VecDeque<FaultKind>,
@@ -101,7 +105,7 @@ impl FaultPlan {
         Ok(())
     }
 
-    fn shares(&self) -> [(FaultKind, f64); 8] {
+    fn shares(&self) -> [(FaultKind, f64); 9] {
         [
             (FaultKind::Latency, self.latency),
             (FaultKind::StallBefore, self.stall / 2.0),
@@ -110,6 +114,7 @@ impl FaultPlan {
             (FaultKind::ResetAfter, self.reset_after),
             (FaultKind::ErrorBefore, self.error_before),
             (FaultKind::ErrorAfter, self.error_after),
+            (FaultKind::Throttle, self.throttle),
             (FaultKind::HalfBody, self.half_body),
         ]
     }

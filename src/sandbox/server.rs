@@ -203,6 +203,7 @@ fn take_effect(desk: &Desk, request: http::Request<Bytes>) -> (Fate, Answer) {
             world.handle(now, request);
             (fate(0, End::Whole), outage(world.draw_below(2) == 0, false))
         }
+        Some(FaultKind::Throttle) => (fate(0, End::Whole), throttled()),
         Some(FaultKind::HalfBody) => (fate(0, End::Half), world.handle(now, request)),
     }
 }
@@ -215,6 +216,13 @@ fn outage(application: bool, before: bool) -> Answer {
     }
     let mut answer = Answer::new(Bytes::from_static(b"<html><body><h1>Temporarily unavailable</h1></body></html>"));
     *answer.status_mut() = if before { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::BAD_GATEWAY };
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
+    answer
+}
+
+fn throttled() -> Answer {
+    let mut answer = Answer::new(Bytes::from_static(b"<html><body><h1>Too many requests</h1></body></html>"));
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html"));
     answer
 }
