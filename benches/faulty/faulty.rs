@@ -303,5 +303,6 @@ fn create(api: &Api, token: &str, at: usize) -> Call {
         timeout: None,
         deadline: None,
         answers: Vec::new(),
+        hides: Vec::new(),
     }
 }
