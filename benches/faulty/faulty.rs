@@ -281,6 +281,7 @@ fn api(url: &str, is_crm: bool) -> Api {
         answers: vec![AnswerRule { when: in_flight, is: Meaning::Retry { after: None } }],
         egress: Egress::default(),
         ca: None,
+        client_certificate: None,
         body_bytes_max: 1 << 20,
         streams: BTreeMap::new(),
         operations: BTreeMap::new(),

@@ -1,16 +1,28 @@
-//! Signing in. Each kind of authentication is one [`Signer`]; only OAuth 2.0 has a state, and its one hard idea is that
-//! a refresh happens once for everybody and is never half done.
+//! Signing in. Each kind of authentication is one [`Signer`]. Credentials that end have a [`keeper`], whose one hard idea
+//! is that a renewal happens once for everybody and is never half done.
 
-mod exchange;
+mod account;
+mod answer;
+mod client;
+mod endpoint;
 mod fixed;
+mod hmac;
+mod jwt;
+mod keeper;
+mod kept;
+mod login;
+mod loopback;
 mod oauth;
+mod redirect;
+mod session;
 #[cfg(test)]
 mod tests;
-mod token;
 mod vault;
 
 use std::sync::Arc;
 
+pub use account::{Account, Certificate, SignedIn, Standing, Status};
+pub use login::{Person, Prompt};
 pub use vault::Vault;
 
 use crate::{
@@ -48,6 +60,8 @@ pub fn build(api: &Api, transport: Arc<dyn Transport>, ground: &Ground) -> Resul
         Auth::Basic { user, password } => Arc::new(fixed::basic(user, password)?),
         Auth::ApiKeyHeader { header, value } => Arc::new(fixed::header(header, value)?),
         Auth::ApiKeyQuery { parameter, value } => Arc::new(fixed::query(parameter, value)),
-        Auth::OAuth2(oauth2) => Arc::new(oauth::OAuth::new(api, oauth2, transport, ground)?),
+        Auth::OAuth2(oauth2) => Arc::new(oauth::Bearer::new(api, oauth2, transport, ground)?),
+        Auth::Session(session) => Arc::new(session::SessionSigner::new(api, session, transport, ground)?),
+        Auth::Hmac(plan) => Arc::new(hmac::HmacSigner::new(api, plan, ground.clock.clone())?),
     })
 }

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
+use tokio::sync::{OwnedRwLockReadGuard, RwLock};
 
-use super::token::Token;
+use super::kept::Kept;
 use crate::{
-    config::plan::{Grant, OAuth2},
     model::Fault,
     store::{Op, Seal, StateStore, Tree},
 };
@@ -16,10 +15,13 @@ use crate::{
 /// Tokens a connection may have left behind under other settings; more are cleared by later saves.
 const LEFT_BEHIND_MAX: usize = 100;
 
+/// All clones are one vault.
 #[derive(Clone)]
 pub struct Vault {
     store: Arc<dyn StateStore>,
     seal: Arc<Seal>,
+    /// Read by every renewal under way, so that whoever closes the store can wait for their ends.
+    renewals: Arc<RwLock<()>>,
 }
 
 /// Under which name a connection's token is kept.
@@ -31,14 +33,11 @@ pub struct TokenKey {
 }
 
 impl TokenKey {
-    pub fn new(connection: &str, oauth2: &OAuth2) -> Self {
-        let (grant, configured) = match &oauth2.grant {
-            Grant::ClientCredentials => ("client_credentials", ""),
-            Grant::RefreshToken { token } => ("refresh_token", token.expose_secret()),
-        };
-        let scopes = oauth2.scopes.join(" ");
+    /// `settings` is everything the token is got with. None of it is a text that could be guessed: the name is a hash of
+    /// it, and names are not sealed.
+    pub fn new(connection: &str, settings: &[&str]) -> Self {
         let mut hasher = Sha256::new();
-        for part in [oauth2.client_id.as_str(), oauth2.token_url.as_str(), &scopes, grant, configured] {
+        for part in settings {
             hasher.update((part.len() as u64).to_be_bytes());
             hasher.update(part);
         }
@@ -49,71 +48,75 @@ impl TokenKey {
 
 impl Vault {
     pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
-        Self { store, seal }
+        Self { store, seal, renewals: Arc::default() }
     }
 
-    /// The saved token. One that cannot be opened is an error and not nothing: getting a new one would throw away a
+    /// What is kept. Something that cannot be opened is an error and not nothing: getting a new token would throw away a
     /// rotated refresh token that its key file may still open.
-    pub async fn load(&self, key: &TokenKey) -> Result<Option<Token>, Fault> {
+    pub async fn load(&self, key: &TokenKey) -> Result<Option<Kept>, Fault> {
         let Some(sealed) = self.store.get(Tree::Tokens, &key.key).await? else { return Ok(None) };
         let bytes = zeroize::Zeroizing::new(self.seal.open(Tree::Tokens, &key.key, &sealed)?);
-        Ok(Token::from_bytes(&bytes))
+        Ok(Kept::from_bytes(&bytes))
     }
 
     /// Durable when it returns. What the connection left behind under other settings goes in the same commit.
-    pub async fn save(&self, key: &TokenKey, token: &Token) -> Result<(), Fault> {
-        let prefix = &key.key[..key.connection];
-        let known = self.store.scan(Tree::Tokens, prefix, None, LEFT_BEHIND_MAX).await?;
-        let mut ops: Vec<Op> = known
-            .into_iter()
-            .filter(|(old, _)| *old != key.key)
-            .map(|(old, _)| Op::Delete { tree: Tree::Tokens, key: old })
-            .collect();
-        let value = self.seal.close(Tree::Tokens, &key.key, &token.to_bytes())?;
+    pub async fn save(&self, key: &TokenKey, kept: &Kept) -> Result<(), Fault> {
+        let mut ops = self.others(key).await?;
+        let value = self.seal.close(Tree::Tokens, &key.key, &kept.to_bytes())?;
         ops.push(Op::Put { tree: Tree::Tokens, key: key.key.clone(), value });
         self.store.commit(ops).await?;
         Ok(())
+    }
+
+    /// Forgets everything the connection has, whatever settings it was got with.
+    pub async fn forget(&self, key: &TokenKey) -> Result<(), Fault> {
+        let mut ops = self.others(key).await?;
+        ops.push(Op::Delete { tree: Tree::Tokens, key: key.key.clone() });
+        self.store.commit(ops).await?;
+        Ok(())
+    }
+
+    async fn others(&self, key: &TokenKey) -> Result<Vec<Op>, Fault> {
+        let prefix = &key.key[..key.connection];
+        let known = self.store.scan(Tree::Tokens, prefix, None, LEFT_BEHIND_MAX).await?;
+        let others = known.into_iter().filter(|(old, _)| *old != key.key);
+        Ok(others.map(|(old, _)| Op::Delete { tree: Tree::Tokens, key: old }).collect())
+    }
+
+    /// Held by a renewal from before its request leaves until its outcome is durable.
+    pub async fn renewal(&self) -> OwnedRwLockReadGuard<()> {
+        self.renewals.clone().read_owned().await
+    }
+
+    /// Waits for the renewals under way. Whoever closes the store before they end may lose a rotated refresh token.
+    pub async fn settled(&self) {
+        drop(self.renewals.write().await);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
-    use crate::store::{Memory, SealKey};
+    use crate::{
+        auth::kept::Access,
+        store::{Memory, SealKey},
+    };
 
-    fn oauth2() -> OAuth2 {
-        OAuth2 {
-            grant: Grant::ClientCredentials,
-            token_url: "https://id.test/token".parse().unwrap(),
-            client_id: "me".to_owned(),
-            client_secret: Some("hush".into()),
-            secret_in_body: false,
-            scopes: vec!["read".to_owned()],
-        }
-    }
-
-    fn token(access: &str) -> Token {
-        Token { access: access.into(), refresh: None, refresh_at: None }
+    fn kept(access: &str) -> Kept {
+        let access = Access { token: access.into(), refresh_at: None, ends_at: None };
+        Kept { access: Some(access), ..Kept::default() }
     }
 
     #[test]
     fn every_setting_a_token_was_got_with_is_in_its_name() {
-        let name = |change: fn(&mut OAuth2)| {
-            let mut changed = oauth2();
-            change(&mut changed);
-            TokenKey::new("crm", &changed)
-        };
-        let same = name(|_| ());
-        assert_eq!(same, name(|_| ()));
-        assert_ne!(same, name(|it| it.client_id.push('x')));
-        assert_ne!(same, name(|it| it.token_url.set_path("/other")));
-        assert_ne!(same, name(|it| it.scopes.push("write".to_owned())));
-        assert_ne!(same, name(|it| it.grant = Grant::RefreshToken { token: "r".into() }));
-        assert_ne!(
-            name(|it| it.grant = Grant::RefreshToken { token: "r".into() }),
-            name(|it| it.grant = Grant::RefreshToken { token: "s".into() })
-        );
-        assert_ne!(same, TokenKey::new("shop", &oauth2()));
+        let name = |settings: &[&str]| TokenKey::new("crm", settings);
+        assert_eq!(name(&["me", "read"]), name(&["me", "read"]));
+        for other in [&["me", "write"][..], &["you", "read"], &["mer", "ead"], &["me", "read", ""]] {
+            assert_ne!(name(&["me", "read"]), name(other), "{other:?}");
+        }
+        assert_ne!(name(&["me"]), TokenKey::new("shop", &["me"]));
     }
 
     #[tokio::test]
@@ -121,19 +124,35 @@ mod tests {
         let store: Arc<dyn StateStore> = Arc::new(Memory::new());
         let seal = SealKey::parse(&"7".repeat(64)).unwrap();
         let vault = Vault::new(store.clone(), Arc::new(Seal::new(&seal)));
-        let old = TokenKey::new("crm", &oauth2());
-        let new = TokenKey::new("crm", &OAuth2 { client_id: "you".to_owned(), ..oauth2() });
-        let other = TokenKey::new("crm2", &oauth2());
-        vault.save(&old, &token("planted-old")).await.unwrap();
-        vault.save(&other, &token("planted-other")).await.unwrap();
-        vault.save(&new, &token("planted-new")).await.unwrap();
+        let old = TokenKey::new("crm", &["me"]);
+        let new = TokenKey::new("crm", &["you"]);
+        let other = TokenKey::new("crm2", &["me"]);
+        vault.save(&old, &kept("planted-old")).await.unwrap();
+        vault.save(&other, &kept("planted-other")).await.unwrap();
+        vault.save(&new, &kept("planted-new")).await.unwrap();
         assert!(vault.load(&old).await.unwrap().is_none());
-        assert_eq!(vault.load(&new).await.unwrap().unwrap().access.expose_secret(), "planted-new");
+        assert_eq!(vault.load(&new).await.unwrap().unwrap().access.unwrap().token.expose_secret(), "planted-new");
         assert!(vault.load(&other).await.unwrap().is_some());
         let rows = store.scan(Tree::Tokens, b"", None, 10).await.unwrap();
         assert_eq!(rows.len(), 2);
         for (key, value) in rows {
             assert!(!String::from_utf8_lossy(&[key, value].concat()).contains("planted"));
         }
+        vault.forget(&new).await.unwrap();
+        assert!(vault.load(&new).await.unwrap().is_none() && vault.load(&other).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn whoever_closes_the_store_waits_for_renewals_under_way() {
+        let vault = Vault::new(Arc::new(Memory::new()), Arc::new(Seal::plain()));
+        let renewal = vault.renewal().await;
+        let mut settled = tokio_test_pending(&vault);
+        assert!(futures_util::poll!(&mut settled).is_pending());
+        drop(renewal);
+        settled.await;
+    }
+
+    fn tokio_test_pending(vault: &Vault) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(vault.settled())
     }
 }

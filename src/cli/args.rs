@@ -108,6 +108,11 @@ pub enum Command {
         /// Only this connection
         connection: Option<String>,
     },
+    /// Sign connections in and out, and see how they stand
+    Auth {
+        #[command(subcommand)]
+        command: AuthCommand,
+    },
     /// List connectors with their streams and operations
     Connectors,
     /// Print a JSON Schema for an editor
@@ -198,6 +203,24 @@ pub enum RunsCommand {
         #[arg(long, default_value_t = 10)]
         limit: usize,
     },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum AuthCommand {
+    /// Show how connections are signed in, and when their tokens end
+    Status {
+        /// Only this connection
+        connection: Option<String>,
+    },
+    /// Sign in with a browser or another device
+    Login { connection: String },
+    /// Get a new token now, also where a connection waits for a person (RK0605)
+    Refresh {
+        /// Only this connection
+        connection: Option<String>,
+    },
+    /// Forget the tokens of a connection
+    Logout { connection: String },
 }
 
 #[derive(Subcommand, Debug)]

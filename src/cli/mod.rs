@@ -4,6 +4,8 @@
 //! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
 
 mod args;
+mod auth;
+mod auth_login;
 mod check;
 mod demo;
 mod explain;
@@ -90,6 +92,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Links { command } => links(command, dir, output),
         Command::DeadLetters { command } => dead_letters(command, dir, output),
         Command::Limits { connection } => block_on(limits::limits(dir, connection.as_deref(), output))?,
+        Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
         Command::Connectors => check::connectors(dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),

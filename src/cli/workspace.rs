@@ -4,11 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use super::{failure::Failure, output::Output};
 use crate::{
+    auth::{Ground, Vault},
     config::{
         self, Checked, Plan, SystemEnvironment,
         plan::{Pipeline, StorePlan},
     },
-    model::{Blame, Code, Fault, Key},
+    model::{Blame, Code, Fault, Key, SystemClock, SystemEntropy},
     store::{RedbOptions, RedbStore, Seal, SealKey, State, StateStore},
     transform::Personal,
 };
@@ -16,6 +17,11 @@ use crate::{
 /// The plan to run some pipelines by: the variables and secret files of the connections they use must be there.
 pub fn plan_for(dir: &Path, pipelines: &[&str]) -> Result<Plan, Failure> {
     config::load_for(dir, &SystemEnvironment, pipelines).map_err(|report| Failure::Config(Box::new(report)))
+}
+
+/// The plan of some connections, without pipelines: their variables and secret files must be there.
+pub fn plan_of(dir: &Path, connections: &[&str]) -> Result<Plan, Failure> {
+    config::load_connections(dir, &SystemEnvironment, connections).map_err(|report| Failure::Config(Box::new(report)))
 }
 
 /// The plan to look at: secrets may be missing where a command only lists things. Warnings are shown and do not stop
@@ -62,11 +68,21 @@ pub fn record_key(pipeline: Option<&Pipeline>, typed: &str) -> Result<Key, Failu
 pub struct Opened {
     pub state: State,
     store: Arc<RedbStore>,
+    seal: Arc<Seal>,
 }
 
 impl Opened {
     pub fn store(&self) -> &dyn StateStore {
         &*self.store
+    }
+
+    /// What signing in stands on.
+    pub fn ground(&self) -> Ground {
+        Ground {
+            vault: Vault::new(self.store.clone(), self.seal.clone()),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy::new()),
+        }
     }
 
     pub async fn close(self) {
@@ -89,8 +105,8 @@ pub async fn open(plan: &StorePlan, accept_older: bool) -> Result<Opened, Failur
     let (store, seal) = opened.map_err(|_| {
         Fault::halt(Code::Bug, Blame::Bug, "opening the store ended early").help("nothing was changed")
     })??;
-    let store = Arc::new(store);
-    Ok(Opened { state: State::new(store.clone(), Arc::new(seal)), store })
+    let (store, seal) = (Arc::new(store), Arc::new(seal));
+    Ok(Opened { state: State::new(store.clone(), seal.clone()), store, seal })
 }
 
 fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(RedbStore, Seal), Fault> {

@@ -16,7 +16,7 @@ use super::{
 use crate::model::Code;
 
 /// Keys that hold secrets. Where one of them is known, the value of an unknown key is not shown.
-const SECRETS: [&str; 4] = ["token", "password", "client_secret", "value"];
+const SECRETS: [&str; 7] = ["token", "password", "client_secret", "value", "private_key", "secret", "secrets"];
 
 /// Reads one value; a mistake drops the entry or item it stands in, unless a smaller part was dropped already.
 fn part<'de, S: DeserializeSeed<'de>>(seed: S, from: From<'_, '_>, dropped: &Dropped) -> Result<S::Value, Mistake> {

@@ -1,15 +1,18 @@
 //! Credentials: the connector declares the kind and what is the same for everybody, the connection adds the account's
 //! own. What both say, the connection decides.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::{
     check::Check,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Auth, Grant, OAuth2},
-    raw_shared::{RawApiKey, RawAuth, RawBasic, RawBearer, RawGrant, RawOauth2, RawRefreshToken, RawSecretIn},
-    shape::{OneOrMany, Secret, Spanned},
+    plan::{Auth, CertificateFiles, ClientCertificate},
+    raw_auth::{RawApiKey, RawAuth, RawBasic, RawBearer, RawClientCertificate, RawOauth2},
+    raw_sign::{RawHmac, RawSession},
+    shape::{Secret, Spanned},
     source::Span,
 };
 use crate::model::Code;
@@ -23,17 +26,24 @@ pub struct Given<'a> {
     /// The connection.
     pub owner: Span,
     pub base_url: Option<&'a Url>,
+    /// The connection shows a client certificate.
+    pub has_certificate: bool,
 }
 
 /// Where something is missing, and in what.
 #[derive(Clone, Copy)]
-struct At(Span, Span);
+pub struct At(pub Span, pub Span);
+
+/// The connection's own setting, else the connector's.
+pub fn either<'a, T>(given: &'a Option<T>, declared: &'a Option<T>) -> Option<&'a T> {
+    given.as_ref().or(declared.as_ref())
+}
 
 impl Check<'_> {
     /// Nothing when something is missing or wrong, which is reported.
-    pub fn auth(&self, given: &Given<'_>) -> Option<Auth> {
-        let Given { connector, connection, base_url, .. } = *given;
-        let at = At(connection.map_or(given.name, |auth| auth.span), given.owner);
+    pub fn auth(&self, all: &Given<'_>) -> Option<Auth> {
+        let Given { connector, connection, .. } = *all;
+        let at = At(connection.map_or(all.name, |auth| auth.span), all.owner);
         let Some(first) = connection.or(connector) else { return Some(Auth::None) };
         if let (Some(declared), Some(given)) = (connector, connection)
             && kind(&declared.value) != kind(&given.value)
@@ -45,39 +55,23 @@ impl Check<'_> {
             return None;
         }
         let declared = connector.map(|auth| &auth.value);
-        match &first.value {
-            RawAuth::Bearer(given) => {
-                let declared = match declared {
-                    Some(RawAuth::Bearer(declared)) => declared.clone(),
-                    _ => RawBearer::default(),
-                };
-                self.bearer(at, given, &declared)
-            }
-            RawAuth::Basic(given) => {
-                let declared = match declared {
-                    Some(RawAuth::Basic(declared)) => declared.clone(),
-                    _ => RawBasic::default(),
-                };
-                self.basic(at, given, &declared)
-            }
-            RawAuth::ApiKey(given) => {
-                let declared = match declared {
-                    Some(RawAuth::ApiKey(declared)) => declared.clone(),
-                    _ => RawApiKey::default(),
-                };
-                self.api_key(at, given, &declared)
-            }
-            RawAuth::Oauth2(given) => {
-                let declared = match declared {
-                    Some(RawAuth::Oauth2(declared)) => declared.clone(),
-                    _ => RawOauth2::default(),
-                };
-                self.oauth2(at, given, &declared, base_url)
-            }
+        match (&first.value, declared) {
+            (RawAuth::Bearer(given), Some(RawAuth::Bearer(declared))) => self.bearer(at, given, declared),
+            (RawAuth::Bearer(given), _) => self.bearer(at, given, &RawBearer::default()),
+            (RawAuth::Basic(given), Some(RawAuth::Basic(declared))) => self.basic(at, given, declared),
+            (RawAuth::Basic(given), _) => self.basic(at, given, &RawBasic::default()),
+            (RawAuth::ApiKey(given), Some(RawAuth::ApiKey(declared))) => self.api_key(at, given, declared),
+            (RawAuth::ApiKey(given), _) => self.api_key(at, given, &RawApiKey::default()),
+            (RawAuth::Oauth2(given), Some(RawAuth::Oauth2(declared))) => self.oauth2(all, at, given, declared),
+            (RawAuth::Oauth2(given), _) => self.oauth2(all, at, given, &RawOauth2::default()),
+            (RawAuth::Session(given), Some(RawAuth::Session(declared))) => self.session(at, given, declared),
+            (RawAuth::Session(given), _) => self.session(at, given, &RawSession::default()),
+            (RawAuth::Hmac(given), Some(RawAuth::Hmac(declared))) => self.hmac(at, given, declared),
+            (RawAuth::Hmac(given), _) => self.hmac(at, given, &RawHmac::default()),
         }
     }
 
-    fn secret<'s>(
+    pub fn secret<'s>(
         &self,
         at: At,
         key: &str,
@@ -141,71 +135,37 @@ impl Check<'_> {
         }
     }
 
-    fn oauth2(&self, at: At, given: &RawOauth2, declared: &RawOauth2, base_url: Option<&Url>) -> Option<Auth> {
-        let grant = self.grant(at, given, declared);
-        let token_url = given.token_url.as_ref().or(declared.token_url.as_ref());
-        if token_url.is_none() {
-            self.missing_key(
-                at.0,
-                at.1,
-                "token_url",
-                "write the vendor's token endpoint, a URL or a path under the base URL",
-            );
-        }
-        let token_url = token_url.and_then(|url| self.token_url(url, base_url));
-        let client_id = given.client_id.as_ref().or(declared.client_id.as_ref());
-        if client_id.is_none() {
-            self.missing_key(at.0, at.1, "client_id", "write `client_id:` in the connection's `auth`");
-        }
-        let client_secret = given.client_secret.as_ref().or(declared.client_secret.as_ref());
-        let needs_secret = matches!(grant, Some(Grant::ClientCredentials));
-        let secret_missing = needs_secret && client_secret.is_none();
-        if secret_missing {
-            self.secret(at, "client_secret", &None, &None);
-        }
-        let texts = |list: &OneOrMany<String>| list.0.iter().map(|text| text.value.clone()).collect();
-        Some(Auth::OAuth2(OAuth2 {
-            grant: grant?,
-            token_url: token_url?,
-            client_id: client_id?.value.clone(),
-            client_secret: client_secret.map(|secret| secret.value.0.clone()),
-            secret_in_body: matches!(given.secret_in.or(declared.secret_in), Some(RawSecretIn::Body)),
-            scopes: given.scopes.as_ref().or(declared.scopes.as_ref()).map(texts).unwrap_or_default(),
-        }))
-    }
-
-    fn grant(&self, at: At, given: &RawOauth2, declared: &RawOauth2) -> Option<Grant> {
-        let none = RawRefreshToken::default();
-        match (given.grant.as_ref().map(|grant| &grant.value), declared.grant.as_ref().map(|grant| &grant.value)) {
+    /// The certificate that the connection shows, from files that are there or not: they may come and change later.
+    pub fn client_certificate(&self, raw: &Spanned<RawClientCertificate>) -> Option<ClientCertificate> {
+        let RawClientCertificate { pem, pkcs12, warn_before } = &raw.value;
+        let day = Duration::from_secs(86_400);
+        let warn_before = self.time(warn_before.as_ref(), 30 * day, Duration::ZERO..=366 * day);
+        let password = |password: &Option<Spanned<Secret>>| password.as_ref().map(|secret| secret.value.0.clone());
+        let files = match (pem, pkcs12) {
+            (Some(pem), None) => CertificateFiles::Pem {
+                certificate: self.place(&pem.certificate),
+                key: self.place(pem.key.as_ref().unwrap_or(&pem.certificate)),
+                password: password(&pem.password),
+            },
+            (None, Some(pkcs12)) => {
+                CertificateFiles::Pkcs12 { file: self.place(&pkcs12.file), password: password(&pkcs12.password) }
+            }
+            (Some(_), Some(_)) => {
+                self.conflict(raw.span, "the certificate stands in two places", "keep either `pem` or `pkcs12`");
+                return None;
+            }
             (None, None) => {
                 let help =
-                    "write `grant: { client_credentials: {} }` or `grant: { refresh_token: { token: ${NAME} } }`";
-                self.missing_key(at.0, at.1, "grant", help);
-                None
+                    "write `pem: { certificate: client.pem, key: client.key }` or `pkcs12: { file: client.p12 }`";
+                self.missing_key(raw.span, raw.span, "pem", help);
+                return None;
             }
-            (Some(RawGrant::ClientCredentials(_)), Some(RawGrant::RefreshToken(_)))
-            | (Some(RawGrant::RefreshToken(_)), Some(RawGrant::ClientCredentials(_))) => {
-                self.conflict(at.0, "the connector declares another grant", "use the connector's grant");
-                None
-            }
-            (Some(RawGrant::ClientCredentials(_)), _) | (None, Some(RawGrant::ClientCredentials(_))) => {
-                Some(Grant::ClientCredentials)
-            }
-            (Some(RawGrant::RefreshToken(given)), Some(RawGrant::RefreshToken(declared))) => {
-                self.refresh(at, given, declared)
-            }
-            (Some(RawGrant::RefreshToken(one)), None) | (None, Some(RawGrant::RefreshToken(one))) => {
-                self.refresh(at, one, &none)
-            }
-        }
-    }
-
-    fn refresh(&self, at: At, given: &RawRefreshToken, declared: &RawRefreshToken) -> Option<Grant> {
-        Some(Grant::RefreshToken { token: self.secret(at, "token", &given.token, &declared.token)?.0.clone() })
+        };
+        Some(ClientCertificate { files, warn_before })
     }
 
     /// A URL, or a path that is joined to the base URL.
-    fn token_url(&self, url: &Spanned<String>, base_url: Option<&Url>) -> Option<Url> {
+    pub fn place_of(&self, url: &Spanned<String>, base_url: Option<&Url>) -> Option<Url> {
         if !url.value.starts_with('/') || url.value.contains(HOLE) {
             return self.url(url);
         }
@@ -222,5 +182,7 @@ fn kind(auth: &RawAuth) -> &'static str {
         RawAuth::Basic(_) => "basic",
         RawAuth::ApiKey(_) => "api_key",
         RawAuth::Oauth2(_) => "oauth2",
+        RawAuth::Session(_) => "session",
+        RawAuth::Hmac(_) => "hmac",
     }
 }

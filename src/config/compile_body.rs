@@ -12,7 +12,10 @@ use super::{
     shape::{Named, Source, Spanned, Tree},
     units::Time,
 };
-use crate::{expr::Template, model::Code};
+use crate::{
+    expr::{CompileError, Template},
+    model::Code,
+};
 
 /// The longest attempt timeout.
 pub const ATTEMPT_MAX: Duration = Duration::from_secs(600);
@@ -149,6 +152,27 @@ pub fn uses(request: &RequestPlan, root: &str) -> bool {
             Some(Body::Json(node) | Body::Form(node)) => uses_in(node, root),
             None => false,
         }
+}
+
+/// The first field of a variable that is used anywhere in a request and is not among the known ones.
+pub fn unknown_field(request: &RequestPlan, root: &str, known: &[&str], lead: &str) -> Result<(), CompileError> {
+    let templates = [&request.path].into_iter().chain(request.query.iter().map(|(_, template)| template));
+    let mut templates = templates.chain(request.headers.iter().map(|(_, template)| template));
+    templates.try_for_each(|template| template.check_fields(root, known, lead))?;
+    match &request.body {
+        Some(Body::Json(node) | Body::Form(node)) => unknown_field_in(node, root, known, lead),
+        None => Ok(()),
+    }
+}
+
+fn unknown_field_in(node: &Node, root: &str, known: &[&str], lead: &str) -> Result<(), CompileError> {
+    match node {
+        Node::Literal(_) => Ok(()),
+        Node::Text(template) => template.check_fields(root, known, lead),
+        Node::Value(expression) => expression.check_fields(root, known, lead),
+        Node::Object(entries) => entries.iter().try_for_each(|(_, node)| unknown_field_in(node, root, known, lead)),
+        Node::List(nodes) => nodes.iter().try_for_each(|node| unknown_field_in(node, root, known, lead)),
+    }
 }
 
 /// Whether a tree uses a variable anywhere.

@@ -84,6 +84,7 @@ impl Check<'_> {
             ("auth", raw.auth.as_ref().map(|auth| auth.span)),
             ("body_max", raw.body_max.as_ref().map(|size| size.span)),
             ("ca", raw.ca.as_ref().map(|ca| ca.span)),
+            ("client_certificate", raw.client_certificate.as_ref().map(|raw| raw.span)),
         ];
         for (key, span) in keys {
             if let Some(span) = span {
@@ -101,12 +102,15 @@ impl Check<'_> {
         }
         let base_url = base.and_then(|base| self.url(base));
         let settings = self.settings(name.span, owner, raw.config.as_ref(), connector);
+        // Templates of the credentials see the connector's settings, and this connector's alone.
+        self.settings.replace(connector.raw.config.names().into_iter().map(str::to_owned).collect());
         let auth = self.auth(&Given {
             connector: connector.raw.auth.as_ref(),
             connection: raw.auth.as_ref(),
             name: name.span,
             owner,
             base_url: base_url.as_ref(),
+            has_certificate: raw.client_certificate.is_some(),
         });
         if let (Some(url), Some(base)) = (&base_url, base) {
             self.warn_plain_http(base, url);
@@ -119,6 +123,10 @@ impl Check<'_> {
         let breaker = self.breaker(raw.breaker.as_ref(), connector.raw.breaker.as_ref());
         let egress = self.egress(raw, connector);
         let ca = raw.ca.as_ref().map(|ca| self.place(ca));
+        let client_certificate = match &raw.client_certificate {
+            Some(raw) => Some(self.client_certificate(raw)?),
+            None => None,
+        };
         let known = |(name, item): (&String, &Option<Arc<_>>)| item.clone().map(|item| (name.clone(), item));
         Some(Api {
             name: name.value.clone(),
@@ -134,6 +142,7 @@ impl Check<'_> {
             answers: connector.answers.clone(),
             egress,
             ca,
+            client_certificate,
             body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
             streams: connector.streams.iter().filter_map(known).collect(),
             operations: connector

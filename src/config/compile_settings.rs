@@ -53,6 +53,13 @@ impl Check<'_> {
         Fields::from_object(Bytes::from(json))
     }
 
+    /// A tree as JSON text.
+    pub fn json(&self, tree: &Spanned<Tree>) -> String {
+        let mut json = String::new();
+        self.push_json(&mut json, tree);
+        json
+    }
+
     /// Writes a tree as JSON. Texts are filled; a filled text stays a text.
     fn push_json(&self, json: &mut String, tree: &Spanned<Tree>) {
         match &tree.value {

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -17,8 +18,9 @@ use super::{
     diagnostic::{Problem, Report},
     environment::Environment,
     files,
+    fill::HOLE,
     node::{Node, ScalarKind, Value, kind_of},
-    plan::{Connection, Keep, Pipeline, Plan, To},
+    plan::{Auth, Connection, Grant, Keep, Pipeline, Plan, To},
     raw_connector::RawConnector,
     raw_personal::RawProtect,
     raw_pipeline::{RawFrom, RawPipeline},
@@ -52,7 +54,13 @@ pub fn load(dir: &Path, env: &dyn Environment) -> Result<Plan, Report> {
 /// Loads what some pipelines need. References of connections that none of them uses may be missing; such connections
 /// and all other pipelines are not in the plan, which is why their stand-ins do no harm.
 pub fn load_for(dir: &Path, env: &dyn Environment, pipelines: &[&str]) -> Result<Plan, Report> {
-    let checked = compile(dir, env, false, Some(pipelines));
+    let checked = compile(dir, env, false, Some(Wanted::Pipelines(pipelines)));
+    checked.plan.ok_or(checked.report)
+}
+
+/// Loads some connections, and no pipeline. References of other connections may be missing.
+pub fn load_connections(dir: &Path, env: &dyn Environment, connections: &[&str]) -> Result<Plan, Report> {
+    let checked = compile(dir, env, false, Some(Wanted::Connections(connections)));
     checked.plan.ok_or(checked.report)
 }
 
@@ -60,6 +68,15 @@ pub fn load_for(dir: &Path, env: &dyn Environment, pipelines: &[&str]) -> Result
 /// be checked where the secrets are not; a plan made that way holds stand-ins and must not run.
 pub fn check(dir: &Path, env: &dyn Environment, offline: bool) -> Checked {
     compile(dir, env, offline, None)
+}
+
+/// The part of a workspace that is needed.
+#[derive(Clone, Copy)]
+enum Wanted<'w> {
+    /// These pipelines and the connections they use.
+    Pipelines(&'w [&'w str]),
+    /// These connections alone.
+    Connections(&'w [&'w str]),
 }
 
 /// A file that was read.
@@ -75,7 +92,7 @@ struct Loading<'a> {
     sources: Sources,
 }
 
-fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<&[&str]>) -> Checked {
+fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<Wanted<'_>>) -> Checked {
     let reading = Reading { env, base: dir, offline, problems: RefCell::default(), dropped: RefCell::default() };
     let mut loading = Loading { dir, reading, sources: Sources::default() };
     let Some((workspace, connectors, pipelines)) = loading.files() else {
@@ -105,21 +122,30 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<&[&s
     Checked { plan, report }
 }
 
-/// The parts of the files that none of the wanted pipelines uses: connections, and connectors of no other connection.
+/// The parts of the files that nothing wanted uses: connections, and connectors of no other connection.
 fn unused(
-    wanted: &[&str],
+    wanted: Wanted<'_>,
     workspace: Option<&Spanned<RawWorkspace>>,
     connectors: &[Loaded<RawConnector>],
     pipelines: &[Loaded<RawPipeline>],
 ) -> Vec<Span> {
     let Some(workspace) = workspace else { return Vec::new() };
-    let wanted = pipelines.iter().filter(|pipeline| wanted.contains(&pipeline.name.as_str()));
-    let wanted: Vec<&RawPipeline> = wanted.filter_map(|pipeline| pipeline.raw.as_ref()).map(|raw| &raw.value).collect();
+    let used: BTreeSet<&str> = match wanted {
+        Wanted::Connections(names) => names.iter().copied().collect(),
+        Wanted::Pipelines(_) => BTreeSet::new(),
+    };
+    let wanted: Vec<&RawPipeline> = match wanted {
+        Wanted::Connections(_) => Vec::new(),
+        Wanted::Pipelines(names) => {
+            let wanted = pipelines.iter().filter(|pipeline| names.contains(&pipeline.name.as_str()));
+            wanted.filter_map(|pipeline| pipeline.raw.as_ref()).map(|raw| &raw.value).collect()
+        }
+    };
     let ends = wanted.iter().flat_map(|raw| {
         let from = raw.from.as_ref().map(|from| from.connection.value.as_str());
         from.into_iter().chain(raw.to.as_ref().map(|to| to.value.connection.value.as_str()))
     });
-    let used: BTreeSet<&str> = ends.collect();
+    let used: BTreeSet<&str> = used.into_iter().chain(ends).collect();
     let (used, unused): (Vec<_>, Vec<_>) =
         workspace.value.connections.iter().partition(|(name, _)| used.contains(name.value.as_str()));
     let needed: BTreeSet<&str> = used
@@ -159,11 +185,19 @@ fn needs_personal_keys(
     pipelines.iter().any(any)
 }
 
-/// The plan of some pipelines alone.
-fn only(mut plan: Plan, wanted: &[&str]) -> Plan {
-    plan.pipelines.retain(|name, _| wanted.contains(&name.as_str()));
-    let used: BTreeSet<&str> = plan.pipelines.values().flat_map(|pipeline| pipeline.connections()).collect();
-    plan.connections.retain(|name, _| used.contains(name.as_str()));
+/// The plan of what is wanted alone.
+fn only(mut plan: Plan, wanted: Wanted<'_>) -> Plan {
+    match wanted {
+        Wanted::Connections(names) => {
+            plan.pipelines.clear();
+            plan.connections.retain(|name, _| names.contains(&name.as_str()));
+        }
+        Wanted::Pipelines(names) => {
+            plan.pipelines.retain(|name, _| names.contains(&name.as_str()));
+            let used: BTreeSet<&str> = plan.pipelines.values().flat_map(|pipeline| pipeline.connections()).collect();
+            plan.connections.retain(|name, _| used.contains(name.as_str()));
+        }
+    }
     plan
 }
 
@@ -187,6 +221,7 @@ fn everything(
     let connections = workspace.connections.iter();
     let connections: Connections =
         connections.map(|(name, raw)| (name.value.clone(), check.connection(name, raw, &connectors))).collect();
+    one_owner(check, &connections, workspace.connections.iter().map(|(name, _)| name));
     let dropped = workspace.connections.dropped().iter().map(|name| (name.clone(), None));
     let mut connections: Connections = connections.into_iter().chain(dropped).collect();
     share_accounts(&mut connections);
@@ -202,6 +237,31 @@ fn everything(
     let connections: BTreeMap<String, Connection> =
         connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect();
     Some(Plan { store, dead_letters, connections, pipelines: plans })
+}
+
+/// A vendor that rotates refresh tokens takes each of them from one connection only; the other one's is dead by then.
+fn one_owner<'n>(check: &Check<'_>, connections: &Connections, names: impl Iterator<Item = &'n Spanned<String>>) {
+    let mut owners: BTreeMap<(String, String), Span> = BTreeMap::new();
+    for name in names {
+        let Some(Some(Connection::Api(api))) = connections.get(&name.value) else { continue };
+        let Auth::OAuth2(oauth2) = &api.auth else { continue };
+        let Grant::RefreshToken { token } = &oauth2.grant else { continue };
+        let token = token.expose_secret().to_owned();
+        if token.contains(HOLE) {
+            continue;
+        }
+        match owners.get(&(oauth2.token_url.to_string(), token.clone())) {
+            Some(first) => {
+                let message = format!("the refresh token of `{}` is that of another connection too", name.value);
+                let problem = Problem::new(Code::Conflict, name.span, message).warning();
+                let help = "where the vendor rotates it, the second one to refresh is refused: give each its own";
+                check.report(problem.help(help).related(*first, "it is given here first"));
+            }
+            None => {
+                owners.insert((oauth2.token_url.to_string(), token), name.span);
+            }
+        }
+    }
 }
 
 /// Two pipelines that append to the same file would cut each other's records off when they resume.

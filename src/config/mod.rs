@@ -20,6 +20,7 @@ mod compile_connection;
 mod compile_connector;
 mod compile_deletes;
 mod compile_job;
+mod compile_oauth2;
 mod compile_operation;
 mod compile_personal;
 mod compile_personal_keys;
@@ -27,6 +28,7 @@ mod compile_personal_way;
 mod compile_pipeline;
 mod compile_repeat;
 mod compile_settings;
+mod compile_sign;
 mod compile_stream;
 mod diagnostic;
 mod environment;
@@ -38,12 +40,15 @@ mod names;
 mod node;
 pub mod plan;
 mod plan_answer;
+mod plan_auth;
 mod plan_budget;
 mod plan_deletes;
 mod plan_operation;
 mod plan_personal;
 mod plan_repeat;
+mod plan_sign;
 mod raw_answer;
+mod raw_auth;
 mod raw_budget;
 mod raw_connector;
 mod raw_deletes;
@@ -52,6 +57,7 @@ mod raw_personal;
 mod raw_pipeline;
 mod raw_repeat;
 mod raw_shared;
+mod raw_sign;
 mod raw_stream;
 mod raw_workspace;
 mod read;
@@ -62,6 +68,8 @@ mod source;
 mod suggest;
 #[cfg(test)]
 mod tests_answer;
+#[cfg(test)]
+mod tests_auth;
 #[cfg(test)]
 mod tests_budget;
 #[cfg(test)]
@@ -80,7 +88,7 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Report, Severity};
 pub use environment::{Environment, MapEnvironment, SystemEnvironment};
-pub use load::{Checked, WORKSPACE_FILE, check, load, load_for};
+pub use load::{Checked, WORKSPACE_FILE, check, load, load_connections, load_for};
 pub use plan::Plan;
 pub use schema::{FileKind, schema};
 

@@ -11,11 +11,15 @@ pub use super::{
     plan_answer::{
         AnswerShape, FirstError, JobPlan, Match, MatchBy, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
     },
+    plan_auth::{
+        Auth, CertificateFiles, ClientAuth, ClientCertificate, CodeGrant, Grant, JwtBearer, OAuth2, SigningKey,
+    },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_repeat::{KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
+    plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
 };
 use crate::{
     expr::{Expression, Template},
@@ -80,6 +84,8 @@ pub struct Api {
     pub egress: Egress,
     /// PEM file with certificates trusted besides the system's.
     pub ca: Option<PathBuf>,
+    /// Shown to servers that ask for one.
+    pub client_certificate: Option<ClientCertificate>,
     /// An answer larger than this is refused. Default 64 MiB.
     pub body_bytes_max: usize,
     pub streams: BTreeMap<String, Arc<Stream>>,
@@ -111,36 +117,6 @@ pub struct Egress {
     /// Names may resolve to private or loopback addresses. A literal address or `localhost` in a configured URL is
     /// always allowed: whoever wrote it meant it.
     pub private: bool,
-}
-
-#[derive(Clone, Debug)]
-pub enum Auth {
-    None,
-    Bearer { token: SecretString },
-    Basic { user: String, password: SecretString },
-    ApiKeyHeader { header: HeaderName, value: SecretString },
-    ApiKeyQuery { parameter: String, value: SecretString },
-    OAuth2(OAuth2),
-}
-
-#[derive(Clone, Debug)]
-pub struct OAuth2 {
-    pub grant: Grant,
-    pub token_url: Url,
-    pub client_id: String,
-    pub client_secret: Option<SecretString>,
-    /// Send the client's id and secret in the form body instead of HTTP Basic.
-    pub secret_in_body: bool,
-    pub scopes: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-pub enum Grant {
-    ClientCredentials,
-    /// The first refresh token, as configured. A rotated one in the store takes precedence.
-    RefreshToken {
-        token: SecretString,
-    },
 }
 
 /// When an answer looks so, it means that.

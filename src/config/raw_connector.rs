@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_auth::RawAuth,
     raw_budget::{RawBreaker, RawBudgetRule},
     raw_operation::RawOperation,
-    raw_shared::{RawAuth, RawRetry, RawTimeouts},
+    raw_shared::{RawRetry, RawTimeouts},
     raw_stream::RawStream,
     shape::{Named, OneOrMany, Source, Spanned, Tree},
     units::{Size, Statuses, Time},

@@ -54,7 +54,7 @@ pub struct RawStream {
 
 /// A request body. In its tree a text may hold `{{ }}`; one that is a single `{{ expression }}` stands for the value
 /// itself, of whatever type.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RawBody {
     /// JSON.

@@ -4,9 +4,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_auth::{RawAuth, RawClientCertificate},
     raw_budget::{RawBreaker, RawBudgetRule},
     raw_personal::RawPersonalKeys,
-    raw_shared::{RawAuth, RawRetry, RawTimeouts},
+    raw_shared::{RawRetry, RawTimeouts},
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
 };
@@ -87,6 +88,8 @@ pub struct RawConnection {
     pub egress: Option<RawEgress>,
     /// PEM file with certificates to trust besides the system's, relative to the workspace.
     pub ca: Option<Spanned<String>>,
+    /// The certificate that the connection shows to its servers (mTLS).
+    pub client_certificate: Option<Spanned<RawClientCertificate>>,
     /// A larger answer is refused. Default 64MiB, from 64KiB to 1GiB.
     pub body_max: Option<Spanned<Size>>,
 }

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret;
 
 use super::{
-    plan::{Auth, Changed, Connection, Incremental, Node, Paginate, Repeat, To},
+    plan::{Auth, Changed, ClientAuth, Connection, Incremental, Node, Paginate, Repeat, To},
     *,
 };
 use crate::model::Code;
@@ -70,7 +70,8 @@ fn the_workspace_of_this_repository_is_a_plan() {
     assert_eq!(shop.base_url.as_str(), "http://127.0.0.1:4010/");
     let Auth::OAuth2(auth) = &shop.auth else { panic!("shop signs in with OAuth 2.0") };
     assert_eq!(auth.token_url.as_str(), "http://127.0.0.1:4010/oauth/token");
-    assert_eq!(auth.client_secret.as_ref().unwrap().expose_secret(), "demo-secret");
+    let ClientAuth::Basic { secret } = &auth.client else { panic!("the secret travels in the header") };
+    assert_eq!(secret.expose_secret(), "demo-secret");
     let leads = &plan.pipelines["demo-leads"];
     let To::Operation { operation, key, changed, .. } = &leads.to else { panic!("leads go to an operation") };
     assert_eq!(key.as_ref().unwrap().as_str(), "external_id");

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use chrono::TimeDelta;
@@ -31,6 +32,9 @@ use crate::{
     transform::{Mapping, Personal, Transform},
 };
 
+/// The longest wait for token refreshes when an engine closes.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
 /// The seams an engine stands on.
 #[derive(Clone)]
 pub struct Parts {
@@ -47,6 +51,8 @@ pub struct Engine {
     plan: Arc<Plan>,
     parts: Parts,
     state: State,
+    /// What all connections sign in on: one vault, so that closing can wait for their renewals.
+    ground: Ground,
     /// The store on disk, to be closed in order.
     disk: Option<Arc<RedbStore>>,
     accounts: Accounts,
@@ -82,9 +88,14 @@ impl Engine {
     /// Builds on given seams.
     pub fn over(plan: Arc<Plan>, parts: Parts) -> Self {
         let state = State::new(parts.store.clone(), parts.seal.clone());
+        let ground = Ground {
+            vault: Vault::new(parts.store.clone(), parts.seal.clone()),
+            clock: parts.clock.clone(),
+            entropy: parts.entropy.clone(),
+        };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
-        Self { plan, parts, state, disk: None, accounts, clients: Mutex::default(), progress }
+        Self { plan, parts, state, ground, disk: None, accounts, clients: Mutex::default(), progress }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -198,9 +209,12 @@ impl Engine {
         Ok(ended)
     }
 
-    /// Ends in order: every commit under way is durable and the state directory is free for the next process.
+    /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh
+    /// under way is waited for, because its answer may hold the only token that is still good.
     pub async fn close(self) {
         self.accounts.keep().await;
+        // One that takes longer is cut off, and the next process tries the old token again.
+        let _ = tokio::time::timeout(SETTLE_MAX, self.ground.vault.settled()).await;
         if let Some(disk) = self.disk {
             disk.close().await;
         }
@@ -296,14 +310,9 @@ impl Engine {
         if let Some(client) = clients.get(&api.name) {
             return Ok(client.clone());
         }
-        let ground = Ground {
-            vault: Vault::new(self.parts.store.clone(), self.parts.seal.clone()),
-            clock: self.parts.clock.clone(),
-            entropy: self.parts.entropy.clone(),
-        };
         let client = match &self.parts.transport {
-            Some(transport) => auth::client_over(api, transport.clone(), &ground)?,
-            None => auth::client(api, &ground)?,
+            Some(transport) => auth::client_over(api, transport.clone(), &self.ground)?,
+            None => auth::client(api, &self.ground)?,
         };
         let client = client.sharing(self.accounts.of(api));
         clients.insert(api.name.clone(), client.clone());

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
@@ -145,7 +145,8 @@ impl Client {
         let answered = async {
             self.check_egress(&call.url)?;
             loop {
-                let Attempted { request, slot, sent, judgement } = self.attempt(call, departure, &mut effort).await?;
+                let Attempted { mut request, slot, sent, judgement } =
+                    self.attempt(call, departure, &mut effort).await?;
                 match judgement {
                     Judgement::Accepted(response) => {
                         account.budget().accepted(sent);
@@ -158,6 +159,7 @@ impl Client {
                     Judgement::Final(fault) => return Err(fault),
                     Judgement::Unauthorized(fault) => {
                         drop(slot);
+                        request.offset_learned = self.offset();
                         let renewed = effort.may_refresh() && seams.signer.refused(&request).await?;
                         if !renewed {
                             return Err(fault);
@@ -240,7 +242,12 @@ impl Client {
     /// The server's time of day as far as its answers told; before the first answer, our own. Never ahead of the
     /// server once [`Client::server_clock_known`].
     pub fn server_now(&self) -> DateTime<Utc> {
-        self.inner.seams.clock.now() + self.inner.server_clock.offset().unwrap_or_default()
+        self.inner.seams.clock.now() + self.offset()
+    }
+
+    /// How far the server's clock is from ours, as far as its answers told.
+    fn offset(&self) -> TimeDelta {
+        self.inner.server_clock.offset().unwrap_or_default()
     }
 
     /// How long an accepted answer asks to wait, in its Retry-After, before the same is asked again.
@@ -283,10 +290,15 @@ impl Client {
     /// Waits for the pause and all limits, no longer than the call's patience. A wait that is known to last longer is not
     /// begun.
     async fn wait_for_slot(&self, call: &Call, effort: &mut Effort<'_>) -> Result<Slot, Fault> {
-        let Inner { policy, connector, account, .. } = &*self.inner;
+        let Inner { policy, seams, connector, account, .. } = &*self.inner;
         let ask = Ask { connector: connector.clone(), call: call.name.clone(), priority: self.priority };
         let began = Instant::now();
-        let slot = account.slot(ask, effort.patience()).await;
+        // Credentials are kept from ending in a long wait.
+        let slot = tokio::select! {
+            biased;
+            slot = account.slot(ask, effort.patience()) => slot,
+            never = seams.signer.keep() => match never {},
+        };
         let waited = began.elapsed();
         effort.waited(waited);
         match slot {
@@ -344,6 +356,8 @@ impl Client {
             body: call.body.clone(),
             body_bytes_max: self.inner.policy.body_bytes_max,
             secrets: redact::in_url(&call.url),
+            offset: self.offset(),
+            offset_learned: self.offset(),
         }
     }
 

@@ -8,6 +8,8 @@ mod budget;
 mod client;
 mod effort;
 mod egress;
+pub mod identity;
+pub mod keys;
 mod log;
 mod personal;
 mod policy;
@@ -24,9 +26,10 @@ mod trouble;
 mod usage;
 mod verdict;
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use chrono::TimeDelta;
 use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
 use tokio::time::Instant;
@@ -40,7 +43,7 @@ pub use egress::{Decision, Egress, Refusal};
 pub use personal::without;
 pub use policy::Policy;
 pub use priority::Priority;
-pub use redact::{scrub, url as redacted};
+pub use redact::{message as said, scrub, url as redacted};
 pub use transport::HttpTransport;
 pub use usage::Usage;
 
@@ -60,6 +63,10 @@ pub struct Request {
     pub body_bytes_max: usize,
     /// Texts the signer put in. They are taken out of everything that is shown about this attempt.
     pub secrets: Vec<SecretString>,
+    /// How far the server's clock was from ours, as far as known, when this was signed.
+    pub offset: TimeDelta,
+    /// The same after the answer came.
+    pub offset_learned: TimeDelta,
 }
 
 /// One answer, read whole.
@@ -77,6 +84,10 @@ pub enum SendError {
     Unreachable(String),
     /// Nothing was sent: the peer's certificate or the handshake is no good.
     Tls(String),
+    /// Nothing was sent: our own certificate cannot be read.
+    ClientCertificate(String),
+    /// Nothing was taken: the server does not accept our certificate, or wants one.
+    ClientRefused(String),
     /// Nothing was sent: the address is not allowed.
     Egress(String),
     /// The time ran out. What the server did is unknown.
@@ -94,7 +105,10 @@ pub enum SendError {
 impl SendError {
     /// Whether it is certain that the server got nothing of the request.
     pub fn is_unsent(&self) -> bool {
-        matches!(self, Self::Unreachable(_) | Self::Tls(_) | Self::Egress(_))
+        matches!(
+            self,
+            Self::Unreachable(_) | Self::Tls(_) | Self::ClientCertificate(_) | Self::ClientRefused(_) | Self::Egress(_)
+        )
     }
 }
 
@@ -132,6 +146,11 @@ pub trait Signer: Send + Sync {
     /// The server answered 401 to `request`, which this signer signed. Returns true when there are newer credentials
     /// than the request carried and one more try makes sense.
     fn refused<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Result<bool, Fault>>;
+
+    /// Keeps the credentials from ending, for as long as it is polled: a call waits for quota. It never ends by itself.
+    fn keep(&self) -> BoxFuture<'_, Infallible> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// Signs nothing.

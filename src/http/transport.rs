@@ -12,7 +12,7 @@ use std::{
     io,
     net::SocketAddr,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -22,17 +22,16 @@ use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect, tls,
 };
+use rustls::AlertDescription;
 use url::Url;
 
 use super::{
     Request, Response, SendError, Transport,
     egress::{self, Address, address, is_localhost},
+    identity::{Certificate, Loaded},
     redact,
 };
-use crate::{
-    config::plan::{Api, Auth},
-    model::BoxFuture,
-};
+use crate::{config::plan::Api, model::BoxFuture};
 
 /// Redirects within one attempt.
 const REDIRECTS_MAX: usize = 5;
@@ -47,9 +46,16 @@ const PREALLOCATED_MAX: usize = 1 << 20;
 pub struct HttpTransport {
     connect: Duration,
     ca: Option<PathBuf>,
+    certificate: Option<Certificate>,
     guard: Guard,
     /// By [`Lane`]: what a URL needs decides how its client is built.
-    lanes: [OnceLock<Result<reqwest::Client, SendError>>; 4],
+    lanes: [Mutex<Option<Built>>; 4],
+}
+
+/// A client, and the version of the client certificate that it shows; 0 for none.
+struct Built {
+    version: u64,
+    client: Result<reqwest::Client, SendError>,
 }
 
 /// TLS needs certificates, and a loopback address must not go through a proxy. A plain URL behind a proxy that itself
@@ -68,24 +74,36 @@ impl HttpTransport {
     fn resolving(api: &Api, lookup: Lookup) -> Self {
         let mut names: Vec<String> = api.egress.hosts.iter().map(|host| host_name(host)).collect();
         names.extend(api.base_url.host_str().map(str::to_owned));
-        if let Auth::OAuth2(oauth2) = &api.auth {
-            names.extend(oauth2.token_url.host_str().map(str::to_owned));
-        }
+        names.extend(api.auth.places().into_iter().filter_map(|url| url.host_str().map(str::to_owned)));
         Self {
             connect: api.timeouts.connect,
             ca: api.ca.clone(),
+            certificate: api.client_certificate.as_ref().map(|plan| Certificate::new(&api.name, plan)),
             guard: Guard { names: names.into(), private: api.egress.private, lookup },
             lanes: Default::default(),
         }
     }
 
-    fn client(&self, url: &Url) -> Result<&reqwest::Client, SendError> {
+    /// A client for the URL. A new certificate gets new sockets and a new memory of TLS sessions; calls under way end on
+    /// the old ones.
+    async fn client(&self, url: &Url) -> Result<reqwest::Client, SendError> {
         let lane = Lane { secure: url.scheme() == "https", local: egress::is_loopback(url) };
+        let certificate = match self.certificate.as_ref().filter(|_| lane.secure) {
+            Some(certificate) => {
+                Some(certificate.now().await.map_err(|it| SendError::ClientCertificate(it.to_string()))?)
+            }
+            None => None,
+        };
+        let version = certificate.as_ref().map_or(0, |certificate| certificate.version);
         let slot = &self.lanes[usize::from(lane.secure) * 2 + usize::from(lane.local)];
-        slot.get_or_init(|| self.build(lane)).as_ref().map_err(Clone::clone)
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*slot {
+            Some(built) if built.version == version => built.client.clone(),
+            _ => slot.insert(Built { version, client: self.build(lane, certificate.as_deref()) }).client.clone(),
+        }
     }
 
-    fn build(&self, lane: Lane) -> Result<reqwest::Client, SendError> {
+    fn build(&self, lane: Lane, certificate: Option<&Loaded>) -> Result<reqwest::Client, SendError> {
         // Fails only where a provider is installed already, which is then the same one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder()
@@ -104,6 +122,10 @@ impl HttpTransport {
             true => builder.tls_certs_merge(self.own_certificates()?),
             false => builder.tls_certs_only([]),
         };
+        if let Some(certificate) = certificate {
+            let identity = reqwest::Identity::from_pem(&certificate.pem);
+            builder = builder.identity(identity.map_err(|error| SendError::ClientCertificate(chain(&error)))?);
+        }
         builder.build().map_err(|error| SendError::Tls(chain(&error)))
     }
 
@@ -138,7 +160,8 @@ impl HttpTransport {
 
     async fn once(&self, request: &Request) -> Result<reqwest::Response, SendError> {
         let sending = self
-            .client(&request.url)?
+            .client(&request.url)
+            .await?
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
             .body(request.body.clone());
@@ -214,8 +237,12 @@ fn unsent(error: &reqwest::Error) -> SendError {
         if let Some(refused) = at.downcast_ref::<Inside>() {
             return SendError::Egress(refused.to_string());
         }
-        if let Some(tls) = tls_error(at) {
-            return SendError::Tls(tls.to_string());
+        match tls_error(at) {
+            Some(rustls::Error::AlertReceived(alert)) if is_about_us(*alert) => {
+                return SendError::ClientRefused(format!("{alert:?}"));
+            }
+            Some(tls) => return SendError::Tls(tls.to_string()),
+            None => {}
         }
         cause = at.source();
     }
@@ -225,6 +252,22 @@ fn unsent(error: &reqwest::Error) -> SendError {
         () if error.is_timeout() => SendError::Timeout,
         () => SendError::Broken(root(error)),
     }
+}
+
+/// Alerts by which a server says what is wrong with the client's certificate. It sends them before it reads a request,
+/// even where, as in TLS 1.3, we have sent one by then.
+fn is_about_us(alert: AlertDescription) -> bool {
+    matches!(
+        alert,
+        AlertDescription::BadCertificate
+            | AlertDescription::UnsupportedCertificate
+            | AlertDescription::CertificateRevoked
+            | AlertDescription::CertificateExpired
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::UnknownCA
+            | AlertDescription::AccessDenied
+            | AlertDescription::CertificateRequired
+    )
 }
 
 /// An io::Error shows its inner error's source and not the inner error itself, so it has to be opened, and the TLS
@@ -343,6 +386,8 @@ mod tests {
             body: Bytes::new(),
             body_bytes_max: 100,
             secrets: Vec::new(),
+            offset: chrono::TimeDelta::zero(),
+            offset_learned: chrono::TimeDelta::zero(),
         };
         let transport = HttpTransport::resolving(&api, lookup);
         let answered = tokio::spawn(async move {

@@ -26,6 +26,16 @@ pub fn unanswered(error: &SendError) -> Fault {
             "{NOTHING_MOVED} Nothing was sent. If the server's certificate comes from your own authority, name its PEM \
              file as `ca:` of the connection; otherwise the server's operator has to mend it."
         )),
+        SendError::ClientCertificate(why) => Fault::halt(Code::ClientCertificate, Blame::Credentials, why.clone()).help(
+            format!("{NOTHING_MOVED} Nothing was sent. Mend the files or the password under `client_certificate`, then run again."),
+        ),
+        SendError::ClientRefused(why) => {
+            let message = format!("the server does not accept the client certificate: {why}");
+            Fault::halt(Code::ClientRefused, Blame::Credentials, message).help(format!(
+                "{NOTHING_MOVED} The server did not take the request on. `renkei auth status` shows the certificate and its \
+                 end; where there is none, name one under `client_certificate` of the connection."
+            ))
+        }
         SendError::Egress(why) => Fault::halt(Code::Egress, Blame::Config, why.clone()).help(
             "Nothing was sent. If the request is meant to go there, declare the host under `egress.hosts`, or set \
              `egress.private: true` for names that resolve to private addresses.",

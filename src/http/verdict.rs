@@ -89,6 +89,11 @@ pub fn judge(
     if matches!(rule, Some(AnswerRule { is: Meaning::Accept, .. })) || (rule.is_none() && answer.status.is_success()) {
         return Judgement::Accepted(answer);
     }
+    if rule.is_none()
+        && let Some(why) = client_refused(&answer)
+    {
+        return Judgement::Final(trouble::unanswered(&SendError::ClientRefused(why.to_owned())));
+    }
     // Only now, because it parses the body, and an accepted page is not parsed here.
     let said = redact::message(&answer.body, secrets);
     match rule {
@@ -104,9 +109,12 @@ fn unanswered(error: &SendError) -> Judgement {
         SendError::Timeout | SendError::Broken(_) | SendError::Truncated { .. } => {
             Judgement::Again { after: None, sent: true, fault }
         }
-        SendError::Tls(_) | SendError::Egress(_) | SendError::BodyTooLarge { .. } | SendError::Redirect { .. } => {
-            Judgement::Final(fault)
-        }
+        SendError::Tls(_)
+        | SendError::ClientCertificate(_)
+        | SendError::ClientRefused(_)
+        | SendError::Egress(_)
+        | SendError::BodyTooLarge { .. }
+        | SendError::Redirect { .. } => Judgement::Final(fault),
     }
 }
 
@@ -154,6 +162,19 @@ fn by_status(answer: Response, said: Option<&str>, now: DateTime<Utc>) -> Judgem
             Judgement::Again { after: asked, sent: true, fault: trouble::server_error(status, said) }
         }
         _ => Judgement::Refused(answer, trouble::refused(status, said)),
+    }
+}
+
+/// nginx takes a request without a good client certificate and then answers it with a page of its own, under 400 or its
+/// private statuses (seen of nginx 1.22.1). No application saw it.
+fn client_refused(answer: &Response) -> Option<&'static str> {
+    let says = |text: &[u8]| answer.body.len() < 4096 && answer.body.windows(text.len()).any(|part| part == text);
+    match answer.status.as_u16() {
+        496 => Some("it wants one"),
+        495 => Some("it is not accepted"),
+        400 if says(b"<title>400 No required SSL certificate was sent</title>") => Some("it wants one"),
+        400 if says(b"<title>400 The SSL certificate error</title>") => Some("it is not accepted"),
+        _ => None,
     }
 }
 

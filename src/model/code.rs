@@ -49,6 +49,7 @@ codes! {
     PersonalRule = 117, "a rule for a personal field cannot be kept";
     PersonalKeys = 118, "the keys for personal fields cannot be used";
     LimitConflict = 122, "limits that contradict each other";
+    KeyFile = 119, "a key file cannot be used";
 
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
@@ -66,6 +67,8 @@ codes! {
     QuotaWait = 213, "waiting for quota would take longer than allowed";
     Resting = 217, "left alone for a while, because it kept failing";
     Deadline = 218, "the caller's time is up";
+    ClientCertificate = 214, "the client certificate cannot be used";
+    ClientRefused = 215, "the server does not accept the client certificate";
 
     // RK03xx: reading.
     NotJson = 301, "the answer is not JSON";
@@ -117,6 +120,15 @@ codes! {
     Forbidden = 602, "the account may not do this";
     TokenRefused = 603, "the token endpoint refused";
     TokenAnswer = 604, "the token endpoint's answer cannot be used";
+    SignInAgain = 605, "a person must sign in again";
+    NotSignedIn = 606, "nobody has signed in yet";
+    LoginRefused = 607, "the sign-in was refused";
+    LoginExpired = 608, "nobody signed in in time";
+    LoginMismatch = 609, "the answer belongs to no sign-in of ours";
+    SigningKey = 610, "a private key cannot be used";
+    SessionRefused = 611, "the login was refused";
+    SessionAnswer = 612, "the login's answer cannot be used";
+    Unsigned = 613, "a request could not be signed";
 
     // RK07xx: steps and expressions.
     Evaluation = 701, "an expression failed for a record";

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::rotation::Rotation;
+
 /// One of the two systems of the world.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -55,8 +57,18 @@ pub struct WorldConfig {
     pub client_id: String,
     pub client_secret: String,
     pub token_ttl: Duration,
-    /// Each use of a refresh token makes a new one and ends the old one.
-    pub rotate_refresh: bool,
+    /// What becomes of a refresh token that is used.
+    pub rotation: Rotation,
+    /// The client may name itself without a secret.
+    pub public_client: bool,
+    /// The public key, in PEM, of clients and service accounts that sign assertions.
+    pub client_key: Option<String>,
+    /// People who are asked to consent say no.
+    pub consent_denied: bool,
+    /// How often a device code is asked for before somebody has typed it.
+    pub device_polls: u32,
+    /// Seconds between two questions after a device code. More than it says is asked of who comes too early.
+    pub device_interval: u32,
     pub shop_quota: Option<Quota>,
     pub crm_quota: Option<Quota>,
     /// Says `Retry-After` as an HTTP date instead of seconds.
@@ -100,7 +112,12 @@ impl Default for WorldConfig {
             client_id: "demo".into(),
             client_secret: "demo-secret".into(),
             token_ttl: Duration::from_secs(300),
-            rotate_refresh: false,
+            rotation: Rotation::None,
+            public_client: false,
+            client_key: None,
+            consent_denied: false,
+            device_polls: 2,
+            device_interval: 1,
             shop_quota: usual,
             crm_quota: usual,
             retry_after_date: false,

@@ -6,8 +6,11 @@
 //! rests on what the engine believes about itself.
 
 mod account;
+mod assertion;
 mod call;
+mod client;
 mod config;
+mod consent;
 mod control;
 mod crm;
 mod crm_batch;
@@ -26,10 +29,12 @@ mod people;
 mod probe;
 mod quota;
 mod report;
+mod rotation;
 mod route;
 mod server;
 mod shelf;
 mod shop;
+mod signed;
 mod token;
 mod world;
 
@@ -39,5 +44,6 @@ pub use faults::{FaultKind, FaultPlan};
 pub use lead::Lead;
 pub use people::Customer;
 pub use report::{Fit, Report};
+pub use rotation::{Rotation, SignIns};
 pub use server::{Sandbox, SandboxConfig, StartError};
 pub use world::World;

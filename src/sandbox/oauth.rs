@@ -1,17 +1,22 @@
-//! `POST /oauth/token`: client credentials and refresh tokens, with the rotation that punishes a client for losing an
-//! answer. Access tokens are bounded in number; the oldest are forgotten first.
+//! `POST /oauth/token`: every grant a vendor offers, with the rotation that punishes a client for losing an answer. Access
+//! tokens are bounded in number; the oldest are forgotten first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use http::StatusCode;
 use serde_json::json;
 
 use super::{
     account::{Effect, Outcome},
+    assertion::{self, Seen},
     call::{Answer, Call, Refusal, error, json, later, set},
+    client::{admitted, decode_basic, form},
     config::WorldConfig,
+    consent::Consents,
+    rotation::{Family, Refresh, Rotation, SignIns},
+    route::Route,
+    signed::{self, Nonces},
 };
 
 const TOKENS_MAX: usize = 10_000;
@@ -22,27 +27,73 @@ const FIRST_REFRESH: &str = "demo-refresh";
 pub(super) struct Oauth {
     seed: u64,
     issued: u64,
-    access: BTreeMap<u64, DateTime<Utc>>,
-    refresh: BTreeSet<String>,
+    access: BTreeMap<u64, Access>,
+    refresh: Refresh,
+    consents: Consents,
+    /// Assertions that were taken.
+    assertions: Seen,
+    nonces: Nonces,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Access {
+    expiry: DateTime<Utc>,
+    /// The consent it came of, if a person gave one.
+    family: Option<Family>,
 }
 
 impl Oauth {
     pub fn new(seed: u64) -> Self {
-        Self { seed, issued: 0, access: BTreeMap::new(), refresh: BTreeSet::from([FIRST_REFRESH.into()]) }
+        let mut refresh = Refresh::default();
+        refresh.consent(FIRST_REFRESH.into());
+        Self {
+            seed,
+            issued: 0,
+            access: BTreeMap::new(),
+            refresh,
+            consents: Consents::default(),
+            assertions: Seen::default(),
+            nonces: Nonces::default(),
+        }
     }
 
-    pub fn token(&mut self, call: &Call, config: &WorldConfig) -> Outcome {
-        match self.grant(call, config) {
+    /// Answers a request to one of the routes of signing in.
+    pub fn answer(&mut self, call: &Call, route: &Route, config: &WorldConfig) -> Outcome {
+        let answer = match route {
+            Route::Authorize => self.consents.authorize(call, config),
+            Route::Device => self.device(call, config),
+            Route::Login => self.login(call, config),
+            _ => self.grant(call, config),
+        };
+        match answer {
             Ok(answer) => Outcome::plain(Effect::Read, answer),
             Err(answer) if answer.status() == StatusCode::UNAUTHORIZED => Outcome::plain(Effect::Unauthorized, *answer),
             Err(answer) => Outcome::refused(answer),
         }
     }
 
-    /// Whether the call carries an access token that is known and not expired.
-    pub fn admits(&self, call: &Call) -> bool {
-        let token = call.header("authorization").and_then(bearer);
-        token.and_then(|token| self.expiry(token)).is_some_and(|expiry| call.now < expiry)
+    /// Whether the call carries an access token that is known and not expired, a session, or a good signature.
+    pub fn admits(&mut self, call: &Call, config: &WorldConfig) -> Result<(), Refusal> {
+        if let Some(signature) = call.header("authorization").and_then(|text| text.strip_prefix("HMAC ")) {
+            return signed::admit(signature, call, config, &mut self.nonces);
+        }
+        let cookie =
+            call.header("cookie").and_then(|text| text.split(';').find_map(|part| part.trim().strip_prefix("sid=")));
+        let session = call.header("x-session").or(cookie);
+        let token = session.or_else(|| call.header("authorization").and_then(bearer));
+        let known = token.and_then(|token| self.access(token)).filter(|access| call.now < access.expiry);
+        if let Some(family) = known.and_then(|access| access.family) {
+            self.refresh.used(family, config.rotation);
+        }
+        known.map(|_| ()).ok_or_else(unauthorized)
+    }
+
+    pub fn consent(&mut self, token: &str) {
+        self.refresh.consent(token.to_owned());
+    }
+
+    pub fn seen(&self) -> SignIns {
+        self.refresh.seen
     }
 
     pub fn revoke_access(&mut self) {
@@ -50,60 +101,101 @@ impl Oauth {
     }
 
     pub fn revoke_refresh(&mut self) {
-        self.refresh.clear();
+        self.refresh.revoke();
     }
 
     fn grant(&mut self, call: &Call, config: &WorldConfig) -> Result<Answer, Refusal> {
-        let form: BTreeMap<String, String> = url::form_urlencoded::parse(call.body).into_owned().collect();
-        let field = |name: &str| form.get(name).cloned();
-        let client = match call.header("authorization").and_then(|text| text.strip_prefix("Basic ")) {
-            Some(basic) => decode_basic(basic),
-            None => field("client_id").zip(field("client_secret")),
-        };
-        if client != Some((config.client_id.clone(), config.client_secret.clone())) {
-            let mut answer = error(StatusCode::UNAUTHORIZED, "invalid_client", "the client id or secret is wrong");
-            set(&mut answer, "www-authenticate", "Basic realm=\"sandbox\"");
-            return Err(answer);
+        let form = form(call);
+        if form.get("grant_type").map(String::as_str) == Some(assertion::GRANT) {
+            assertion::admit_grant(&form, call, config, &mut self.assertions)?;
+            return Ok(self.issue(call.now, config, None, None));
         }
+        admitted(call, &form, config, &mut self.assertions)?;
         match form.get("grant_type").map(String::as_str) {
-            Some("client_credentials") => Ok(self.issue(call.now, config, None)),
+            Some("client_credentials") => Ok(self.issue(call.now, config, None, None)),
             Some("refresh_token") => {
-                let token = field("refresh_token").unwrap_or_default();
-                if !self.refresh.contains(&token) {
-                    return Err(error(
-                        StatusCode::BAD_REQUEST,
-                        "invalid_grant",
-                        "the refresh token is unknown or was used",
-                    ));
-                }
-                let next = config.rotate_refresh.then(|| self.rotate(&token));
-                Ok(self.issue(call.now, config, next))
+                let token = form.get("refresh_token").cloned().unwrap_or_default();
+                let (family, next) = self.spend(&token, config.rotation)?;
+                Ok(self.issue(call.now, config, Some(family), next))
             }
-            _ => {
-                Err(error(StatusCode::BAD_REQUEST, "unsupported_grant_type", "use client_credentials or refresh_token"))
+            Some("authorization_code") => {
+                self.consents.redeem(&form, call.now)?;
+                Ok(self.consented(call.now, config))
             }
+            Some("urn:ietf:params:oauth:grant-type:device_code") => {
+                self.consents.poll(&form, call.now, config)?;
+                Ok(self.consented(call.now, config))
+            }
+            _ => Err(error(StatusCode::BAD_REQUEST, "unsupported_grant_type", "there is no such grant here")),
         }
     }
 
-    fn rotate(&mut self, old: &str) -> String {
-        self.refresh.remove(old);
-        let next = format!("sbr_{}_{:016x}", self.issued + 1, self.mark(self.issued + 1));
-        self.refresh.insert(next.clone());
-        next
+    /// The first tokens of a new consent.
+    fn consented(&mut self, now: DateTime<Utc>, config: &WorldConfig) -> Answer {
+        let first = self.refresh_name();
+        let family = self.refresh.consent(first.clone());
+        self.issue(now, config, Some(family), Some(first))
     }
 
-    fn issue(&mut self, now: DateTime<Utc>, config: &WorldConfig, refresh: Option<String>) -> Answer {
+    fn device(&mut self, call: &Call, config: &WorldConfig) -> Result<Answer, Refusal> {
+        let form = form(call);
+        admitted(call, &form, config, &mut self.assertions)?;
+        Ok(self.consents.device(call, config))
+    }
+
+    /// A session, for the user `demo` with the secret of the client.
+    fn login(&mut self, call: &Call, config: &WorldConfig) -> Result<Answer, Refusal> {
+        let body = call.object()?;
+        let field = |name: &str| body.get(name).and_then(serde_json::Value::as_str);
+        let basic = call.header("authorization").and_then(|text| text.strip_prefix("Basic ")).and_then(decode_basic);
+        let who = field("user").zip(field("password")).map(|(user, password)| (user.to_owned(), password.to_owned()));
+        if who.or(basic) != Some((config.client_id.clone(), config.client_secret.clone())) {
+            return Err(error(StatusCode::UNAUTHORIZED, "bad_login", "the user or password is wrong"));
+        }
+        let (token, expiry) = self.token(call.now, config, None);
+        let seconds = config.token_ttl.as_secs();
+        let body = json!({ "session": { "token": token, "seconds": seconds, "until": super::call::rfc3339(expiry) } });
+        let mut answer = json(StatusCode::OK, &body);
+        set(&mut answer, "x-session", &token);
+        set(&mut answer, "set-cookie", &format!("sid={token}; Path=/; Max-Age={seconds}; HttpOnly"));
+        Ok(answer)
+    }
+
+    fn refresh_name(&self) -> String {
+        format!("sbr_{}_{:016x}", self.issued + 1, self.mark(self.issued + 1))
+    }
+
+    fn spend(&mut self, token: &str, rotation: Rotation) -> Result<(Family, Option<String>), Refusal> {
+        let next = self.refresh_name();
+        self.refresh.take(token, rotation, || next).map_err(|ended| {
+            if let Some(family) = ended {
+                self.access.retain(|_, access| access.family != Some(family));
+            }
+            error(StatusCode::BAD_REQUEST, "invalid_grant", "the refresh token is unknown or was used")
+        })
+    }
+
+    fn token(&mut self, now: DateTime<Utc>, config: &WorldConfig, family: Option<Family>) -> (String, DateTime<Utc>) {
         self.issued += 1;
-        self.access.retain(|_, expiry| *expiry > now);
+        self.access.retain(|_, access| access.expiry > now);
         if self.access.len() >= TOKENS_MAX {
             self.access.pop_first();
         }
-        self.access.insert(self.issued, later(now, config.token_ttl));
-        let mut body = json!({
-            "access_token": format!("sbx_{}_{:016x}", self.issued, self.mark(self.issued)),
-            "token_type": "bearer",
-            "expires_in": config.token_ttl.as_secs(),
-        });
+        let expiry = later(now, config.token_ttl);
+        self.access.insert(self.issued, Access { expiry, family });
+        (format!("sbx_{}_{:016x}", self.issued, self.mark(self.issued)), expiry)
+    }
+
+    fn issue(
+        &mut self,
+        now: DateTime<Utc>,
+        config: &WorldConfig,
+        family: Option<Family>,
+        refresh: Option<String>,
+    ) -> Answer {
+        let (token, _) = self.token(now, config, family);
+        let mut body =
+            json!({ "access_token": token, "token_type": "bearer", "expires_in": config.token_ttl.as_secs() });
         if let Some(refresh) = refresh {
             body["refresh_token"] = refresh.into();
         }
@@ -112,7 +204,7 @@ impl Oauth {
         answer
     }
 
-    fn expiry(&self, token: &str) -> Option<DateTime<Utc>> {
+    fn access(&self, token: &str) -> Option<Access> {
         let (number, mark) = token.strip_prefix("sbx_")?.split_once('_')?;
         let number = number.parse().ok()?;
         let known = u64::from_str_radix(mark, 16).ok()? == self.mark(number);
@@ -138,21 +230,10 @@ fn bearer(header: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
-/// RFC 6749 2.3.1: id and secret are form-encoded before they are joined.
-fn decode_basic(text: &str) -> Option<(String, String)> {
-    let plain = String::from_utf8(STANDARD.decode(text).ok()?).ok()?;
-    let (id, secret) = plain.split_once(':')?;
-    let decoded = |part: &str| {
-        let joined = format!("v={part}");
-        url::form_urlencoded::parse(joined.as_bytes()).next().map(|(_, value)| value.into_owned())
-    };
-    decoded(id).zip(decoded(secret))
-}
-
 #[cfg(test)]
 mod tests {
     use crate::sandbox::{
-        WorldConfig,
+        Rotation, WorldConfig,
         probe::{CREDENTIALS, Probe, calm, json},
     };
 
@@ -214,13 +295,20 @@ mod tests {
     }
 
     #[test]
-    fn a_rotated_refresh_token_works_once() {
-        let mut probe = Probe::new(WorldConfig { rotate_refresh: true, ..calm() });
+    fn a_rotated_refresh_token_works_once_and_using_it_again_ends_all_that_came_of_it() {
+        let mut probe = Probe::new(WorldConfig { rotation: Rotation::SingleUse, ..calm() });
         let (status, first) = grant(&mut probe, &format!("{REFRESH}demo-refresh"));
         assert_eq!(status, 200);
-        assert_eq!(grant(&mut probe, &format!("{REFRESH}demo-refresh")).0, 400);
         let next = first["refresh_token"].as_str().unwrap();
-        assert_eq!(grant(&mut probe, &format!("{REFRESH}{next}")).0, 200);
+        let (status, second) = grant(&mut probe, &format!("{REFRESH}{next}"));
+        assert_eq!(status, 200);
+        probe.token = second["access_token"].as_str().unwrap().into();
+        assert_eq!(probe.get("/shop/customers").status(), 200);
+        assert_eq!(grant(&mut probe, &format!("{REFRESH}{next}")).0, 400);
+        let last = second["refresh_token"].as_str().unwrap();
+        assert_eq!(grant(&mut probe, &format!("{REFRESH}{last}")).0, 400);
+        assert_eq!(probe.get("/shop/customers").status(), 401);
+        assert_eq!((probe.world.sign_ins().replays, probe.world.sign_ins().families_ended), (1, 1));
     }
 
     #[test]

@@ -7,6 +7,9 @@ use super::config::App;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Route {
     Token,
+    Authorize,
+    Device,
+    Login,
     Customers,
     CustomersDeleted,
     CustomerIds,
@@ -35,6 +38,9 @@ impl Route {
     pub fn of(path: &str) -> Self {
         match path {
             "/oauth/token" => Self::Token,
+            "/oauth/authorize" => Self::Authorize,
+            "/oauth/device" => Self::Device,
+            "/session/login" => Self::Login,
             "/shop/customers" => Self::Customers,
             "/shop/customers/deleted" => Self::CustomersDeleted,
             "/shop/customers/ids" => Self::CustomerIds,
@@ -76,7 +82,7 @@ impl Route {
 
     pub fn app(&self) -> App {
         match self {
-            Self::Token => App::Oauth,
+            Self::Token | Self::Authorize | Self::Device | Self::Login => App::Oauth,
             Self::Control => App::Control,
             Self::Leads | Self::Lead(_) | Self::LeadByExternalId(_) => App::Crm,
             Self::Batch | Self::BatchUpsert | Self::BatchAtomic | Self::Rpc => App::Crm,
@@ -88,11 +94,11 @@ impl Route {
 
     pub fn allows(&self, method: &Method) -> bool {
         match self {
-            Self::Token | Self::Batch | Self::BatchUpsert => method == Method::POST,
+            Self::Token | Self::Device | Self::Login | Self::Batch | Self::BatchUpsert => method == Method::POST,
             Self::BatchAtomic | Self::Rpc | Self::Jobs | Self::Plain | Self::Once => method == Method::POST,
-            Self::Job(_) | Self::JobFile(..) | Self::Search => method == Method::GET,
             Self::Customers | Self::CustomersDeleted | Self::CustomerIds => method == Method::GET,
             Self::Orders | Self::Events | Self::Products | Self::Changes => method == Method::GET,
+            Self::Job(_) | Self::JobFile(..) | Self::Search | Self::Authorize => method == Method::GET,
             Self::Leads => method == Method::GET || method == Method::POST,
             Self::Lead(_) => [Method::GET, Method::PATCH, Method::DELETE].contains(method),
             Self::LeadByExternalId(_) => method == Method::PUT,
@@ -103,6 +109,9 @@ impl Route {
     pub fn template(&self) -> &'static str {
         match self {
             Self::Token => "/oauth/token",
+            Self::Authorize => "/oauth/authorize",
+            Self::Device => "/oauth/device",
+            Self::Login => "/session/login",
             Self::Customers => "/shop/customers",
             Self::CustomersDeleted => "/shop/customers/deleted",
             Self::CustomerIds => "/shop/customers/ids",

@@ -17,10 +17,11 @@ use super::{
     gone,
     lead::Lead,
     listing,
-    oauth::{Oauth, unauthorized},
+    oauth::Oauth,
     people::Customer,
     quota::Bucket,
     report::{Fit, Report},
+    rotation::SignIns,
     route::Route,
     shelf,
     shop::Shop,
@@ -150,6 +151,16 @@ impl World {
         self.oauth.revoke_access();
     }
 
+    /// A person consents: this refresh token is good from now on.
+    pub fn consent(&mut self, refresh_token: &str) {
+        self.oauth.consent(refresh_token);
+    }
+
+    /// What the token endpoint saw.
+    pub fn sign_ins(&self) -> SignIns {
+        self.oauth.seen()
+    }
+
     /// Ends every refresh token, as when a person withdraws consent.
     pub fn revoke_refresh_tokens(&mut self) {
         self.oauth.revoke_refresh();
@@ -189,11 +200,11 @@ impl World {
         if !route.allows(call.method) {
             return Outcome::refused(error(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not this method"));
         }
-        if *route == Route::Token {
-            return self.oauth.token(call, &self.config);
+        if route.app() == App::Oauth {
+            return self.oauth.answer(call, route, &self.config);
         }
-        if !self.oauth.admits(call) {
-            return Outcome::plain(Effect::Unauthorized, *unauthorized());
+        if let Err(refusal) = self.oauth.admits(call, &self.config) {
+            return Outcome::plain(Effect::Unauthorized, *refusal);
         }
         let bucket = if route.app() == App::Crm { &mut self.crm_bucket } else { &mut self.shop_bucket };
         let allowance = bucket.as_mut().map(|bucket| bucket.take(call.now));
@@ -237,7 +248,9 @@ impl World {
                 self.crm.one(call, id, meddles)
             }
             Route::LeadByExternalId(external_id) => self.crm.upsert(call, external_id.clone()),
-            Route::Token | Route::Control | Route::Unknown => Outcome::refused(not_found()),
+            Route::Token | Route::Authorize | Route::Device | Route::Login | Route::Control | Route::Unknown => {
+                Outcome::refused(not_found())
+            }
         }
     }
 }

@@ -88,6 +88,24 @@ impl Stage {
         stage
     }
 
+    /// Products of the shop into files, signed in as `auth` of the connector and `account` of the connection say.
+    pub fn products(world: WorldConfig, faults: FaultPlan, auth: &str, account: &str) -> Self {
+        let stage = Self::empty(world, faults);
+        let connector = "version: 1\nretry: { base: 5ms, cap: 20ms }\nstreams:\n  products:\n    get: /shop/products\n    \
+            records: products\n    key: sku\n    paginate: { offset: { query: offset, size: { query: limit, records: 200 }, \
+            total: total } }\n";
+        stage.write("connectors/shop/connector.yaml", &format!("{connector}auth: {auth}\n"));
+        let workspace = format!(
+            "version: 1\nconnections:\n  files: {{ jsonl: {{ path: out }} }}\n  shop: {{ connector: shop, base_url: \
+             \"${{RENKEI_SANDBOX}}\", auth: {account} }}\n"
+        );
+        stage.write("renkei.yaml", &workspace);
+        let pipeline = "version: 1\ndescription: Products\nfrom: { connection: shop, stream: products }\n\
+            to: { connection: files, file: products }\n";
+        stage.write("pipelines/products.yaml", pipeline);
+        stage
+    }
+
     fn empty(world: WorldConfig, faults: FaultPlan) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let config = SandboxConfig { world, faults, ..SandboxConfig::default() };

@@ -113,6 +113,7 @@ pub fn api(budget: Budget) -> Api {
         answers: Vec::new(),
         egress: Egress::default(),
         ca: None,
+        client_certificate: None,
         body_bytes_max: 1 << 20,
         streams: BTreeMap::new(),
         operations: BTreeMap::new(),

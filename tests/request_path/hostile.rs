@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderValue, Method, header};
 use renkei::{
     auth::{self, Ground, Vault},
-    config::plan::{AnswerRule, Auth, Bucket, Grant, Meaning, OAuth2, Retry, Timeouts, When},
+    config::plan::{AnswerRule, Auth, Bucket, ClientAuth, Grant, Meaning, OAuth2, Retry, Timeouts, When},
     http::Call,
     model::{SystemClock, SystemEntropy},
     sandbox::{FaultPlan, Quota, Sandbox, SandboxConfig, WorldConfig},
@@ -43,14 +43,14 @@ async fn every_lead_arrives_once_through_faults_quotas_and_expiring_tokens() {
     let sandbox = Sandbox::start(SandboxConfig { world, faults, ..SandboxConfig::default() }).await.unwrap();
     let base_url = sandbox.url();
     let mut crm = api(&base_url);
-    crm.auth = Auth::OAuth2(OAuth2 {
+    crm.auth = Auth::OAuth2(Box::new(OAuth2 {
         grant: Grant::ClientCredentials,
         token_url: format!("{base_url}/oauth/token").parse().unwrap(),
         client_id: "demo".to_owned(),
-        client_secret: Some("demo-secret".into()),
-        secret_in_body: false,
+        client: ClientAuth::Basic { secret: "demo-secret".into() },
         scopes: Vec::new(),
-    });
+        parameters: Vec::new(),
+    }));
     crm.budget.buckets = vec![Bucket { requests: 190, per: Duration::from_secs(1), burst: 1 }];
     crm.timeouts = Timeouts { attempt: Duration::from_millis(500), ..crm.timeouts };
     crm.retry = Retry { attempts: 10, base: Duration::from_millis(5), cap: Duration::from_millis(50) };

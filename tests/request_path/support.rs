@@ -31,6 +31,7 @@ pub fn api(base_url: &str) -> Api {
         answers: Vec::new(),
         egress: Egress::default(),
         ca: None,
+        client_certificate: None,
         body_bytes_max: 64 << 20,
         streams: BTreeMap::new(),
         operations: BTreeMap::new(),
