@@ -8,6 +8,7 @@ pub mod expr;
 pub mod http;
 pub mod model;
 pub mod sandbox;
+pub mod server;
 pub mod sink;
 pub mod source;
 pub mod store;

@@ -12,7 +12,8 @@ const RANKS: &[&[&str]] = &[
     &["auth"],
     &["source", "sink", "sandbox"],
     &["engine"],
-    &["cli", "server"],
+    &["server"],
+    &["cli"],
 ];
 
 const LINES_MAX: usize = 500;
@@ -25,6 +26,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("minijinja", &["expr/"]),
     ("reqwest::", &["http/transport"]),
     ("governor", &["http/budget/bucket.rs"]),
+    ("cron::", &["engine/crontab.rs"]),
     ("oauth2::", &["auth/login.rs"]),
     ("x509_cert", &["http/keys/"]),
     ("tokio_postgres", &["sink/postgres"]),

@@ -33,9 +33,9 @@ pub struct Global {
     /// No colours (the variable NO_COLOR does the same)
     #[arg(long, global = true)]
     pub no_color: bool,
-    /// How much is logged to stderr
-    #[arg(long, global = true, value_enum, default_value_t = LogLevel::Warn, value_name = "LEVEL")]
-    pub log_level: LogLevel,
+    /// How much is logged to stderr [default: warn, and info for serve]
+    #[arg(long, global = true, value_enum, value_name = "LEVEL")]
+    pub log_level: Option<LogLevel>,
     /// How logs and progress are written to stderr [default: text on a terminal, else json]
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub log_format: Option<Format>,
@@ -75,6 +75,15 @@ pub enum Command {
     Run(RunArgs),
     /// Show what a run would change, without a write to any sink
     Plan(PlanArgs),
+    /// Run pipelines when their schedules say so, until SIGTERM or Ctrl-C
+    Serve,
+    /// Look at schedules
+    Schedule {
+        #[command(subcommand)]
+        command: ScheduleCommand,
+    },
+    /// Read a window of a stream once more, beside the pipeline's own progress
+    Backfill(BackfillArgs),
     /// Show where every pipeline stands
     Status,
     /// List past runs, newest first, or show one of them
@@ -171,6 +180,33 @@ pub struct PlanArgs {
     /// Save the plan, for run --plan
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ScheduleCommand {
+    /// Show when pipelines are due next
+    Next {
+        /// Only this pipeline
+        pipeline: Option<String>,
+        /// How many times
+        #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Without --from and --to it goes on with the windows of the pipeline that are unfinished.")]
+pub struct BackfillArgs {
+    pub pipeline: String,
+    /// Where the window begins, as the stream's cursor is written: a date, a time with its offset, or a whole number
+    #[arg(long, value_name = "BOUND", requires = "to")]
+    pub from: Option<String>,
+    /// Where it ends; a record at this very point is not in it
+    #[arg(long, value_name = "BOUND", requires = "from")]
+    pub to: Option<String>,
+    /// Forget the windows of the pipeline that are unfinished; what they wrote stays
+    #[arg(long, conflicts_with_all = ["from", "to"])]
+    pub drop: bool,
 }
 
 #[derive(Subcommand, Debug)]

@@ -1,6 +1,6 @@
 //! `status`, `runs` and `state show`: what the store remembers, for people and for programs.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -19,9 +19,9 @@ use crate::{
         Plan,
         plan::{Pipeline, To},
     },
-    engine::stream_id,
-    model::Checkpoint,
-    store::{Run, RunState},
+    engine::{Timetable, stream_id},
+    model::{Checkpoint, Clock, SystemClock},
+    store::{Run, RunState, Scheduled, Wait},
 };
 
 /// Where one pipeline stands.
@@ -40,14 +40,24 @@ struct Standing {
     last_success_at: Option<DateTime<Utc>>,
     /// The stream is listed whole each time.
     full_listing: bool,
+    /// When `renkei serve` runs it, in words.
+    schedule: Option<String>,
+    /// When that is next; nothing where it comes after another pipeline or has no schedule.
+    next_run_at: Option<DateTime<Utc>>,
+    /// Its last runs failed, and it is not tried again before.
+    waits: Option<Wait>,
 }
 
 pub async fn status(dir: &Path, output: &Output) -> Result<u8, Failure> {
     let plan = workspace::plan_without_secrets(dir, output)?;
     let opened = workspace::look(&plan.store).await?;
+    let known = match &opened {
+        Some(opened) => Known { runs: opened.state.runs().await?, schedules: opened.state.schedules().await? },
+        None => Known::default(),
+    };
     let mut all = Vec::new();
     for pipeline in plan.pipelines.values() {
-        all.push(standing(pipeline, opened.as_ref()).await?);
+        all.push(standing(pipeline, opened.as_ref(), &known).await?);
     }
     close(opened).await;
     if output.json() {
@@ -58,6 +68,7 @@ pub async fn status(dir: &Path, output: &Output) -> Result<u8, Failure> {
         Column("pipeline", false),
         Column("last run (UTC)", false),
         Column("state", false),
+        Column("next run (UTC)", false),
         Column("staged", true),
         Column("dead letters", true),
         Column("delivered up to", false),
@@ -67,8 +78,19 @@ pub async fn status(dir: &Path, output: &Output) -> Result<u8, Failure> {
     Ok(DONE)
 }
 
-async fn standing(pipeline: &Pipeline, opened: Option<&Opened>) -> Result<Standing, Failure> {
-    let stream = stream_id(pipeline);
+/// What the store knows of all pipelines.
+#[derive(Default)]
+struct Known {
+    runs: Vec<Run>,
+    schedules: BTreeMap<String, Scheduled>,
+}
+
+async fn standing(pipeline: &Pipeline, opened: Option<&Opened>, known: &Known) -> Result<Standing, Failure> {
+    let (stream, now) = (stream_id(pipeline), SystemClock.now());
+    let waits = known.schedules.get(&pipeline.name).and_then(|row| row.wait.clone()).filter(|wait| wait.until > now);
+    let schedule = pipeline.schedule.as_ref();
+    let next = schedule.and_then(|schedule| Timetable::new(&pipeline.name, schedule)?.next_after(now));
+    let next = waits.as_ref().map(|wait| wait.until).or(next.map(|next| next.start));
     let mut standing = Standing {
         pipeline: pipeline.name.clone(),
         from: format!("{}/{}", pipeline.from.api.name, pipeline.from.stream.name),
@@ -79,16 +101,18 @@ async fn standing(pipeline: &Pipeline, opened: Option<&Opened>) -> Result<Standi
         last_run: None,
         last_success_at: None,
         full_listing: pipeline.from.stream.incremental.is_none(),
+        schedule: schedule.map(ToString::to_string),
+        next_run_at: next,
+        waits,
     };
     if let Some(Opened { state, .. }) = opened {
         standing.checkpoint = state.checkpoint(&stream).await?;
         standing.staged = state.outbox_depth(&stream).await?;
         standing.dead_letters = state.dead_letter_count(&pipeline.name).await?;
-        let runs = state.runs().await?;
-        let mut own = runs.into_iter().rev().filter(|run| run.pipeline == pipeline.name && run.stream == stream.stream);
-        standing.last_run = own.next();
-        let last = standing.last_run.clone().into_iter();
-        standing.last_success_at = last.chain(own).find(|run| run.state == RunState::Done).map(|run| run.started_at);
+        let of_it = |run: &&Run| run.pipeline == pipeline.name && run.stream == stream.stream;
+        let mut own = known.runs.iter().rev().filter(of_it);
+        standing.last_run = own.clone().next().cloned();
+        standing.last_success_at = own.find(|run| run.state == RunState::Done).map(|run| run.started_at);
     }
     Ok(standing)
 }
@@ -99,10 +123,21 @@ fn standing_row(standing: &Standing) -> Vec<String> {
         standing.pipeline.clone(),
         last.map_or("never".to_owned(), |run| format::time(run.started_at)),
         last.map_or("-".to_owned(), state_of),
+        next_run(standing),
         standing.staged.to_string(),
         standing.dead_letters.to_string(),
         delivered(standing),
     ]
+}
+
+fn next_run(standing: &Standing) -> String {
+    match (standing.next_run_at, &standing.waits, &standing.schedule) {
+        (Some(at), Some(wait), _) if wait.person => format!("{} (needs a person: {})", format::time(at), wait.code),
+        (Some(at), ..) => format::time(at),
+        // It comes after another one.
+        (None, _, Some(schedule)) => schedule.clone(),
+        (None, _, None) => "-".to_owned(),
+    }
 }
 
 fn delivered(standing: &Standing) -> String {

@@ -6,6 +6,7 @@
 mod args;
 mod auth;
 mod auth_login;
+mod backfill;
 mod check;
 mod demo;
 mod explain;
@@ -30,10 +31,13 @@ mod run;
 mod run_report;
 mod runtime;
 mod sandbox;
+mod schedule;
+mod serve;
 mod signals;
 mod suggest;
 mod summary;
 mod table;
+mod watched;
 mod workspace;
 
 use std::{path::Path, process::ExitCode, sync::Arc};
@@ -41,7 +45,7 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use self::{
-    args::{Cli, Command, LettersCommand, LinksCommand, RunsCommand, StateCommand},
+    args::{Cli, Command, LettersCommand, LinksCommand, LogLevel, RunsCommand, ScheduleCommand, StateCommand},
     failure::{DONE, Failure},
     output::Output,
     runtime::block_on,
@@ -60,7 +64,8 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Arc::new(Output::new(&cli.global));
-    logging::start(cli.global.log_level, &output);
+    let usual = if matches!(cli.command, Command::Serve) { LogLevel::Info } else { LogLevel::Warn };
+    logging::start(cli.global.log_level.unwrap_or(usual), &output);
     let code = dispatch(cli, &output).unwrap_or_else(|failure| {
         failure.tell(&output);
         failure.exit_code()
@@ -83,6 +88,11 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Validate { without_secrets } => check::validate(dir, without_secrets, output),
         Command::Run(args) => block_on(run::run(&args, dir, output.clone()))?,
         Command::Plan(args) => block_on(plan::plan(&args, dir, output))?,
+        Command::Serve => runtime::block_on_threads(serve::serve(dir))?,
+        Command::Schedule { command: ScheduleCommand::Next { pipeline, limit } } => {
+            schedule::next(dir, pipeline.as_deref(), limit, output)
+        }
+        Command::Backfill(args) => block_on(backfill::backfill(&args, dir, output.clone()))?,
         Command::Status => block_on(listing::status(dir, output))?,
         Command::Runs { command: Some(RunsCommand::Show { id, limit }), .. } => {
             block_on(run_report::show(dir, &id, limit, output))?

@@ -3,9 +3,23 @@
 //!
 //! The panic's text is not shown: it may quote a record or a secret.
 
-use std::{io::Write, panic, process};
+use std::{io::Write, panic, process, thread};
 
 use super::failure::BUG;
+use crate::model::Code;
+
+/// From here on only a panic of the main thread ends the process. Elsewhere it ends the task, and whoever waits for it says what
+/// that leads to.
+pub fn let_others_go_on() {
+    let end = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        if thread::current().name() == Some("main") {
+            return end(info);
+        }
+        let place = info.location().map(|at| format!("{}:{}", at.file(), at.line())).unwrap_or_default();
+        tracing::error!(code = %Code::Bug, place, "a task panicked; the others go on");
+    }));
+}
 
 /// Replaces the panic message. The store's own thread is the exception: the store catches what its database panics with
 /// and reports it as damage, and it wraps this hook to stay silent.

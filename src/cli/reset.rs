@@ -21,7 +21,9 @@ pub async fn reset(dir: &Path, pipeline: &str, links: bool, output: &Output) -> 
     };
     let stored: Vec<StreamId> = opened.state.checkpoints().await?.into_iter().map(|(stream, _)| stream).collect();
     known(pipeline, &plan, stored.iter().map(|stream| stream.pipeline.as_str()))?;
-    let mut streams: Vec<StreamId> = stored.into_iter().filter(|stream| stream.pipeline == pipeline).collect();
+    // A backfill keeps its place: it is forgotten by `backfill --drop`.
+    let own = |stream: &StreamId| stream.pipeline == pipeline && *stream == stream.ledger();
+    let mut streams: Vec<StreamId> = stored.into_iter().filter(own).collect();
     // Links outlive their checkpoint, so the stream of the file is reset also when it has none.
     streams.extend(plan.pipelines.get(pipeline).map(|pipeline| stream_id(pipeline)));
     streams.sort();

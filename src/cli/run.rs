@@ -1,32 +1,23 @@
 //! `renkei run`: pipelines one after another, or a few at a time, until they are done or somebody asks to stop.
 
-use std::{
-    collections::BTreeSet,
-    path::Path,
-    process,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
 use futures_util::{StreamExt, stream};
 use serde_json::json;
 
 use super::{
     args::RunArgs,
-    failure::{BUG, DEAD_LETTERS, DONE, Failure, tell_fault},
+    failure::{BUG, DEAD_LETTERS, DONE, Failure},
     output::Output,
-    progress::{Look, Progress},
-    signals::Signals,
     suggest,
     summary::Outcome,
+    watched::Watched,
     workspace,
 };
 use crate::{
     config::Plan,
-    engine::{Engine, Options, Planned, Stop, Stopper, unusable},
-    model::{Blame, Clock, Fault, SystemClock},
+    engine::{Engine, Options, Planned, unusable},
+    model::Fault,
     store::Run,
 };
 
@@ -42,101 +33,42 @@ struct Chosen {
 /// What all runs of this process share.
 struct Running {
     engine: Engine,
-    stop: Stop,
-    stopper: Arc<Stopper>,
-    progress: Arc<Progress>,
-    output: Arc<Output>,
+    watched: Watched,
 }
 
 pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, Failure> {
     let chosen = choose(args, &workspace::plan_without_secrets(dir, &output)?)?;
     let names: Vec<&str> = chosen.iter().map(|chosen| chosen.pipeline.as_str()).collect();
     let plan = workspace::plan_for(dir, &names)?;
-    let signals = Signals::new()?;
-    let engine = Engine::open(plan).await?;
-    let (stopper, stop) = Stopper::new();
-    let (stopper, progress) = (Arc::new(stopper), Arc::new(Progress::new(output.clone())));
-    let signalled = Arc::new(AtomicU8::new(0));
-    let watch = tokio::spawn(obey(signals, stopper.clone(), progress.clone(), signalled.clone()));
-    let running = Running { engine, stop, stopper, progress, output };
+    let watched = Watched::new(output.clone())?;
+    let running = Running { engine: Engine::open(plan).await?, watched };
     let outcomes: Vec<Outcome> = stream::iter(chosen)
         .map(|chosen| running.one(chosen))
         .buffered(usize::from(args.parallel))
         .filter_map(std::future::ready)
         .collect()
         .await;
-    if running.output.json() {
-        running.output.document(&json!({ "runs": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() }));
+    if output.json() {
+        output.document(&json!({ "runs": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() }));
     }
     running.engine.close().await;
-    watch.abort();
-    Ok(exit_code(&outcomes, signalled.load(Ordering::Relaxed)))
-}
-
-/// The first signal asks for a clean checkpoint, the second one ends the process at once. Both are safe.
-async fn obey(mut signals: Signals, stopper: Arc<Stopper>, progress: Arc<Progress>, signalled: Arc<AtomicU8>) {
-    let code = signals.next().await;
-    signalled.store(code, Ordering::Relaxed);
-    stopper.stop();
-    let text = "stopping: what is staged is delivered and the checkpoint is saved; press Ctrl-C again to end at once";
-    progress.say("stopping", text);
-    process::exit(i32::from(signals.next().await));
+    Ok(exit_code(&outcomes, running.watched.signalled()))
 }
 
 impl Running {
     /// Runs one pipeline; nothing when a stop came first.
     async fn one(&self, chosen: Chosen) -> Option<Outcome> {
-        if self.stop.requested() {
-            return None;
-        }
-        let name = &chosen.pipeline;
-        let shown = self.progress.begin(name, &chosen.stream);
-        let look = || self.look(name);
-        let ended = tokio::select! {
-            biased;
-            ended = self.run_chosen(&chosen) => ended,
-            () = shown.follow(&look) => return None,
-        };
-        let outcome = match ended {
-            Ok((run, fault)) => Outcome { run: Some(run), fault },
-            Err(fault) => Outcome { run: None, fault: Some(fault) },
-        };
-        self.progress.end(shown, &outcome);
-        if !self.output.json() {
-            outcome.tell(&self.output);
-        }
-        if let Some(fault) = &outcome.fault {
-            tell_fault(fault, &self.output);
-            if concerns_all(fault) {
-                self.stopper.stop();
-            }
-        }
-        Some(outcome)
+        let run = self.run_chosen(&chosen);
+        self.watched.show(&self.engine, &chosen.pipeline, &chosen.stream, run).await
     }
 
     async fn run_chosen(&self, chosen: &Chosen) -> Result<(Run, Option<Fault>), Fault> {
+        let stop = self.watched.stop();
         match &chosen.planned {
-            Some(planned) => self.engine.run_planned(planned.clone(), &self.stop).await,
-            None => self.engine.run(&chosen.pipeline, chosen.options, &self.stop).await,
+            Some(planned) => self.engine.run_planned(planned.clone(), stop).await,
+            None => self.engine.run(&chosen.pipeline, chosen.options, stop).await,
         }
     }
-
-    fn look(&self, pipeline: &str) -> Look {
-        let numbers = self.engine.progress(pipeline);
-        let until = self.engine.waiting(pipeline);
-        let left = until.and_then(|until| until.checked_duration_since(tokio::time::Instant::now()));
-        Look {
-            read: numbers.records_read(),
-            settled: numbers.records_settled(),
-            pages: numbers.pages_read(),
-            waiting_until: left.map(|left| SystemClock.now() + left),
-        }
-    }
-}
-
-/// The store failed, or we did: the next pipeline would meet the same.
-fn concerns_all(fault: &Fault) -> bool {
-    fault.code.number() / 100 == 5 || fault.blame == Blame::Bug
 }
 
 fn read_plan(file: &Path) -> Result<Planned, Failure> {

@@ -4,7 +4,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     ops::RangeInclusive,
     path::{Path as FilePath, PathBuf},
     time::Duration,
@@ -43,6 +43,8 @@ pub struct Check<'a> {
     pub settings: RefCell<Vec<String>>,
     /// What connectors and the workspace say about personal fields.
     pub personal: RefCell<Ground>,
+    /// Expressions by their texts.
+    pub expressions: RefCell<HashMap<String, Expression>>,
 }
 
 impl Check<'_> {
@@ -169,10 +171,20 @@ impl Check<'_> {
         self.unfilled(source);
         let declared = self.settings.borrow();
         let declared: Vec<&str> = declared.iter().map(String::as_str).collect();
-        let compiled = Expression::compile(&source.value.0);
+        let compiled = self.compiled(&source.value.0);
         let checked = compiled.and_then(|expression| expression.check_roots(roots).map(|()| expression));
         let checked = checked.and_then(|it| it.check_fields("config", &declared, "setting").map(|()| it));
         checked.map_err(|error| self.code(source, error)).ok()
+    }
+
+    /// A text that stands in many files is compiled once.
+    fn compiled(&self, text: &str) -> Result<Expression, CompileError> {
+        if let Some(known) = self.expressions.borrow().get(text) {
+            return Ok(known.clone());
+        }
+        let expression = Expression::compile(text)?;
+        self.expressions.borrow_mut().insert(text.to_owned(), expression.clone());
+        Ok(expression)
     }
 
     pub fn template(&self, source: &Spanned<Source>, roots: &[&str]) -> Option<Template> {
@@ -190,23 +202,23 @@ impl Check<'_> {
             let message = "`${}` is not filled in expressions and templates";
             let help =
                 "declare a setting under the connector's `config`, give it in the connection, and use `config.<name>`";
-            let span = self.inside(source, at..at + 2);
+            let span = self.inside(source.span, &source.value.0, at..at + 2);
             self.report(Problem::new(Code::Expression, span, message).help(help));
         }
     }
 
     fn code(&self, source: &Spanned<Source>, error: CompileError) {
-        let span = error.offset.map_or(source.span, |range| self.inside(source, range));
+        let span = error.offset.map_or(source.span, |range| self.inside(source.span, &source.value.0, range));
         self.report(Problem::new(Code::Expression, span, error.message).maybe_help(error.help));
     }
 
     /// The place of some bytes of a scalar's value.
-    fn inside(&self, source: &Spanned<Source>, range: std::ops::Range<usize>) -> Span {
-        let written = self.sources.slice(source.span);
-        let start = offset_in_source(written, &source.value.0, range.start);
-        let end = offset_in_source(written, &source.value.0, range.end).max(start + 1);
-        let from = source.span.start as usize;
-        Span::new(source.span.file, from + start, (from + end).min(source.span.end as usize))
+    pub fn inside(&self, span: Span, value: &str, range: std::ops::Range<usize>) -> Span {
+        let written = self.sources.slice(span);
+        let start = offset_in_source(written, value, range.start);
+        let end = offset_in_source(written, value, range.end).max(start + 1);
+        let from = span.start as usize;
+        Span::new(span.file, from + start, (from + end).min(span.end as usize))
     }
 
     pub fn number(&self, number: Option<&Spanned<u64>>, default: u64, bounds: RangeInclusive<u64>) -> u64 {

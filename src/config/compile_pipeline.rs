@@ -3,9 +3,11 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    calendar::Calendars,
     check::Check,
     compile_personal_way::Way,
     diagnostic::Problem,
+    footprint::digest,
     plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, StepPlan, Stream, To},
     raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawStep, RawTo},
     shape::{Named, OneOrMany, Source, Spanned},
@@ -30,7 +32,13 @@ fn limits(raw: &RawLimits) -> Limits {
 }
 
 impl Check<'_> {
-    pub fn pipeline(&self, name: String, raw: &Spanned<RawPipeline>, connections: &Connections) -> Option<Pipeline> {
+    pub fn pipeline(
+        &self,
+        name: String,
+        raw: &Spanned<RawPipeline>,
+        connections: &Connections,
+        calendars: &Calendars,
+    ) -> Option<Pipeline> {
         let (owner, raw) = (raw.span, &raw.value);
         self.version(&raw.version);
         self.pipeline_name(&name, owner.file);
@@ -49,6 +57,7 @@ impl Check<'_> {
         let steps: Option<Vec<StepPlan>> = steps.into_iter().collect();
         let way = Way { from: from.as_ref(), steps: steps.as_deref(), fields: fields.as_deref(), to: to.as_ref() };
         let personal = self.personal(raw, &way);
+        let schedule = raw.schedule.as_ref().map(|schedule| self.schedule(schedule, calendars));
         Some(Pipeline {
             name,
             description: raw.description.clone().unwrap_or_default(),
@@ -58,6 +67,9 @@ impl Check<'_> {
             to: to?,
             limits: raw.limits.as_ref().map(limits),
             personal,
+            // One that cannot be used is reported, and then there is no plan at all.
+            schedule: schedule.flatten(),
+            made_of: digest([self.sources.text(owner.file)]),
         })
     }
 

@@ -23,7 +23,8 @@ pub fn read(base: &Path, path: &Path, sources: &mut Sources, problems: &mut Vec<
     }
 }
 
-fn text(path: &Path) -> Result<String, (Code, String, &'static str)> {
+/// The text of a file, or why it cannot be used and what to do.
+pub fn text(path: &Path) -> Result<String, (Code, String, &'static str)> {
     let failed = |message: String, help| (Code::ConfigFile, message, help);
     if path.is_dir() {
         return Err(failed(

@@ -19,8 +19,9 @@ use super::{
     environment::Environment,
     files,
     fill::HOLE,
+    footprint::{Heard, digest},
     node::{Node, ScalarKind, Value, kind_of},
-    plan::{Auth, Connection, Grant, Keep, Pipeline, Plan, To},
+    plan::{Auth, Connection, Digest, Grant, Keep, Pipeline, Plan, To},
     raw_connector::RawConnector,
     raw_personal::RawProtect,
     raw_pipeline::{RawFrom, RawPipeline},
@@ -93,7 +94,8 @@ struct Loading<'a> {
 }
 
 fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<Wanted<'_>>) -> Checked {
-    let reading = Reading { env, base: dir, offline, problems: RefCell::default(), dropped: RefCell::default() };
+    let env = Heard::new(env);
+    let reading = Reading { env: &env, base: dir, offline, problems: RefCell::default(), dropped: RefCell::default() };
     let mut loading = Loading { dir, reading, sources: Sources::default() };
     let Some((workspace, connectors, pipelines)) = loading.files() else {
         let report = Report::new(&loading.sources, loading.reading.problems.take());
@@ -106,10 +108,16 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<Want
         broken: RefCell::default(),
         settings: RefCell::default(),
         personal: RefCell::default(),
+        expressions: RefCell::default(),
     };
     let unused =
         wanted.map(|wanted| unused(wanted, workspace.raw.as_ref(), &connectors, &pipelines)).unwrap_or_default();
     let plan = everything(&check, workspace.raw, connectors, &pipelines);
+    let plan = plan.map(|plan| Plan {
+        made_of: digest(sources.texts_outside("pipelines").chain([format!("{:?}", env.digest()).as_str()])),
+        files: plan.files.iter().cloned().chain(env.files()).collect(),
+        ..plan
+    });
     let mut problems = reading.problems.take();
     problems
         .retain(|problem| problem.code != Code::MissingVariable || !unused.iter().any(|part| part.holds(problem.span)));
@@ -225,18 +233,30 @@ fn everything(
     let dropped = workspace.connections.dropped().iter().map(|name| (name.clone(), None));
     let mut connections: Connections = connections.into_iter().chain(dropped).collect();
     share_accounts(&mut connections);
+    let (serve, calendars) = (check.serve(workspace.serve.as_ref()), check.calendars(&workspace.calendars));
     let mut plans = BTreeMap::new();
     let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
     for Loaded { name, raw } in pipelines {
         let Some(raw) = raw else { continue };
-        let Some(pipeline) = check.pipeline(name.clone(), raw, &connections) else { continue };
+        let Some(pipeline) = check.pipeline(name.clone(), raw, &connections, &calendars) else { continue };
         let file = raw.value.to.as_ref().and_then(|to| to.value.file.as_ref());
         one_writer(check, &pipeline, file.map_or(raw.span, |file| file.span), &mut files);
         plans.insert(name.clone(), Arc::new(pipeline));
     }
+    who_waits_for_whom(check, pipelines);
     let connections: BTreeMap<String, Connection> =
         connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect();
-    Some(Plan { store, dead_letters, connections, pipelines: plans })
+    let files = workspace.calendars.iter().map(|(_, raw)| check.reading.base.join(&raw.file.value)).collect();
+    Some(Plan { store, dead_letters, serve, connections, pipelines: plans, made_of: Digest::default(), files })
+}
+
+fn who_waits_for_whom(check: &Check<'_>, pipelines: &[Loaded<RawPipeline>]) {
+    let after = |pipeline: &Loaded<RawPipeline>| {
+        let schedule = pipeline.raw.as_ref()?.value.schedule.as_ref()?;
+        Some((pipeline.name.clone(), schedule.value.after.clone()?))
+    };
+    let names: BTreeSet<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    check.circles(&pipelines.iter().filter_map(after).collect(), &names);
 }
 
 /// A vendor that rotates refresh tokens takes each of them from one connection only; the other one's is dead by then.

@@ -11,6 +11,7 @@
 //! and nothing is reported twice because it was dropped.
 
 mod access;
+mod calendar;
 mod check;
 mod compile_answer;
 mod compile_auth;
@@ -27,13 +28,16 @@ mod compile_personal_keys;
 mod compile_personal_way;
 mod compile_pipeline;
 mod compile_repeat;
+mod compile_schedule;
 mod compile_settings;
 mod compile_sign;
 mod compile_stream;
+mod cron_line;
 mod diagnostic;
 mod environment;
 mod files;
 mod fill;
+mod footprint;
 mod load;
 mod mistake;
 mod names;
@@ -46,6 +50,7 @@ mod plan_deletes;
 mod plan_operation;
 mod plan_personal;
 mod plan_repeat;
+mod plan_schedule;
 mod plan_sign;
 mod raw_answer;
 mod raw_auth;
@@ -56,6 +61,7 @@ mod raw_operation;
 mod raw_personal;
 mod raw_pipeline;
 mod raw_repeat;
+mod raw_schedule;
 mod raw_shared;
 mod raw_sign;
 mod raw_stream;
@@ -81,6 +87,8 @@ mod tests_personal;
 #[cfg(test)]
 mod tests_repeat;
 #[cfg(test)]
+mod tests_schedule;
+#[cfg(test)]
 mod tests_schema;
 mod trace;
 mod units;
@@ -88,6 +96,7 @@ mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Report, Severity};
 pub use environment::{Environment, MapEnvironment, SystemEnvironment};
+pub use footprint::Footprint;
 pub use load::{Checked, WORKSPACE_FILE, check, load, load_connections, load_for};
 pub use plan::Plan;
 pub use schema::{FileKind, schema};

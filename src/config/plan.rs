@@ -19,6 +19,7 @@ pub use super::{
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_repeat::{KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
+    plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
 };
 use crate::{
@@ -31,9 +32,17 @@ use crate::{
 pub struct Plan {
     pub store: StorePlan,
     pub dead_letters: Keep,
+    pub serve: ServePlan,
     pub connections: BTreeMap<String, Connection>,
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
+    /// Names all that is not a pipeline's own: two plans that share it have the same connections.
+    pub made_of: Digest,
+    /// What it was made of besides the files in their usual places: calendars and secret files.
+    pub files: Vec<PathBuf>,
 }
+
+/// Names the text that something was made of.
+pub type Digest = [u8; 16];
 
 /// Where cursors, outbox, links, dead letters and runs live.
 #[derive(Clone, Debug)]
@@ -309,6 +318,10 @@ pub struct Pipeline {
     pub to: To,
     pub limits: Option<Limits>,
     pub personal: Personal,
+    /// When it runs by itself.
+    pub schedule: Option<Schedule>,
+    /// Names the text of its file.
+    pub made_of: Digest,
 }
 
 /// When a run stops because too much was refused or parked.

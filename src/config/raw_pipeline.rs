@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{
     raw_deletes::RawDeletes,
     raw_personal::RawProtect,
+    raw_schedule::RawSchedule,
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
 };
@@ -18,6 +19,8 @@ pub struct RawPipeline {
     pub version: Spanned<u32>,
     /// What it is for, in a sentence.
     pub description: Option<String>,
+    /// When `renkei serve` runs it. Default: only when it is told to.
+    pub schedule: Option<Spanned<RawSchedule>>,
     /// What is read.
     #[schemars(required)]
     pub from: Option<RawFrom>,

@@ -7,6 +7,7 @@ use super::{
     raw_auth::{RawAuth, RawClientCertificate},
     raw_budget::{RawBreaker, RawBudgetRule},
     raw_personal::RawPersonalKeys,
+    raw_schedule::{RawCalendar, RawServe},
     raw_shared::{RawRetry, RawTimeouts},
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
@@ -25,6 +26,11 @@ pub struct RawWorkspace {
     pub dead_letters: RawDeadLetters,
     /// Keys for personal fields that are hashed or encrypted.
     pub personal: Option<Spanned<RawPersonalKeys>>,
+    /// How `renkei serve` runs pipelines.
+    pub serve: Option<RawServe>,
+    /// Lists of holidays, by the names that schedules use. `japan` is there without being named.
+    #[serde(default)]
+    pub calendars: Named<RawCalendar>,
     /// Accounts and places, by the names that pipelines use.
     #[serde(default)]
     pub connections: Named<Spanned<RawConnection>>,

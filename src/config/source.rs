@@ -58,6 +58,16 @@ impl Sources {
         self.files.get(file as usize)
     }
 
+    /// The text of a whole file.
+    pub fn text(&self, file: u32) -> &str {
+        self.file(file).map_or("", |file| file.text.as_str())
+    }
+
+    /// The texts of all files that are not in a folder of the workspace.
+    pub fn texts_outside(&self, folder: &str) -> impl Iterator<Item = &str> {
+        self.files.iter().filter(move |file| !file.path.starts_with(folder)).map(|file| file.text.as_str())
+    }
+
     /// The text of a span as it stands in the file.
     pub fn slice(&self, span: Span) -> &str {
         self.file(span.file).and_then(|file| file.text.get(span.start as usize..span.end as usize)).unwrap_or("")

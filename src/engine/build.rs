@@ -111,6 +111,11 @@ impl Engine {
         self.progress.get(pipeline).cloned().unwrap_or_default()
     }
 
+    /// The time as the engine sees it.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.parts.clock
+    }
+
     /// Until when the pipeline's connections wait for quota, if any does.
     pub fn waiting(&self, pipeline: &str) -> Option<tokio::time::Instant> {
         let pipeline = self.plan.pipelines.get(pipeline)?;
@@ -123,6 +128,7 @@ impl Engine {
         let plan = self.pipeline(pipeline)?;
         let route = self.route(plan, None, self.urgency(plan, options.full_refresh).await?)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
+        self.deliver_others(plan, &route.stream, stop).await?;
         let options = Options { rejects: plan.limits.map(RejectLimit), ..options };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
         self.trim(&route.stream).await?;
@@ -140,15 +146,16 @@ impl Engine {
         let plan = self.pipeline(pipeline)?;
         let route = self.route(plan, None, Priority::Incremental)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
+        self.deliver_others(plan, &route.stream, stop).await?;
         let what = Replay { letters, stream: plan.from.stream.clone(), accept_doubt };
         Ok(replay(&self.context(pipeline), &route, &what, stop).await)
     }
 
-    fn pipeline(&self, name: &str) -> Result<&Arc<Pipeline>, Fault> {
+    pub(super) fn pipeline(&self, name: &str) -> Result<&Arc<Pipeline>, Fault> {
         self.plan.pipelines.get(name).ok_or_else(|| bug("a pipeline that is not in the plan"))
     }
 
-    fn context(&self, pipeline: &str) -> Context {
+    pub(super) fn context(&self, pipeline: &str) -> Context {
         Context {
             state: self.state.clone(),
             clock: self.parts.clock.clone(),
@@ -158,7 +165,7 @@ impl Engine {
     }
 
     /// Takes dead letters away that the workspace does not keep. A store that failed says so by the run's own fault.
-    async fn trim(&self, stream: &StreamId) -> Result<(), Fault> {
+    pub(super) async fn trim(&self, stream: &StreamId) -> Result<(), Fault> {
         let rule = self.plan.dead_letters;
         let rule = Retention { keep: rule.keep, max: rule.max };
         match self.state.trim_letters(stream, rule, self.parts.clock.now()).await {
@@ -201,6 +208,7 @@ impl Engine {
             return Err(unusable("its pipeline read another stream or wrote to another target"));
         }
         agree(&self.state, &route.stream, &naming(pipeline, route.mapping.personal())).await?;
+        self.deliver_others(pipeline, &route.stream, stop).await?;
         planned.is_still(&forecast(&context, &route, head.full_refresh, 0, stop).await?)?;
         let rejects = pipeline.limits.map(RejectLimit);
         let options = Options { full_refresh: head.full_refresh, rejects, ..Options::default() };
@@ -209,13 +217,33 @@ impl Engine {
         Ok(ended)
     }
 
+    /// The same store by another plan. Connections are kept with their budgets where nothing of theirs changed; others
+    /// begin with what the store knows of them. Nothing that uses them may be under way then.
+    pub async fn reloaded(&self, plan: Plan) -> Self {
+        let mut clients = BTreeMap::new();
+        let (parts, state, disk) = (self.parts.clone(), self.state.clone(), self.disk.clone());
+        let ground = self.ground.clone();
+        let accounts = match plan.made_of == self.plan.made_of {
+            true => {
+                clients.clone_from(&self.clients.lock().unwrap_or_else(PoisonError::into_inner));
+                self.accounts.clone()
+            }
+            false => {
+                self.accounts.keep().await;
+                Accounts::new(parts.store.clone(), parts.clock.clone())
+            }
+        };
+        let progress = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
+        Self { plan: Arc::new(plan), parts, state, ground, disk, accounts, clients: Mutex::new(clients), progress }
+    }
+
     /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh
     /// under way is waited for, because its answer may hold the only token that is still good.
-    pub async fn close(self) {
+    pub async fn close(&self) {
         self.accounts.keep().await;
         // One that takes longer is cut off, and the next process tries the old token again.
         let _ = tokio::time::timeout(SETTLE_MAX, self.ground.vault.settled()).await;
-        if let Some(disk) = self.disk {
+        if let Some(disk) = &self.disk {
             disk.close().await;
         }
     }
@@ -231,28 +259,44 @@ impl Engine {
     }
 
     fn route(&self, pipeline: &Arc<Pipeline>, only: Option<Arc<Planned>>, priority: Priority) -> Result<Route, Fault> {
+        Ok(Route { only, ..self.route_of(pipeline, stream_id(pipeline), priority)? })
+    }
+
+    /// The pipeline's route for its own stream or for a part of it.
+    pub(super) fn route_of(
+        &self,
+        pipeline: &Arc<Pipeline>,
+        stream: StreamId,
+        priority: Priority,
+    ) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
         let client = self.client(&pipeline.from.api)?.at(priority);
         let before = total(&clients);
         let personal = Arc::new(Personal::new(&pipeline.personal));
         let source = ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client);
         Ok(Route {
-            stream: stream_id(pipeline),
             source: Box::new(source.protected(personal.clone())),
             transform: Transform::new(&pipeline.steps),
             mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
             writes: writes(&pipeline.to),
-            sink: self.sink(pipeline, Clear::new(personal.clone()), priority)?,
+            sink: self.sink(pipeline, &stream, Clear::new(personal.clone()), priority)?,
+            stream,
             deletes: self.deletes(pipeline, personal, priority)?,
-            only,
+            only: None,
             usage: Box::new(move || difference(total(&clients), before)),
         })
     }
 
-    fn sink(&self, pipeline: &Pipeline, clear: Clear, priority: Priority) -> Result<Box<dyn Sink>, Fault> {
+    fn sink(
+        &self,
+        pipeline: &Pipeline,
+        stream: &StreamId,
+        clear: Clear,
+        priority: Priority,
+    ) -> Result<Box<dyn Sink>, Fault> {
         Ok(match &pipeline.to {
             To::Operation { api, operation, changed, deletes, .. } => {
-                let (clock, journal) = (self.parts.clock.clone(), self.state.journal(&stream_id(pipeline)));
+                let (clock, journal) = (self.parts.clock.clone(), self.state.journal(stream));
                 let (client, changed) = (self.client(api)?.at(priority), changed.clone());
                 let sink = ApiSink::new(api.clone(), operation.clone(), changed, client, clock, journal);
                 Box::new(sink.with_deletes(deletes.clone()).clear(clear))
@@ -268,7 +312,7 @@ impl Engine {
                     table: table.clone(),
                     key: key.clone(),
                     columns: columns.clone(),
-                    stream: stream_id(pipeline).to_string(),
+                    stream: stream.to_string(),
                 };
                 Box::new(PostgresSink::new(config).clear(clear))
             }
@@ -385,6 +429,6 @@ fn writes(to: &To) -> Writes {
     }
 }
 
-fn bug(message: &str) -> Fault {
+pub(super) fn bug(message: &str) -> Fault {
     Fault::halt(Code::Bug, Blame::Bug, message).help("nothing was changed; please report it with the lines above")
 }

@@ -3,7 +3,7 @@
 //! Batches may be answered in any order; the checkpoint only ever moves over batches of which none before is open.
 //! No key is in two staged batches (see `prepare.rs`), so several may be under way at once without overtaking.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::timeout_at};
@@ -24,8 +24,6 @@ use crate::{
 
 /// Batches written at once to a sink with an outbox.
 const UNDER_WAY_MAX: usize = 4;
-/// After a stop was asked for, deliveries go on for this long. What is left waits in the outbox.
-const GRACE: Duration = Duration::from_secs(10);
 
 pub struct Deliverer<'a> {
     pub context: &'a Context,
@@ -47,13 +45,8 @@ impl Deliverer<'_> {
                     Durability::Transaction | Durability::Mark => self.deliver_in_turn(&mut queue).await,
                 }
             } => delivered,
-            () = self.grace_over() => Ok(()),
+            () = self.stop.grace_over() => Ok(()),
         }
-    }
-
-    async fn grace_over(&self) {
-        self.stop.wait().await;
-        tokio::time::sleep(GRACE).await;
     }
 
     async fn deliver_concurrently(&self, queue: &mut mpsc::Receiver<Message>) -> Result<(), Fault> {

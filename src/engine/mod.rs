@@ -6,7 +6,9 @@
 //!   deliverer             commit <- settle <- sink.write <'
 //! ```
 
+mod backfill;
 mod build;
+mod crontab;
 mod deletes;
 mod deliver;
 mod escalate;
@@ -23,10 +25,13 @@ mod prepare;
 mod progress;
 mod read_ahead;
 mod replay;
+mod schedule;
 mod stop;
 mod sweep;
 mod sync;
+mod timetable;
 
+pub use backfill::plan_backfill;
 pub use build::{Engine, Parts, stream_id};
 pub use deletes::{Deletes, Sweep};
 pub use escalate::{Ending, ending};
@@ -37,5 +42,7 @@ pub use plan_file::{PlanHead, Planned, unusable};
 pub use prepare::Writes;
 pub use progress::Progress;
 pub use replay::{Accepted, HeldBack, Replay, choose, is_repeatable};
+pub use schedule::{Action, Decision, Ended, Note, Schedule};
 pub use stop::{Stop, Stopper};
 pub use sync::{Context, Options, Route, replay, sync};
+pub use timetable::{Due, Passed, Timetable};

@@ -1,6 +1,10 @@
 //! One compiled expression. A plain path never meets the interpreter: its value is the very bytes of the record.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use minijinja::{
     Error, ErrorKind,
@@ -24,6 +28,9 @@ const TEXT_BYTES_MAX: usize = 16 * 1024;
 const WORDS_MAX: usize = 1000;
 
 /// A checked expression. Cloning is cheap.
+///
+/// The interpreter's program takes 10 kB, however short the text is. So it is made when the expression is used first, and who uses
+/// it for a while and not for good takes a [`fresh`](Self::fresh) one: ten thousand pipelines that wait for their time cost texts.
 #[derive(Clone)]
 pub struct Expression(Arc<Compiled>);
 
@@ -38,8 +45,11 @@ struct Compiled {
 enum Program {
     /// The one slot is the value.
     Slot,
-    Code(minijinja::Expression<'static, 'static>),
+    /// What the interpreter is given, and what it made of it.
+    Code { text: String, made: OnceLock<Made> },
 }
+
+type Made = minijinja::Expression<'static, 'static>;
 
 impl Expression {
     /// Checks the text. Unknown filters, tests and functions are found here; which variables exist is for the caller to
@@ -56,19 +66,29 @@ impl Expression {
         }
         syntax(text)?;
         let rewritten = rewrite(text)?;
-        let code = environment().compile_expression_owned(rewritten.text.clone());
-        let code = code.map_err(|_| CompileError::new("the expression is nested too deeply", 0..text.len()))?;
+        let made = environment().compile_expression_owned(rewritten.text.clone());
+        drop(made.map_err(|_| CompileError::new("the expression is nested too deeply", 0..text.len()))?);
         let plain_slot = rewritten.text == "s0";
+        let code = || Program::Code { text: rewritten.text.clone(), made: OnceLock::new() };
         let mut roots: Vec<String> = rewritten.slots.iter().map(|slot| slot.root.clone()).collect();
         roots.sort();
         roots.dedup();
         Ok(Self(Arc::new(Compiled {
             text: text.trim().to_owned(),
-            program: if plain_slot { Program::Slot } else { Program::Code(code) },
+            program: if plain_slot { Program::Slot } else { code() },
             plain: rewritten.slots.first().filter(|_| plain_slot).and_then(plain_path),
             slots: rewritten.slots,
             roots,
         })))
+    }
+
+    /// The same, for a while: the program that it needs is made for it alone, and goes with it.
+    pub fn fresh(&self) -> Self {
+        let Compiled { text, program, slots, roots, plain } = &*self.0;
+        let Program::Code { text: code, .. } = program else { return self.clone() };
+        let program = Program::Code { text: code.clone(), made: OnceLock::new() };
+        let (text, slots, roots, plain) = (text.clone(), slots.clone(), roots.clone(), plain.clone());
+        Self(Arc::new(Compiled { text, program, slots, roots, plain }))
     }
 
     /// The text it was compiled from.
@@ -130,8 +150,8 @@ impl Expression {
             Program::Slot => {
                 Ok(self.0.slots.first().and_then(|slot| scope.find(&slot.root, &slot.steps)).map(Cow::Borrowed))
             }
-            Program::Code(code) => {
-                let value = self.run(code, scope)?;
+            Program::Code { text, made } => {
+                let value = self.run(self.made(text, made)?, scope)?;
                 Ok(json::text(&value).map_err(|error| self.failed(&error))?.map(Cow::Owned))
             }
         }
@@ -159,13 +179,22 @@ impl Expression {
     fn value(&self, scope: &Scope<'_>) -> Result<Value, EvalError> {
         match &self.0.program {
             Program::Slot => Ok(self.0.slots.first().map_or(Value::UNDEFINED, |slot| load(slot, scope))),
-            Program::Code(code) => self.run(code, scope),
+            Program::Code { text, made } => self.run(self.made(text, made)?, scope),
         }
     }
 
-    fn run(&self, code: &minijinja::Expression<'static, 'static>, scope: &Scope<'_>) -> Result<Value, EvalError> {
+    fn made<'p>(&self, text: &str, made: &'p OnceLock<Made>) -> Result<&'p Made, EvalError> {
+        if let Some(made) = made.get() {
+            return Ok(made);
+        }
+        // It was made once before, to see that it can be.
+        let program = environment().compile_expression_owned(text.to_owned()).map_err(|error| self.failed(&error))?;
+        Ok(made.get_or_init(|| program))
+    }
+
+    fn run(&self, made: &Made, scope: &Scope<'_>) -> Result<Value, EvalError> {
         let values = Slots(self.0.slots.iter().map(|slot| load(slot, scope)).collect());
-        code.eval(Value::from_object(values)).map_err(|error| self.failed(&error))
+        made.eval(Value::from_object(values)).map_err(|error| self.failed(&error))
     }
 
     fn failed(&self, error: &Error) -> EvalError {

@@ -50,6 +50,11 @@ codes! {
     PersonalKeys = 118, "the keys for personal fields cannot be used";
     LimitConflict = 122, "limits that contradict each other";
     KeyFile = 119, "a key file cannot be used";
+    CrontabLine = 125, "a crontab line cannot be understood";
+    TimeZone = 126, "an unknown time zone";
+    AfterCircle = 127, "pipelines that wait for each other";
+    CalendarFile = 128, "a calendar's file cannot be used";
+    NeverDue = 129, "a schedule that is never due";
 
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
@@ -144,6 +149,13 @@ codes! {
     EditRefused = 811, "an edit makes the record unusable";
     DeletesBraked = 812, "more records would be deleted than the pipeline allows";
     SweepUntold = 813, "a listing that cannot tell what is gone";
+    ReloadRefused = 820, "changed files cannot be taken over";
+    NoBackfill = 821, "a window that cannot be read";
+    MissedTimes = 822, "times passed while nothing could run";
+    StoreMoved = 823, "the store cannot be changed while the service runs";
+    Waits = 824, "a pipeline waits for a person";
+    StopOverrun = 825, "a stop took longer than it may";
+    CalendarEnded = 826, "a calendar has ended";
     Bug = 899, "renkei did something it must never do";
 }
 

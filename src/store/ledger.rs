@@ -2,6 +2,8 @@
 //! created elsewhere. Changes go in bounded commits, and none is made while batches are staged: what is staged was decided by the
 //! links as they were.
 
+use std::collections::BTreeSet;
+
 use super::{Op, Tree, link::Link, records::StreamId, state::State};
 use crate::model::{Blame, Code, Fault, Key, KeyHash};
 
@@ -28,6 +30,7 @@ impl State {
         limit: usize,
     ) -> Result<Vec<(KeyHash, Link)>, Fault> {
         let epoch = self.epoch().await?;
+        let stream = &stream.ledger();
         let after = after.map(|hash| stream.key(&hash.0));
         let page = self.store.scan(Tree::Links, &stream.prefix(), after.as_deref(), limit).await?;
         let named = page.into_iter().map(|(key, bytes)| {
@@ -92,8 +95,20 @@ impl State {
         Ok(imported)
     }
 
-    async fn refuse_while_staged(&self, stream: &StreamId) -> Result<(), Fault> {
-        if self.outbox_depth(stream).await? == 0 {
+    /// The parts of a stream that have staged batches.
+    pub async fn parts_left(&self, stream: &StreamId) -> Result<BTreeSet<StreamId>, Fault> {
+        let mut left = BTreeSet::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan(Tree::Outbox, &stream.parts_prefix(), after.as_deref()).await?;
+            let Some((last, _)) = page.last() else { return Ok(left) };
+            after = Some(last.clone());
+            left.extend(page.iter().filter_map(|(key, _)| StreamId::from_prefix(key)));
+        }
+    }
+
+    pub(super) async fn refuse_while_staged(&self, stream: &StreamId) -> Result<(), Fault> {
+        if self.outbox_depth(stream).await? == 0 && self.parts_left(stream).await?.is_empty() {
             return Ok(());
         }
         let message = format!("{stream} has staged batches without a verdict");

@@ -18,6 +18,7 @@ mod naming;
 mod open;
 mod records;
 mod redb;
+mod schedules;
 mod seal;
 mod seen;
 mod state;
@@ -32,6 +33,7 @@ pub use naming::{Named, Naming};
 pub use open::Retention;
 pub use records::{DeadLetter, Run, RunFault, RunState, StreamId};
 pub use redb::{RedbOptions, RedbStore};
+pub use schedules::{Backfill, Scheduled, Wait};
 pub use seal::{Seal, SealKey};
 pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
 pub use state::State;
@@ -53,11 +55,13 @@ pub enum Tree {
     OpenLetters,
     /// What a whole listing has shown so far.
     Seen,
+    /// Where schedules and backfills stand.
+    Schedules,
     Meta,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 10] = [
+    pub const ALL: [Tree; 11] = [
         Tree::Checkpoints,
         Tree::Outbox,
         Tree::Links,
@@ -67,6 +71,7 @@ impl Tree {
         Tree::Journal,
         Tree::OpenLetters,
         Tree::Seen,
+        Tree::Schedules,
         Tree::Meta,
     ];
 
@@ -83,6 +88,7 @@ impl Tree {
             Tree::Journal => "journal",
             Tree::OpenLetters => "open_letters",
             Tree::Seen => "seen",
+            Tree::Schedules => "schedules",
         }
     }
 }

@@ -29,6 +29,7 @@ pub enum Named {
 
 impl State {
     pub async fn named(&self, stream: &StreamId) -> Result<Named, Fault> {
+        let stream = &stream.ledger();
         match self.read::<Option<Naming>>(Tree::Meta, &place(stream)).await? {
             Some(Some(naming)) => return Ok(Named::As(naming)),
             Some(None) => return Ok(Named::Forgotten),
@@ -51,5 +52,5 @@ impl State {
 }
 
 fn place(stream: &StreamId) -> Vec<u8> {
-    [&b"naming\0"[..], &stream.key(b"")].concat()
+    [&b"naming\0"[..], &stream.ledger().key(b"")].concat()
 }

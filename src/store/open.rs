@@ -66,6 +66,7 @@ pub struct Retention {
 impl State {
     /// Loads the rows of a stream, once per process.
     pub(super) async fn learn_letters(&self, stream: &StreamId) -> Result<(), Fault> {
+        let stream = &stream.ledger();
         if self.open.streams().contains_key(stream) {
             return Ok(());
         }
@@ -86,7 +87,7 @@ impl State {
 
     /// Says that the record will leave a letter, so that a later state of it is known to end one.
     pub fn expect_letter(&self, stream: &StreamId, key: &Key) {
-        if let Some(open) = self.open.streams().get_mut(stream) {
+        if let Some(open) = self.open.streams().get_mut(&stream.ledger()) {
             open.coming.insert(KeyHash::of(key));
         }
     }
@@ -94,7 +95,9 @@ impl State {
     /// Those of the records that have a dead letter, or are about to.
     pub fn with_letters<'k>(&self, stream: &StreamId, keys: impl Iterator<Item = &'k Key>) -> Vec<Key> {
         let streams = self.open.streams();
-        let Some(open) = streams.get(stream).filter(|open| !open.letters.is_empty() || !open.coming.is_empty()) else {
+        let Some(open) =
+            streams.get(&stream.ledger()).filter(|open| !open.letters.is_empty() || !open.coming.is_empty())
+        else {
             return Vec::new();
         };
         let is_open = |key: &&Key| {
@@ -168,6 +171,7 @@ impl State {
         if rule.keep.is_none() && rule.max.is_none() {
             return Ok(0);
         }
+        let stream = &stream.ledger();
         self.learn_letters(stream).await?;
         let old = too_old(self.open.streams().get(stream), rule, now);
         for part in old.chunks(DROP_MAX) {

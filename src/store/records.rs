@@ -6,7 +6,12 @@ use serde_json::value::RawValue;
 
 use crate::model::{Code, Counts, Fields, Key, KeyHash, Reason};
 
-/// Names a stream's state: the pipeline and the stream it reads.
+/// No stream's name holds it.
+const PART: char = '~';
+
+/// Names a stream's state: the pipeline and the stream it reads. Behind the stream's name, `~` and a name of its own mark a
+/// part of it that is read beside the stream itself: it has its own checkpoint, outbox and journal, and shares the ledger, which
+/// is links and dead letters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct StreamId {
     pub pipeline: String,
@@ -16,6 +21,25 @@ pub struct StreamId {
 impl StreamId {
     pub fn new(pipeline: impl Into<String>, stream: impl Into<String>) -> Self {
         Self { pipeline: pipeline.into(), stream: stream.into() }
+    }
+
+    /// The stream whose links and dead letters this one shares: itself, unless it is a part of another.
+    pub fn ledger(&self) -> Self {
+        Self::new(self.pipeline.clone(), self.own_name())
+    }
+
+    fn own_name(&self) -> &str {
+        self.stream.split_once(PART).map_or(&self.stream, |(own, _)| own)
+    }
+
+    /// A part of this stream.
+    pub fn part(&self, name: &str) -> Self {
+        Self::new(self.pipeline.clone(), format!("{}{PART}{name}", self.stream))
+    }
+
+    /// The prefix of the keys of all parts of this stream.
+    pub(super) fn parts_prefix(&self) -> Vec<u8> {
+        format!("{}\0{}{PART}", self.pipeline, self.stream).into_bytes()
     }
 
     /// The prefix of this stream's keys. Names hold no NUL, so no stream's prefix begins another's.
@@ -40,7 +64,7 @@ impl StreamId {
     }
 
     pub(super) fn link_key(&self, key: &Key) -> Vec<u8> {
-        self.key(&KeyHash::of(key).0)
+        [self.pipeline.as_bytes(), b"\0", self.own_name().as_bytes(), b"\0", &KeyHash::of(key).0].concat()
     }
 }
 
@@ -181,5 +205,17 @@ mod tests {
         let (a, b) = (StreamId::new("lead", "x"), StreamId::new("leads", "x"));
         assert!(!b.prefix().starts_with(&a.prefix()));
         assert_eq!(StreamId::from_prefix(&a.outbox_key(3)), Some(a));
+    }
+
+    #[test]
+    fn a_part_has_its_own_outbox_and_the_streams_links() {
+        let (stream, other) = (StreamId::new("leads", "customers"), StreamId::new("leads", "customer"));
+        let part = stream.part("1f3a");
+        assert_eq!((part.ledger(), part.to_string()), (stream.clone(), "leads/customers~1f3a".to_owned()));
+        let key = Key::new("7");
+        assert_eq!(part.link_key(&key), stream.link_key(&key));
+        assert_ne!(part.outbox_key(0), stream.outbox_key(0));
+        assert!(!part.prefix().starts_with(&stream.prefix()) && part.prefix().starts_with(&stream.parts_prefix()));
+        assert!(!other.part("1").prefix().starts_with(&stream.parts_prefix()));
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn seen_op(stream: &StreamId, run: &Run, batch: u64, seen: &[KeyHash]
     if seen.is_empty() {
         return None;
     }
-    let key = stream.key(&[run.id.as_bytes(), &batch.to_be_bytes()].concat());
+    // Whatever delivers a record while a whole listing is under way shows that it exists.
+    let key = stream.ledger().key(&[run.id.as_bytes(), &batch.to_be_bytes()].concat());
     Some(Op::Put { tree: Tree::Seen, key, value: seen.iter().flat_map(|hash| hash.0).collect() })
 }
 

@@ -128,7 +128,8 @@ impl State {
             return Err(bug("a commit of nothing"));
         };
         self.learn_letters(stream).await?;
-        let mut letters = Letters::new(stream);
+        let ledger = stream.ledger();
+        let mut letters = Letters::new(&ledger);
         for batch in &settled {
             letters.take(batch, run, now).map_err(not_json)?;
         }
@@ -194,14 +195,7 @@ impl State {
     /// staged: their writes may have happened, and only delivering them gives them a verdict. Cut off half way, it is safe
     /// to do again.
     pub async fn reset(&self, stream: &StreamId, forget_links: bool) -> Result<(), Fault> {
-        if !self.outbox(stream).await?.is_empty() {
-            return Err(Fault::halt(
-                Code::Conflict,
-                Blame::Config,
-                format!("{stream} has staged batches without a verdict"),
-            )
-            .help("nothing was changed; run the pipeline once so that they are delivered, then reset"));
-        }
+        self.refuse_while_staged(stream).await?;
         // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
         self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
         self.forget_seen(stream).await?;
@@ -347,7 +341,11 @@ impl State {
         decoded.map(Option::transpose).collect()
     }
 
-    async fn rows<T: DeserializeOwned>(&self, tree: Tree, prefix: &[u8]) -> Result<Vec<(Vec<u8>, T)>, Fault> {
+    pub(super) async fn rows<T: DeserializeOwned>(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+    ) -> Result<Vec<(Vec<u8>, T)>, Fault> {
         let mut all = Vec::new();
         loop {
             let after = all.last().map(|(key, _): &(Vec<u8>, T)| key.clone());

@@ -33,7 +33,7 @@ impl Mapping {
         let field = |(name, value): &(String, Expression)| Field {
             name: name.clone(),
             head: format!("{}:", serde_json::Value::from(name.as_str())),
-            value: value.clone(),
+            value: value.fresh(),
         };
         Self { fields: fields.map(|fields| fields.iter().map(field).collect()), personal: Arc::default() }
     }

@@ -37,8 +37,10 @@ enum Change {
 impl Transform {
     pub fn new(steps: &[StepPlan]) -> Self {
         let change = |step: &StepPlan| match step {
-            StepPlan::Filter(condition) => Change::Filter(condition.clone()),
-            StepPlan::Set(fields) => Change::Set(fields.clone()),
+            StepPlan::Filter(condition) => Change::Filter(condition.fresh()),
+            StepPlan::Set(fields) => {
+                Change::Set(fields.iter().map(|(path, value)| (path.clone(), value.fresh())).collect())
+            }
             StepPlan::Rename(pairs) => Change::Rename(pairs.clone()),
             StepPlan::Drop(paths) => {
                 let mut paths = paths.clone();

@@ -17,6 +17,8 @@ mod quota;
 mod refresh;
 mod refusals;
 mod running;
+mod schedule;
+mod serve;
 mod sign_in;
 mod signals;
 mod table;

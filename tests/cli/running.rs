@@ -25,8 +25,8 @@ fn before_the_first_run_every_listing_says_so_and_makes_no_state() {
     insta::assert_snapshot!(stage.renkei(&["status"]).transcript(), @r"
     exit 0
     --- stdout
-    pipeline   last run (UTC)  state  staged  dead letters  delivered up to
-    customers  never           -           0             0  -
+    pipeline   last run (UTC)  state  next run (UTC)  staged  dead letters  delivered up to
+    customers  never           -      -                    0             0  -
     --- stderr
     ");
     assert!(!stage.path().join("state/format").exists());

@@ -5,7 +5,7 @@ use std::process::{Child, Command};
 use crate::harness::{Stage, fast, slow};
 use renkei::sandbox::FaultPlan;
 
-fn signal(child: &Child, name: &str) {
+pub fn signal(child: &Child, name: &str) {
     // A shell's own `kill` is there wherever a shell is.
     let sent = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", child.id())).status().unwrap();
     assert!(sent.success());

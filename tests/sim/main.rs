@@ -8,8 +8,10 @@
 #![expect(clippy::disallowed_methods, reason = "a test asks the environment how much to do")]
 #![expect(clippy::disallowed_macros, reason = "a test prints its seeds")]
 
+mod beside;
 mod doubt;
 mod history;
+mod service;
 mod shrink;
 mod weather;
 

@@ -1,0 +1,112 @@
+//! The scheduled service: one process that runs pipelines when they are due, for months, sleeps when nothing is, stops cleanly and
+//! comes back where it was.
+//!
+//! ```text
+//!   signals   changed files   requests        each a task of its own; they only ask
+//!        \          |          /
+//!         `---> service.rs <--'  <--- runs that ended
+//!                   |   decides with engine::Schedule, makes it durable, then begins and stops
+//!                   v
+//!               work.rs      one task per run; a panic in one is the end of that one
+//! ```
+//!
+//! It owes the rest nothing: people, probes and callers come here, and it calls down. The seam for whatever else talks to the
+//! service (an admin API, an ingress) is [`Asked`], which the loop answers in the order of its coming.
+
+mod heartbeat;
+mod inbox;
+mod notify;
+mod reload;
+mod service;
+mod signals;
+mod tell;
+mod trim;
+mod work;
+
+use std::{path::Path, sync::Arc};
+
+use tokio::{sync::mpsc, task::JoinSet};
+
+use self::{heartbeat::Heartbeat, reload::Reloader, signals::Signals};
+pub use self::{
+    inbox::ask_for_backfill,
+    notify::Notify,
+    service::{Asked, Service},
+};
+use crate::{
+    config::{self, Report, SystemEnvironment},
+    engine::Engine,
+    model::{Blame, Code, Fault},
+};
+
+/// Requests that wait for the loop. Whoever asks more waits too.
+const ASKED_MAX: usize = 64;
+
+/// Why nothing is served any more.
+#[derive(Debug)]
+pub enum Unserved {
+    /// The files cannot be used.
+    Files(Box<Report>),
+    Fault(Box<Fault>),
+}
+
+impl From<Fault> for Unserved {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
+    }
+}
+
+/// Runs the schedules of the workspace in `dir` until a signal asks to stop.
+pub async fn serve(dir: &Path) -> Result<(), Unserved> {
+    let mut signals = Signals::new()?;
+    tracing::info!(dir = %dir.display(), "starting");
+    let notify = Arc::new(Notify::from_environment(&SystemEnvironment));
+    let (ask, asked) = mpsc::channel(ASKED_MAX);
+    let started = tokio::select! {
+        biased;
+        // Nothing is begun yet, so whatever reads files and checks the store may end with the process.
+        () = signals.stop() => return Ok(()),
+        started = start(dir, notify.clone(), asked) => started?,
+    };
+    let Started { service, engine, reloader } = started;
+    let plan = engine.plan();
+    let state = plan.store.path.clone();
+    if let Err(error) = inbox::open(&state) {
+        tracing::warn!(%error, "requests of other processes cannot be heard: the folder for them cannot be made");
+    }
+    let mut others = JoinSet::new();
+    others.spawn(trim::trim(engine.state().clone(), engine.clock().clone(), plan.serve.keep_runs));
+    others.spawn(Heartbeat { ask: ask.clone(), state, clock: engine.clock().clone(), notify }.beat());
+    drop(engine);
+    let reload = reloader.start(ask.clone(), &mut others);
+    others.spawn(async move { signals.obey(ask, reload).await });
+    let ended = service.run().await;
+    others.shutdown().await;
+    Ok(ended?)
+}
+
+struct Started {
+    service: Service,
+    engine: Arc<Engine>,
+    reloader: Reloader,
+}
+
+async fn start(dir: &Path, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) -> Result<Started, Unserved> {
+    let files = dir.to_owned();
+    let plan = tokio::task::spawn_blocking(move || config::load(&files, &SystemEnvironment)).await;
+    let plan = plan.map_err(|_| panicked())?.map_err(|report| Unserved::Files(Box::new(report)))?;
+    let reloader = Reloader::new(dir, &plan, notify.clone());
+    let engine = Arc::new(Engine::open(plan).await?);
+    match Service::new(engine.clone(), notify, asked).await {
+        Ok(service) => Ok(Started { service, engine, reloader }),
+        Err(fault) => {
+            engine.close().await;
+            Err(fault.into())
+        }
+    }
+}
+
+fn panicked() -> Fault {
+    Fault::halt(Code::Bug, Blame::Bug, "reading the files panicked")
+        .help("nothing was started; please report it with the lines above")
+}

@@ -1,0 +1,251 @@
+//! The loop of the service: hears what is asked, what ended and what time it is; lets `engine::Schedule` decide; makes the decision
+//! durable; and only then begins and stops runs. It wakes when something is due or asked for, and not before.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use secrecy::ExposeSecret;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, sleep_until, timeout_at},
+};
+
+use super::{
+    notify::Notify,
+    tell,
+    work::{Job, Over, Work},
+};
+use crate::{
+    config::{Plan, plan::StorePlan},
+    engine::{Action, Decision, Ended, Engine, Schedule},
+    model::{Clock, Fault},
+    store::Backfill,
+};
+
+/// What the service is asked for.
+pub enum Asked {
+    /// To stop: at checkpoints the first time, at once the second time.
+    Stop,
+    /// To go on by another plan.
+    Plan(Box<Plan>),
+    /// To read a window of a stream beside its own progress. It is durable when the answer comes.
+    Backfill(Backfill, oneshot::Sender<()>),
+    /// To look at the clock again, which was set.
+    Clock,
+    /// For a sign of life.
+    Beat,
+}
+
+/// A running service. Whatever it stands on is given to it, so that tests drive it by a paused clock.
+pub struct Service {
+    engine: Arc<Engine>,
+    clock: Arc<dyn Clock>,
+    schedule: Schedule,
+    work: Work,
+    asked: mpsc::Receiver<Asked>,
+    /// One that came while runs were ended for another one.
+    next_plan: Option<Box<Plan>>,
+    notify: Arc<Notify>,
+}
+
+impl Service {
+    /// Takes up the schedules where the store says that they stand.
+    pub async fn new(engine: Arc<Engine>, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) -> Result<Self, Fault> {
+        let clock = engine.clock().clone();
+        let (kept, backfills) = (engine.state().schedules().await?, engine.state().backfills().await?);
+        let schedule = Schedule::new(engine.plan(), kept, backfills, clock.now());
+        Ok(Self { engine, clock, schedule, work: Work::default(), asked, next_plan: None, notify })
+    }
+
+    /// Runs until it is asked to stop, or the store fails. Everything is closed when it returns.
+    pub async fn run(mut self) -> Result<(), Fault> {
+        self.begin_to_serve();
+        let served = self.serve().await;
+        if let Err(fault) = &served {
+            tracing::error!(code = %fault.code, why = fault.message, "the service cannot go on and stops");
+        }
+        let limit = Instant::now() + self.engine.plan().serve.stop_within;
+        self.notify.stopping();
+        let stopped = self.stop(limit).await;
+        drop(timeout_at(limit, self.engine.close()).await);
+        served.and(stopped)
+    }
+
+    fn begin_to_serve(&self) {
+        let plan = self.engine.plan();
+        tell::ended_calendars(plan, self.clock.now());
+        tracing::info!(pipelines = plan.pipelines.len(), scheduled = self.schedule.scheduled(), "serving");
+        self.notify.ready();
+    }
+
+    async fn serve(&mut self) -> Result<(), Fault> {
+        loop {
+            let now = self.clock.now();
+            let decision = self.schedule.decide(now);
+            self.carry_out(decision).await?;
+            self.notify.status(&tell::status(&self.schedule, self.work.len()));
+            let wake = self.schedule.next_wake().map(|wake| Instant::now() + until(wake, self.clock.now()));
+            tokio::select! {
+                biased;
+                asked = self.asked.recv() => match asked {
+                    None | Some(Asked::Stop) => return Ok(()),
+                    Some(asked) => if self.answer(asked).await? == Then::Stop { return Ok(()) },
+                },
+                over = self.work.next() => self.take(over).await?,
+                () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            }
+        }
+    }
+
+    async fn answer(&mut self, asked: Asked) -> Result<Then, Fault> {
+        match asked {
+            Asked::Plan(plan) => {
+                let mut next = Some(plan);
+                while let Some(plan) = next {
+                    if self.take_plan(*plan).await? == Then::Stop {
+                        return Ok(Then::Stop);
+                    }
+                    next = self.next_plan.take();
+                }
+            }
+            Asked::Beat => self.notify.alive(),
+            Asked::Backfill(backfill, heard) => {
+                self.engine.state().keep_backfill(&backfill).await?;
+                tracing::info!(pipeline = backfill.pipeline, part = backfill.stream, "a backfill was asked for");
+                self.schedule.add_backfill(backfill);
+                // Whoever asked may have gone.
+                heard.send(()).ok();
+            }
+            // The loop looks at the clock in any case.
+            Asked::Clock | Asked::Stop => {}
+        }
+        Ok(Then::GoOn)
+    }
+
+    /// Goes on by another plan. A run whose pipeline is another one now ends at its next checkpoint and goes on by the new
+    /// plan; the others do not notice. Where connections changed all of them end first, and only then the new ones are
+    /// used: so no account is ever used under two budgets.
+    async fn take_plan(&mut self, plan: Plan) -> Result<Then, Fault> {
+        let old = self.engine.clone();
+        let old = old.plan();
+        if !is_same_store(&old.store, &plan.store) {
+            tell::store_moved();
+            self.notify.ready();
+            return Ok(Then::GoOn);
+        }
+        let is_same = |name: &str| {
+            let (old, new) = (old.pipelines.get(name), plan.pipelines.get(name));
+            old.zip(new).is_some_and(|(old, new)| old.made_of == new.made_of)
+        };
+        let mut stopped: Vec<Arc<str>> = self.work.pipelines().filter(|name| !is_same(name)).cloned().collect();
+        let mut then = Then::GoOn;
+        if old.made_of != plan.made_of {
+            stopped = self.work.pipelines().cloned().collect();
+            self.schedule.pause();
+            then = self.end_all(Instant::now() + old.serve.stop_within, Then::GoOn).await?;
+        }
+        stopped.iter().for_each(|name| self.work.stop(name));
+        self.engine = Arc::new(self.engine.reloaded(plan).await);
+        let now = self.clock.now();
+        self.schedule.replan(self.engine.plan(), now);
+        tell::ended_calendars(self.engine.plan(), now);
+        let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
+        tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
+        self.notify.ready();
+        Ok(then)
+    }
+
+    /// Hears what ended: as many as there are, because they share a commit.
+    async fn take(&mut self, over: Over) -> Result<(), Fault> {
+        let mut all = Decision::default();
+        for over in [over].into_iter().chain(self.work.more()) {
+            tell::over(&over);
+            let Decision { actions, keep, notes } = self.schedule.ended(&over.pipeline, over.ended, self.clock.now());
+            all.actions.extend(actions);
+            all.keep.extend(keep);
+            all.notes.extend(notes);
+        }
+        self.carry_out(all).await
+    }
+
+    async fn carry_out(&mut self, decision: Decision) -> Result<(), Fault> {
+        let Decision { actions, keep, notes } = decision;
+        notes.iter().for_each(tell::note);
+        self.engine.state().keep_schedules(&keep).await?;
+        let grace = self.engine.plan().serve.stop_within / 2;
+        for action in actions {
+            match action {
+                Action::Stop { pipeline } => self.work.stop(&pipeline),
+                Action::Begin { pipeline, due, start } => {
+                    let late = until(self.clock.now(), start);
+                    self.work.begin(self.engine.clone(), pipeline, Job::Run { due, late }, grace);
+                }
+                Action::Backfill(backfill) => {
+                    let pipeline = backfill.pipeline.as_str().into();
+                    self.work.begin(self.engine.clone(), pipeline, Job::Backfill(backfill), grace);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self, limit: Instant) -> Result<(), Fault> {
+        tracing::info!(under_way = self.work.len(), "stopping");
+        self.schedule.pause();
+        self.end_all(limit, Then::Stop).await.map(drop)
+    }
+
+    /// Ends everything within the limit: runs at their checkpoints where they get there in time, and where they do not, or a
+    /// stop is asked for once more, as a power cut would end them. What is staged stays staged. The schedule is paused.
+    async fn end_all(&mut self, limit: Instant, mut then: Then) -> Result<Then, Fault> {
+        let within = self.engine.plan().serve.stop_within;
+        self.work.stop_all();
+        // The rest is for the store.
+        let soft = limit - (within / 10).max(Duration::from_millis(200));
+        let mut is_asked = true;
+        while self.work.len() > 0 {
+            tokio::select! {
+                biased;
+                over = self.work.next() => self.take(over).await?,
+                asked = self.asked.recv(), if is_asked => match asked {
+                    Some(Asked::Stop) if then == Then::Stop => break,
+                    Some(Asked::Stop) => then = Then::Stop,
+                    Some(Asked::Beat) => self.notify.alive(),
+                    Some(Asked::Plan(plan)) => self.next_plan = Some(plan),
+                    // Nobody hears that it is durable, so it is asked for again.
+                    Some(Asked::Backfill(..) | Asked::Clock) => {}
+                    None => is_asked = false,
+                },
+                () = sleep_until(soft) => break,
+            }
+        }
+        let dropped = self.work.drop_all().await;
+        if dropped.is_empty() {
+            return Ok(then);
+        }
+        tell::dropped(&dropped);
+        let mut keep = Vec::new();
+        for pipeline in dropped {
+            keep.extend(self.schedule.ended(&pipeline, Ended::Stopped, self.clock.now()).keep);
+        }
+        self.engine.state().keep_schedules(&keep).await?;
+        Ok(then)
+    }
+}
+
+/// Whether the loop goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Then {
+    GoOn,
+    Stop,
+}
+
+/// The time from one moment to a later one; none to an earlier one.
+fn until(later: DateTime<Utc>, earlier: DateTime<Utc>) -> Duration {
+    (later - earlier).to_std().unwrap_or_default()
+}
+
+fn is_same_store(old: &StorePlan, new: &StorePlan) -> bool {
+    let key = |plan: &StorePlan| plan.key.as_ref().map(|key| key.expose_secret().to_owned());
+    old.path == new.path && old.disk_bytes_max == new.disk_bytes_max && key(old) == key(new)
+}

@@ -1,0 +1,113 @@
+//! What the service says of itself: log lines with constant names, and one line for the service manager.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+use super::work::{Job, Over};
+use crate::{
+    config::{
+        Plan,
+        plan::{Calendar, Days},
+    },
+    engine::{Ended, Note, Schedule},
+    model::{Code, Fault},
+};
+
+/// One line per run, with everything that one greps for.
+pub fn over(over: &Over) {
+    let Over { pipeline, job, began, run, ended } = over;
+    let (due, late_ms) = match job {
+        Job::Run { due, late } => (stamp(*due), late.as_millis() as u64),
+        Job::Backfill(backfill) => (format!("backfill {}", backfill.stream), 0),
+    };
+    let took_ms = began.elapsed().as_millis() as u64;
+    let (id, counts) = run.as_ref().map(|run| (run.id.as_str(), run.counts)).unwrap_or_default();
+    let requests = run.as_ref().map_or(0, |run| run.requests);
+    let read = counts.read + counts.resumed;
+    let written = counts.created + counts.updated + counts.deleted;
+    let (unchanged, skipped, refused) = (counts.unchanged, counts.skipped, counts.dead_letters());
+    match ended {
+        Ended::Failed(Fault { code, message, place, .. }) => tracing::warn!(
+            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests,
+            code = %code, why = message, place = place.join(", "), "run failed"
+        ),
+        Ended::Stopped => tracing::info!(
+            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, "run stopped"
+        ),
+        Ended::Done => tracing::info!(
+            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, "run done"
+        ),
+    }
+}
+
+pub fn note(note: &Note) {
+    match note {
+        Note::Missed { pipeline, late, forgotten } => tracing::warn!(
+            code = %Code::MissedTimes, %pipeline, late, forgotten,
+            "times passed while nothing could run: so many are made up for now, and so many are not"
+        ),
+        Note::LeftOut { pipeline, due } => tracing::info!(
+            %pipeline, due = stamp(*due), "a time is left out: the one before is not done with"
+        ),
+        Note::Waits { pipeline, wait, failures } if wait.person => tracing::error!(
+            code = %Code::Waits, %pipeline, failures, because = %wait.code, until = stamp(wait.until),
+            "the pipeline needs a person; nothing is lost, and it is tried again then or after a reload"
+        ),
+        Note::Waits { pipeline, wait, failures } => tracing::warn!(
+            %pipeline, failures, because = %wait.code, until = stamp(wait.until), "the pipeline is tried again then"
+        ),
+    }
+}
+
+/// Warns about calendars that say nothing about today any more.
+pub fn ended_calendars(plan: &Plan, now: DateTime<Utc>) {
+    let named = plan.pipelines.values().filter_map(|pipeline| match &pipeline.schedule.as_ref()?.days {
+        Days::Business(calendars) => Some(calendars),
+        Days::All => None,
+    });
+    let ended = |calendar: &Arc<Calendar>| {
+        let end = calendar.ends().filter(|end| *end < now.date_naive())?;
+        Some((calendar.name.clone(), end))
+    };
+    for (calendar, end) in named.flatten().filter_map(ended).collect::<BTreeSet<_>>() {
+        tracing::warn!(
+            code = %Code::CalendarEnded, calendar, %end,
+            "the calendar has ended: since then every weekday counts as a business day"
+        );
+    }
+}
+
+pub fn store_moved() {
+    tracing::error!(
+        code = %Code::StoreMoved,
+        "`store:` or RENKEI_KEY is another than the service was started with; the files are not taken over, and the service goes \
+         on as it was until it is restarted"
+    );
+}
+
+pub fn dropped(pipelines: &[Arc<str>]) {
+    let names = pipelines.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+    tracing::warn!(
+        code = %Code::StopOverrun, pipelines = names,
+        "not at a checkpoint in time; what they had staged stays staged, and they go on when the service is back"
+    );
+}
+
+/// How the service does, in one line.
+pub fn status(schedule: &Schedule, under_way: usize) -> String {
+    let mut text = format!("{} pipelines scheduled, {under_way} at work", schedule.scheduled());
+    match schedule.waiting_for_a_person() {
+        0 => {}
+        1 => text.push_str(", 1 needs a person"),
+        more => text.push_str(&format!(", {more} need a person")),
+    }
+    if let Some((pipeline, start)) = schedule.next_due() {
+        text.push_str(&format!(", next {pipeline} at {}", stamp(start)));
+    }
+    text
+}
+
+fn stamp(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
