@@ -22,6 +22,7 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// A library and the only files that may name it.
 const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("redb::", &["store/redb", "store/mod.rs"]),
+    ("zstd::", &["store/history_rows.rs"]),
     ("serde_saphyr", &["config/yaml.rs"]),
     ("minijinja", &["expr/"]),
     ("reqwest::", &["http/transport"]),

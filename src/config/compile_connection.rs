@@ -12,9 +12,9 @@ use super::{
     compile_connector::Connector,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Api, Connection, Egress, Jsonl, Postgres, Retry, StorePlan, Timeouts},
+    plan::{Api, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, StorePlan, Timeouts},
     raw_shared::{RawRetry, RawTimeouts},
-    raw_workspace::{RawConnection, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
+    raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
     shape::{OneOrMany, Spanned},
     source::Span,
 };
@@ -24,6 +24,9 @@ const MS: Duration = Duration::from_millis(1);
 const BODY_MAX: u64 = 64 << 20;
 const SEGMENT_BYTES: u64 = 128 << 20;
 const DISK_MAX: u64 = 10_000_000_000;
+const HOUR: Duration = Duration::from_secs(3_600);
+const HISTORY_KEEP: Duration = Duration::from_secs(30 * 86_400);
+const HISTORY_MAX: u64 = 32_000_000;
 
 /// The connectors by folder name. Nothing stands for one whose file cannot be read.
 pub type Connectors = BTreeMap<String, Option<Connector>>;
@@ -35,6 +38,14 @@ impl Check<'_> {
         let path = redb.path.as_ref().map_or_else(|| self.reading.base.join("state"), |path| self.place(path));
         let disk_bytes_max = self.size(redb.disk_max.as_ref(), DISK_MAX, 64_000_000..=100_000_000_000_000);
         StorePlan { path, disk_bytes_max, key: self.reading.env.variable("RENKEI_KEY") }
+    }
+
+    pub fn history(&self, raw: &RawHistory) -> HistoryPlan {
+        let keep = self.time(raw.keep.as_ref(), HISTORY_KEEP, HOUR..=3660 * 24 * HOUR);
+        let is_off = raw.max.as_ref().is_some_and(|max| max.value.0 == 0);
+        let max = raw.max.as_ref().filter(|_| !is_off);
+        let bytes_max = self.size(max, HISTORY_MAX, 1_000_000..=100_000_000_000);
+        HistoryPlan { keep, bytes_max: if is_off { 0 } else { bytes_max } }
     }
 
     pub fn connection(

@@ -226,6 +226,7 @@ fn everything(
     let store = check.store(&workspace);
     let raw = &workspace.dead_letters;
     let dead_letters = Keep { keep: raw.keep.map(|Time(keep)| keep), max: raw.max.map(|max| max as usize) };
+    let history = check.history(&workspace.history);
     let connections = workspace.connections.iter();
     let connections: Connections =
         connections.map(|(name, raw)| (name.value.clone(), check.connection(name, raw, &connectors))).collect();
@@ -247,7 +248,8 @@ fn everything(
     let connections: BTreeMap<String, Connection> =
         connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect();
     let files = workspace.calendars.iter().map(|(_, raw)| check.reading.base.join(&raw.file.value)).collect();
-    Some(Plan { store, dead_letters, serve, connections, pipelines: plans, made_of: Digest::default(), files })
+    let made_of = Digest::default();
+    Some(Plan { store, dead_letters, history, serve, connections, pipelines: plans, made_of, files })
 }
 
 fn who_waits_for_whom(check: &Check<'_>, pipelines: &[Loaded<RawPipeline>]) {

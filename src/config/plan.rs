@@ -32,6 +32,7 @@ use crate::{
 pub struct Plan {
     pub store: StorePlan,
     pub dead_letters: Keep,
+    pub history: HistoryPlan,
     pub serve: ServePlan,
     pub connections: BTreeMap<String, Connection>,
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
@@ -60,6 +61,14 @@ pub struct StorePlan {
 pub struct Keep {
     pub keep: Option<Duration>,
     pub max: Option<usize>,
+}
+
+/// How long and how much is kept of what became of a pipeline's records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HistoryPlan {
+    pub keep: Duration,
+    /// Nothing is kept: 0.
+    pub bytes_max: u64,
 }
 
 /// A connector + an account's settings, or a built-in kind.

@@ -24,6 +24,9 @@ pub struct RawWorkspace {
     /// How long and how many dead letters are kept. Default: for good, and all of them.
     #[serde(default)]
     pub dead_letters: RawDeadLetters,
+    /// How much is kept of what became of records, for `renkei trace`.
+    #[serde(default)]
+    pub history: RawHistory,
     /// Keys for personal fields that are hashed or encrypted.
     pub personal: Option<Spanned<RawPersonalKeys>>,
     /// How `renkei serve` runs pipelines.
@@ -44,6 +47,16 @@ pub struct RawDeadLetters {
     pub keep: Option<Time>,
     /// How many of each pipeline.
     pub max: Option<u32>,
+}
+
+/// What became of records, for each pipeline.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawHistory {
+    /// How long. Default 30d.
+    pub keep: Option<Spanned<Time>>,
+    /// How much of the store it may take; the oldest makes room for the newest. Default 32MB, at least 1MB; 0 keeps nothing.
+    pub max: Option<Spanned<Size>>,
 }
 
 /// The kind of store.

@@ -102,6 +102,20 @@ fn the_stripe_connector_is_a_plan() {
 }
 
 #[test]
+fn the_history_has_usual_bounds_and_can_be_switched_off() {
+    let plan = |line: &str| {
+        let workspace = Workspace::with("renkei.yaml", &format!("{WORKSPACE}{line}"));
+        workspace.check(&[]).plan.map(|plan| (plan.history.keep.as_secs() / 3_600, plan.history.bytes_max))
+    };
+    assert_eq!(plan(""), Some((30 * 24, 32_000_000)));
+    assert_eq!(plan("history: { keep: 12h, max: 2MB }\n"), Some((12, 2_000_000)));
+    assert_eq!(plan("history: { max: 0 }\n"), Some((30 * 24, 0)));
+    let report = Workspace::with("renkei.yaml", &format!("{WORKSPACE}history: {{ keep: 1m, max: 10kB }}\n")).report();
+    let bounds = "from 1000000 to";
+    expect(&report, &[(Code::OutOfRange, "renkei.yaml", 5, 18, ""), (Code::OutOfRange, "renkei.yaml", 5, 27, bounds)]);
+}
+
+#[test]
 fn an_unknown_key_is_pointed_at_and_the_near_one_named() {
     let report = Workspace::with("renkei.yaml", "version: 1\nconections: {}\n").report();
     expect(&report, &[(Code::UnknownKey, "renkei.yaml", 2, 1, "did you mean `connections`?")]);

@@ -28,7 +28,10 @@ use crate::{
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{ApiSource, Source},
-    store::{DeadLetter, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore, StreamId},
+    store::{
+        DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore,
+        StreamId,
+    },
     transform::{Mapping, Personal, Transform},
 };
 
@@ -87,7 +90,8 @@ impl Engine {
 
     /// Builds on given seams.
     pub fn over(plan: Arc<Plan>, parts: Parts) -> Self {
-        let state = State::new(parts.store.clone(), parts.seal.clone());
+        let history = HistoryRule { keep: plan.history.keep, bytes_max: plan.history.bytes_max };
+        let state = State::new(parts.store.clone(), parts.seal.clone()).with_history(history);
         let ground = Ground {
             vault: Vault::new(parts.store.clone(), parts.seal.clone()),
             clock: parts.clock.clone(),
@@ -164,11 +168,17 @@ impl Engine {
         }
     }
 
-    /// Takes dead letters away that the workspace does not keep. A store that failed says so by the run's own fault.
+    /// Takes away dead letters and history that the workspace does not keep. A store that failed says so by the run's own
+    /// fault.
     pub(super) async fn trim(&self, stream: &StreamId) -> Result<(), Fault> {
         let rule = self.plan.dead_letters;
-        let rule = Retention { keep: rule.keep, max: rule.max };
-        match self.state.trim_letters(stream, rule, self.parts.clock.now()).await {
+        let (rule, now) = (Retention { keep: rule.keep, max: rule.max }, self.parts.clock.now());
+        let live = self.plan.pipelines.values().map(|pipeline| stream_id(pipeline)).collect();
+        let trimmed = async {
+            self.state.trim_letters(stream, rule, now).await?;
+            self.state.trim_history(stream, &live, now).await
+        };
+        match trimmed.await {
             Ok(_) => Ok(()),
             Err(fault) if fault.code == Code::StoreClosed => Ok(()),
             Err(fault) => Err(fault),

@@ -10,6 +10,7 @@ use tokio::{sync::mpsc, time::timeout_at};
 
 use super::{
     gather::Gather,
+    hops,
     limit::RejectLimit,
     prepare::UnderWay,
     read_ahead::Message,
@@ -121,7 +122,12 @@ impl Deliverer<'_> {
             true => Vec::new(),
             false => self.route.sink.write(&staged).await?,
         };
-        staged.settle(verdicts)
+        if !self.context.state.keeps_history() {
+            return staged.settle(verdicts);
+        }
+        let sent = self.route.sink.sent(staged.seq());
+        let (hops, passed) = hops::of(&staged, &verdicts, sent, self.route.sink.durability());
+        Ok(staged.settle(verdicts)?.with_history(hops, passed))
     }
 
     /// What is committed tells whether too much of it was refused.

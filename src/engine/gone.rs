@@ -10,14 +10,18 @@
 use super::prepare::{Mapped, Preparer};
 use crate::{
     model::{Fault, Record, Reject},
-    store::{Batch, Deed, Item, Link},
+    store::{Batch, Deed, Item, Link, Why},
+    transform::Skip,
 };
+
+/// The words of a pipeline that does nothing about records that are gone.
+const IGNORED: &str = "it is gone at the source, and the pipeline declares no deletes";
 
 impl Preparer<'_> {
     /// Makes a deletion of a tombstone. Steps are not for it: what they are about may no longer stand in it.
     pub(super) fn bury(&self, record: Record) -> Result<Mapped, Reject> {
         let Some(deletes) = self.deletes else {
-            return Ok(Mapped::Skipped(record.key));
+            return Ok(Mapped::Skipped(Skip { key: record.key, by: IGNORED.into() }));
         };
         let Record { key, version, overlap, fields: source, .. } = record;
         let fields = deletes.mapping.apply(source.clone());
@@ -42,8 +46,14 @@ impl Preparer<'_> {
     /// Decides a deletion by its link.
     pub(super) async fn compare_gone(&self, item: Item, link: Option<Link>, batch: &mut Batch) -> Result<(), Fault> {
         match link {
-            None => batch.decided.skipped += 1,
-            Some(link) if is_done(&item, &link) => batch.decided.unchanged += 1,
+            None => {
+                batch.decided.skipped += 1;
+                self.pass(batch, &Why::NeverWritten, &item.key);
+            }
+            Some(link) if is_done(&item, &link) => {
+                batch.decided.unchanged += 1;
+                self.pass(batch, &Why::Buried, &item.key);
+            }
             Some(link) => {
                 if let Some(brake) = self.brake {
                     brake.take().await?;

@@ -16,6 +16,7 @@ mod forecast;
 mod forecast_deletions;
 mod gather;
 mod gone;
+mod hops;
 mod limit;
 mod missing;
 mod naming;

@@ -18,8 +18,8 @@ use crate::{
         Checkpoint, Code, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject, idempotency_key,
     },
     sink::Durability,
-    store::{Batch, Deed, Doubt, Item, Keeps, Link, NAMELESS, Settled, State, StreamId},
-    transform::{Mapping, Outcome, Transform},
+    store::{Batch, Deed, Doubt, Item, Keeps, Link, NAMELESS, Settled, State, StreamId, Why},
+    transform::{Mapping, Outcome, Skip, Transform},
 };
 
 /// How a route's writes are named and which of them are needed.
@@ -197,9 +197,10 @@ impl Preparer<'_> {
                     }
                     part.push(item);
                 }
-                Ok(Mapped::Skipped(key)) => {
+                Ok(Mapped::Skipped(skip)) => {
                     batch.decided.skipped += 1;
-                    skipped.push(key);
+                    self.pass(&mut batch, &Why::Filtered(skip.by), &skip.key);
+                    skipped.push(skip.key);
                 }
                 Err(reject) => batch.rejects.push(reject),
             }
@@ -253,8 +254,12 @@ impl Preparer<'_> {
                 {
                     batch.decided.unchanged += 1;
                     batch.touched.extend(self.touched(&item, link));
+                    self.pass(&mut batch, &Why::Unchanged, &item.key);
                 }
-                Some(link) if self.writes.skip_changed && !link.uncertain && !link.gone => batch.decided.skipped += 1,
+                Some(link) if self.writes.skip_changed && !link.uncertain && !link.gone => {
+                    batch.decided.skipped += 1;
+                    self.pass(&mut batch, &Why::LeftAlone, &item.key);
+                }
                 _ => batch.items.push(self.named(item, link)),
             }
         }
@@ -274,6 +279,13 @@ impl Preparer<'_> {
         (names || is_newer).then(|| (item.key.clone(), link))
     }
 
+    /// Tells the history of a record that is decided.
+    pub(super) fn pass(&self, batch: &mut Batch, why: &Why, key: &Key) {
+        if self.state.keeps_history() {
+            batch.passed.add(why, key);
+        }
+    }
+
     /// Those of the records whose dead letters may go with this batch.
     fn open<'k>(&self, keys: impl Iterator<Item = &'k Key> + Clone) -> Vec<Key> {
         let mut open = self.state.with_letters(self.stream, keys.clone());
@@ -290,7 +302,7 @@ impl Preparer<'_> {
         let source = record.fields.clone();
         let Record { key, version, overlap, fields, .. } = match self.transform.apply(record) {
             Outcome::Kept(record) => record,
-            Outcome::Skipped(key) => return Ok(Mapped::Skipped(key)),
+            Outcome::Skipped(skip) => return Ok(Mapped::Skipped(skip)),
             Outcome::Rejected(reject) => return Err(reject),
         };
         let refuse = |reason| Reject { key: Some(key.clone()), gone: false, fields: source.clone(), reason };
@@ -352,8 +364,7 @@ impl Preparer<'_> {
 /// What steps and mapping make of a record.
 pub(super) enum Mapped {
     Item(Item),
-    /// A filter said that the record of this key does not go on.
-    Skipped(Key),
+    Skipped(Skip),
 }
 
 /// Part of a page after its steps.

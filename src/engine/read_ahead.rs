@@ -5,6 +5,7 @@
 //! warm in the processor's cache. For a database small pages are gathered into one batch, because each batch is a
 //! transaction.
 
+use chrono::{DateTime, Utc};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -86,6 +87,7 @@ impl Reader<'_> {
                 Some(Err(fault)) => break Err(Halt::Fault(fault)),
                 None => break Ok(()),
             };
+            let read_at = self.context.clock.now();
             self.context.progress.page(page.records.len() as u64 + page.rejects.len() as u64);
             self.run.lock().await.pages += 1;
             if page.restarted {
@@ -94,7 +96,7 @@ impl Reader<'_> {
             }
             let (next, end, bytes) = (page.next.clone(), page.end, page.body_bytes);
             for drafted in self.preparer.draft(page, &at) {
-                self.take(drafted, bytes, &mut gathered).await?;
+                self.take(drafted, bytes, read_at, &mut gathered).await?;
             }
             at = next;
             if end {
@@ -120,7 +122,13 @@ impl Reader<'_> {
     }
 
     /// Adds a part of a page to what is gathered, and stages it when that is enough.
-    async fn take(&self, drafted: Drafted, bytes: usize, gathered: &mut Gathered) -> Result<(), Halt> {
+    async fn take(
+        &self,
+        drafted: Drafted,
+        bytes: usize,
+        read_at: DateTime<Utc>,
+        gathered: &mut Gathered,
+    ) -> Result<(), Halt> {
         if self.preparer.under_way.meets(&drafted) {
             self.flush(gathered).await?;
             self.queue.send(Message::Commit).await.map_err(|_| HungUp)?;
@@ -130,7 +138,7 @@ impl Reader<'_> {
             only.allows(&batch.items)?;
         }
         self.preparer.under_way.begin(&batch.items);
-        gathered.add(batch, bytes);
+        gathered.add(Batch { read_at: Some(read_at), ..batch }, bytes);
         if self.is_enough(gathered) {
             self.flush(gathered).await?;
         }
@@ -212,6 +220,7 @@ impl Gathered {
                 batch.replayed.extend(more.replayed);
                 batch.touched.extend(more.touched);
                 batch.seen.extend(more.seen);
+                batch.passed.merge(more.passed);
                 batch.next = more.next;
             }
         }

@@ -24,7 +24,7 @@ pub use postgres::{PostgresSink, TableConfig};
 
 use crate::{
     model::{BoxFuture, Checkpoint, Fault, Mark, Reason, Verdict},
-    store::{Item, Staged},
+    store::{Item, Sendings, Staged},
 };
 
 /// What a write would lead to, as far as it is known before it is sent.
@@ -61,6 +61,11 @@ pub trait Sink: Send + Sync {
     /// verdict yet: it stays staged, and may be written again. For an atomic sink the batch is durable when `seal`
     /// returns, not before, except that a database may store records and the batch's checkpoint at once.
     fn write<'a>(&'a self, batch: &'a Staged) -> BoxFuture<'a, Result<Vec<Verdict>, Fault>>;
+
+    /// Takes what left for the items of a batch since its writing began. Nothing for sinks that send no requests.
+    fn sent(&self, _batch: u64) -> Sendings {
+        Sendings::new()
+    }
 
     /// How many records leave in one request at the most: fewer wait for more of them, for a while. One: each travels alone.
     fn records_per_write(&self) -> usize {

@@ -12,6 +12,8 @@
 //! | revision | read: ours, done; else send with what was read | the same |
 //! | never | send | not safe |
 
+use std::fmt;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
@@ -53,6 +55,21 @@ pub enum Found {
     },
     /// A reading: the record is not there.
     Gone,
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing { .. } => f.write_str("nothing was found"),
+            Self::One(id) => write!(f, "{id} was found"),
+            Self::Several(count) => write!(f, "{count} records were found"),
+            Self::Read { revision, ours: true } => {
+                write!(f, "it has revision {revision}, and holds what is to be written")
+            }
+            Self::Read { revision, ours: false } => write!(f, "it has revision {revision}"),
+            Self::Gone => f.write_str("it is not there"),
+        }
+    }
 }
 
 /// What is known of a record on its way.

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
+    history::{Hop, Passed},
     journal::Noted,
     link::{Keeps, Link},
 };
@@ -39,6 +40,10 @@ pub struct Batch {
     pub touched: Vec<(Key, Link)>,
     /// Records that the source has shown, where a sweep needs to know.
     pub seen: Vec<KeyHash>,
+    /// Records of `decided`, for the history. Nothing where none is kept.
+    pub passed: Passed,
+    /// When the first of its pages was read.
+    pub read_at: Option<DateTime<Utc>>,
     /// The checkpoint that holds once every record of the batch has a verdict.
     pub next: Checkpoint,
 }
@@ -64,7 +69,7 @@ pub enum Deed {
 }
 
 impl Deed {
-    fn is_write(&self) -> bool {
+    pub(super) fn is_write(&self) -> bool {
         *self == Self::Write
     }
 }
@@ -120,12 +125,19 @@ pub struct Staged {
     /// The store's epoch when an earlier run staged it. If the store went back since, the vendor may repeat an old answer
     /// about a record that has moved on, so the links of this batch are in doubt too.
     pub(super) resumed_from: Option<u32>,
+    /// The run that staged it, where that was an earlier one and the row says so.
+    pub(super) read_by: Option<String>,
     /// What the journal holds, by place.
     pub(super) noted: BTreeMap<usize, Noted>,
     pub(super) batch: Batch,
 }
 
 impl Staged {
+    /// One of this run.
+    pub(super) fn now(seq: u64, staged_at: DateTime<Utc>, in_outbox: bool, batch: Batch) -> Self {
+        Self { seq, staged_at, in_outbox, resumed_from: None, read_by: None, noted: BTreeMap::new(), batch }
+    }
+
     /// The batch's place in its stream's order.
     pub fn seq(&self) -> u64 {
         self.seq
@@ -135,8 +147,23 @@ impl Staged {
         &self.batch.items
     }
 
+    /// Records that were refused before they were mapped.
+    pub fn rejects(&self) -> &[Reject] {
+        &self.batch.rejects
+    }
+
     pub fn staged_at(&self) -> DateTime<Utc> {
         self.staged_at
+    }
+
+    /// When the first of its pages was read, where that is known.
+    pub fn read_at(&self) -> Option<DateTime<Utc>> {
+        self.batch.read_at
+    }
+
+    /// The earlier run that staged it, where that is known.
+    pub fn read_by(&self) -> Option<&str> {
+        self.read_by.as_deref()
     }
 
     /// An earlier run staged it, so parts of it may have been sent already.
@@ -173,6 +200,8 @@ pub struct Settled {
     pub(super) verdicts: Vec<Verdict>,
     pub(super) read: u64,
     counts: Counts,
+    /// What the history keeps of its items.
+    pub(super) hops: Vec<(KeyHash, Hop)>,
 }
 
 impl Settled {
@@ -192,7 +221,14 @@ impl Settled {
         } else {
             verdicts = Vec::new();
         }
-        Self { staged, verdicts, read, counts }
+        Self { staged, verdicts, read, counts, hops: Vec::new() }
+    }
+
+    /// With what the history keeps of the items: hops of some, and others that only passed.
+    pub fn with_history(mut self, hops: Vec<(KeyHash, Hop)>, passed: Passed) -> Self {
+        self.hops = hops;
+        self.staged.batch.passed.merge(passed);
+        self
     }
 
     pub fn seq(&self) -> u64 {
@@ -222,8 +258,15 @@ pub(super) struct Row {
     /// The store's epoch when it was staged. A row that does not say is in doubt once the store went back.
     #[serde(default)]
     epoch: u32,
+    /// The run that staged it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    run: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    read_at: Option<DateTime<Utc>>,
     next: Checkpoint,
     decided: Counts,
+    #[serde(default, skip_serializing_if = "Passed::is_empty")]
+    passed: Passed,
     items: Vec<RowItem>,
     rejects: Vec<RowReject>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -270,14 +313,22 @@ struct RowReject {
 }
 
 impl Row {
-    pub(super) fn of(batch: &Batch, staged_at: DateTime<Utc>, epoch: u32) -> Result<Self, serde_json::Error> {
+    pub(super) fn of(
+        batch: &Batch,
+        staged_at: DateTime<Utc>,
+        epoch: u32,
+        run: &str,
+    ) -> Result<Self, serde_json::Error> {
         let items = batch.items.iter().map(RowItem::of).collect::<Result<_, _>>()?;
         let rejects = batch.rejects.iter().map(RowReject::of).collect::<Result<_, _>>()?;
         Ok(Self {
             staged_at,
             epoch,
+            run: run.to_owned(),
+            read_at: batch.read_at,
             next: batch.next.clone(),
             decided: batch.decided,
+            passed: batch.passed.clone(),
             items,
             rejects,
             open: batch.open.clone(),
@@ -298,11 +349,14 @@ impl Row {
             keeps: self.keeps,
             touched: self.touched,
             seen: self.seen,
+            passed: self.passed,
+            read_at: self.read_at,
             next: self.next,
         };
         let noted = noted.remove(&seq).unwrap_or_default();
         let resumed_from = Some(self.epoch);
-        Staged { seq, staged_at: self.staged_at, in_outbox: true, resumed_from, noted, batch }
+        let read_by = (!self.run.is_empty()).then_some(self.run);
+        Staged { seq, staged_at: self.staged_at, in_outbox: true, resumed_from, read_by, noted, batch }
     }
 }
 

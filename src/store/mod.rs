@@ -9,6 +9,8 @@ mod batch;
 mod contract;
 mod error;
 mod files;
+mod history;
+mod history_rows;
 mod journal;
 mod ledger;
 mod letters;
@@ -22,9 +24,11 @@ mod schedules;
 mod seal;
 mod seen;
 mod state;
+mod trace;
 
 pub use batch::{Batch, Deed, Doubt, Item, Settled, Staged};
 pub use error::Error;
+pub use history::{About, Asks, HistoryRule, Hop, Passed, Sending, Sendings, Why};
 pub use journal::{Journal, Noted};
 pub use ledger::Imported;
 pub use link::{Keeps, Link};
@@ -37,6 +41,7 @@ pub use schedules::{Backfill, Scheduled, Wait};
 pub use seal::{Seal, SealKey};
 pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
 pub use state::State;
+pub use trace::{Pass, Trace};
 
 use crate::model::BoxFuture;
 
@@ -55,6 +60,8 @@ pub enum Tree {
     OpenLetters,
     /// What a whole listing has shown so far.
     Seen,
+    /// What became of records, batch by batch.
+    History,
     /// Where schedules and backfills stand.
     Schedules,
     Meta,
@@ -71,6 +78,7 @@ impl Tree {
         Tree::Journal,
         Tree::OpenLetters,
         Tree::Seen,
+        Tree::History,
         Tree::Schedules,
         Tree::Meta,
     ];
@@ -88,6 +96,7 @@ impl Tree {
             Tree::Journal => "journal",
             Tree::OpenLetters => "open_letters",
             Tree::Seen => "seen",
+            Tree::History => "history",
             Tree::Schedules => "schedules",
         }
     }

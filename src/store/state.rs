@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use super::{
     Op, Seal, StateStore, Tree,
     batch::{Batch, Row, Settled, Staged},
+    history::HistoryRule,
     journal::{Noted, Notes, place_of},
     letters::Letters,
     link::{Link, link_ops},
@@ -31,8 +32,9 @@ pub struct State {
     pub(super) store: Arc<dyn StateStore>,
     pub(super) notes: Arc<Notes>,
     pub(super) open: Arc<OpenLetters>,
-    /// Seals what holds records: the outbox and dead letters.
-    seal: Arc<Seal>,
+    /// Seals what holds records: the outbox, dead letters, and the history.
+    pub(super) seal: Arc<Seal>,
+    pub(super) history: HistoryRule,
     order: Arc<Mutex<BTreeMap<StreamId, Order>>>,
     /// Links of an earlier epoch are in doubt.
     epoch: Arc<OnceCell<u32>>,
@@ -50,7 +52,18 @@ struct Order {
 
 impl State {
     pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
-        Self { store, notes: Arc::default(), open: Arc::default(), seal, order: Arc::default(), epoch: Arc::default() }
+        let (notes, open, order, epoch) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { store, notes, open, seal, history: HistoryRule::OFF, order, epoch }
+    }
+
+    /// The same, with a history of what became of its records.
+    pub fn with_history(self, history: HistoryRule) -> Self {
+        Self { history, ..self }
+    }
+
+    /// Whether there is a history to write for.
+    pub fn keeps_history(&self) -> bool {
+        !self.history.is_off()
     }
 
     /// How far a stream is delivered.
@@ -100,31 +113,31 @@ impl State {
         now: DateTime<Utc>,
         run: &mut Run,
     ) -> Result<Staged, Fault> {
-        let row = Row::of(&batch, now, self.epoch().await?).map_err(not_json)?;
+        let row = Row::of(&batch, now, self.epoch().await?, &run.id).map_err(not_json)?;
         let seq = self.take_seq(stream);
         run.counts.read += batch.read();
         let ops = vec![self.put(Tree::Outbox, stream.outbox_key(seq), &row)?, self.put_run(run)?];
         self.commit_ops(ops).await?;
-        Ok(Staged { seq, staged_at: now, in_outbox: true, resumed_from: None, noted: BTreeMap::new(), batch })
+        Ok(Staged::now(seq, now, true, batch))
     }
 
     /// Takes a batch for an atomic sink, which keeps records and checkpoint together: no copy is needed.
     pub fn guard(&self, stream: &StreamId, batch: Batch, now: DateTime<Utc>) -> Staged {
         let seq = self.take_seq(stream);
-        Staged { seq, staged_at: now, in_outbox: false, resumed_from: None, noted: BTreeMap::new(), batch }
+        Staged::now(seq, now, false, batch)
     }
 
-    /// Moves the checkpoint over settled batches: checkpoint, outbox, links, dead letters and counts in one commit.
+    /// Moves the checkpoint over settled batches: checkpoint, outbox, links, dead letters, history and counts in one commit.
     /// They must be the oldest ones of the stream, in order; anything else is a bug and moves nothing.
     pub async fn commit(
         &self,
         stream: &StreamId,
-        settled: Vec<Settled>,
+        mut settled: Vec<Settled>,
         mark: Option<Mark>,
         now: DateTime<Utc>,
         run: &mut Run,
     ) -> Result<Checkpoint, Fault> {
-        let Some(last) = settled.last() else {
+        let Some(next) = settled.last().map(|last| last.staged.batch.next.clone()) else {
             return Err(bug("a commit of nothing"));
         };
         self.learn_letters(stream).await?;
@@ -135,12 +148,13 @@ impl State {
         }
         let earlier = self.read_many(Tree::DeadLetters, letters.keys()).await?;
         let epoch = self.epoch().await?;
+        let history = self.history_ops(stream, &mut settled, &run.id, now).await?;
         // From here on nothing waits before the commit is under way, so a caller that gives up leaves no half counted run.
         self.check_prefix(stream, &settled)?;
-        let mut checkpoint = last.staged.batch.next.clone();
-        checkpoint.mark = mark.or(checkpoint.mark);
+        let checkpoint = Checkpoint { mark: mark.or(next.mark), ..next };
         let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
         ops.extend(self.letter_ops(letters, earlier)?);
+        ops.extend(history);
         for batch in &settled {
             if batch.staged.in_outbox {
                 ops.push(Op::Delete { tree: Tree::Outbox, key: stream.outbox_key(batch.seq()) });
@@ -411,7 +425,7 @@ fn newer(tree: Tree, format: u32) -> Fault {
         .help("nothing was changed; use the renkei that wrote this state, or a newer one")
 }
 
-fn not_json(error: serde_json::Error) -> Fault {
+pub(super) fn not_json(error: serde_json::Error) -> Fault {
     bug(&format!("a record that is no JSON reached the store: {error}"))
 }
 

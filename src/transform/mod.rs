@@ -16,4 +16,4 @@ mod tests;
 pub use mapping::Mapping;
 pub use mask::{masked, masked_text};
 pub use personal::Personal;
-pub use steps::{Outcome, Transform};
+pub use steps::{Outcome, Skip, Transform};

@@ -1,6 +1,6 @@
 //! The steps of a pipeline, applied to one record after the other.
 
-use std::{borrow::Cow, cmp::Ordering};
+use std::{borrow::Cow, cmp::Ordering, sync::Arc};
 
 use super::draft::Draft;
 use crate::{
@@ -13,11 +13,22 @@ use crate::{
 #[derive(Debug)]
 pub enum Outcome {
     Kept(Record),
-    /// A filter said that the record of this key does not go on.
-    Skipped(Key),
+    /// A filter said that the record does not go on.
+    Skipped(Skip),
     /// A step failed for it.
     Rejected(Reject),
 }
+
+/// A record that does not go on.
+#[derive(Debug)]
+pub struct Skip {
+    pub key: Key,
+    /// Which step said so, in its own words.
+    pub by: Arc<str>,
+}
+
+/// Characters of a step's words that are kept.
+const WORDS_MAX: usize = 160;
 
 /// Steps, ready to be applied. Applying is pure: no clock, no chance, nothing remembered.
 #[derive(Clone, Debug, Default)]
@@ -27,7 +38,8 @@ pub struct Transform {
 
 #[derive(Clone, Debug)]
 enum Change {
-    Filter(Expression),
+    /// With its words.
+    Filter(Expression, Arc<str>),
     Set(Vec<(Path, Expression)>),
     Rename(Vec<(Path, Path)>),
     Drop(Vec<Path>),
@@ -36,8 +48,11 @@ enum Change {
 
 impl Transform {
     pub fn new(steps: &[StepPlan]) -> Self {
-        let change = |step: &StepPlan| match step {
-            StepPlan::Filter(condition) => Change::Filter(condition.fresh()),
+        let change = |(at, step): (usize, &StepPlan)| match step {
+            StepPlan::Filter(condition) => {
+                let words: String = condition.as_str().chars().take(WORDS_MAX).collect();
+                Change::Filter(condition.fresh(), format!("step {} (filter): {words}", at + 1).into())
+            }
             StepPlan::Set(fields) => {
                 Change::Set(fields.iter().map(|(path, value)| (path.clone(), value.fresh())).collect())
             }
@@ -50,7 +65,7 @@ impl Transform {
             }
             StepPlan::Keep(paths) => Change::Keep(paths.clone()),
         };
-        Self { steps: steps.iter().map(change).collect() }
+        Self { steps: steps.iter().enumerate().map(change).collect() }
     }
 
     /// Applies the steps in their order. A record that none of them changes keeps its bytes; the rejected record is as
@@ -62,7 +77,7 @@ impl Transform {
         match self.run(&record) {
             Ok(Verdict::Unchanged) => Outcome::Kept(record),
             Ok(Verdict::Changed(fields)) => Outcome::Kept(Record { fields, ..record }),
-            Ok(Verdict::Skipped) => Outcome::Skipped(record.key),
+            Ok(Verdict::Skipped(by)) => Outcome::Skipped(Skip { key: record.key, by }),
             Err(reason) => {
                 Outcome::Rejected(Reject { key: Some(record.key), gone: record.gone, fields: record.fields, reason })
             }
@@ -76,13 +91,13 @@ impl Transform {
         for (at, step) in self.steps.iter().enumerate() {
             let number = at + 1;
             match (step, &mut draft) {
-                (Change::Filter(condition), draft) => {
+                (Change::Filter(condition, words), draft) => {
                     let wanted = match draft {
                         Some(draft) => condition.evaluate_bool(&draft.scope()),
                         None => condition.evaluate_bool(&scope),
                     };
                     if !wanted.map_err(|error| error.reason(&format!("step {number} (filter)")))? {
-                        return Ok(Verdict::Skipped);
+                        return Ok(Verdict::Skipped(words.clone()));
                     }
                 }
                 (step, Some(draft)) => step.change(number, draft)?,
@@ -93,20 +108,20 @@ impl Transform {
     }
 
     fn changes(&self) -> bool {
-        self.steps.iter().any(|step| !matches!(step, Change::Filter(_)))
+        self.steps.iter().any(|step| !matches!(step, Change::Filter(..)))
     }
 }
 
 enum Verdict {
     Unchanged,
     Changed(crate::model::Fields),
-    Skipped,
+    Skipped(Arc<str>),
 }
 
 impl Change {
     fn change(&self, number: usize, draft: &mut Draft<'_>) -> Result<(), Reason> {
         match self {
-            Change::Filter(_) => {}
+            Change::Filter(..) => {}
             Change::Set(fields) => {
                 for (path, expression) in fields {
                     set(draft, path, expression, number)?;

@@ -8,7 +8,7 @@ use fastrand::Rng;
 use renkei::{
     config::Plan,
     engine::{Engine, Options, Parts, Stopper},
-    model::{Code, Counts, Cursor, SystemEntropy},
+    model::{Code, Counts, Cursor, Key, SystemEntropy},
     sandbox::{Fit, Quota, World, WorldConfig},
     store::{Memory, PowerLoss, Run, RunState, Seal, Snapshot, State, StreamId},
 };
@@ -376,6 +376,15 @@ impl History<'_> {
                 total.read,
                 total.verdicts()
             )));
+        }
+        // The history is written with the verdicts, and none of these histories is long enough to forget any.
+        let nobody =
+            state.trace(&self.stream(), &Key::new("")).await.map_err(|fault| self.broken(fault.to_string()))?;
+        let kept = nobody.hops_kept + nobody.passes_kept;
+        if kept != total.verdicts() {
+            return Err(
+                self.broken(format!("the history tells of {kept} verdicts, and the runs of {}", total.verdicts()))
+            );
         }
         // A record that is refused again leaves the same letter, which counts how often it was met; once it is accepted, none.
         let letters = state.dead_letters(None).await.map_err(|fault| self.broken(fault.to_string()))?;

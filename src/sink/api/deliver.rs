@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{ApiSink, Placed, Trip, exchange::Outcome};
+use super::{
+    ApiSink, Placed, Trip,
+    exchange::{self, Outcome},
+};
 use crate::{
     config::plan::{Changed, Operation, Repeat},
     model::{Blame, BoxFuture, Code, Disposition, Fault, Reason, Verdict},
@@ -13,7 +16,7 @@ use crate::{
         repeat::{Known, Left, Next, next},
         request::{self, Ready},
     },
-    store::{Doubt, Item, Noted, Staged},
+    store::{Asks, Doubt, Item, Noted, Staged},
 };
 
 /// An item, the operation it takes, and what is known of it.
@@ -65,9 +68,9 @@ impl ApiSink {
                     Next::Update(id) => return self.deliver_update(trip, &way, id).await,
                     Next::LookUp { at } => {
                         tokio::time::sleep((at - now).to_std().unwrap_or(Duration::ZERO)).await;
-                        self.look_up(&way).await?
+                        self.asked(trip, &way, Asks::LookUp, self.look_up(&way)).await?
                     }
-                    Next::ReadAgain => self.read(&way).await?,
+                    Next::ReadAgain => self.asked(trip, &way, Asks::Read, self.read(&way)).await?,
                 };
                 match asked {
                     Ok(found) => way.known.found = Some(found),
@@ -158,6 +161,20 @@ impl ApiSink {
             (None, None) if batch.resumed() && !operation.is_journalled() => maybe(batch.staged_at(), true),
             (None, None) => Left::No,
         })
+    }
+
+    /// Waits for what the sink says about an item, and tells the history of it.
+    async fn asked(&self, trip: &Trip<'_>, way: &Way<'_>, asks: Asks, asking: impl Future<Output = Asked>) -> Asked {
+        let at = self.clock.now();
+        let asked = asking.await;
+        let found = match &asked {
+            Ok(Ok(found)) => Some(found.to_string()),
+            Ok(Err(reason)) => Some(reason.message.clone()),
+            Err(_) => None,
+        };
+        let over = exchange::Asked { asks, at, attempts: 1, status: None, key: None, found };
+        self.trace(trip.batch, way.operation, &[way.at], over);
+        asked
     }
 
     async fn look_up(&self, way: &Way<'_>) -> Asked {

@@ -1,7 +1,7 @@
 //! One request and what is known after it. A write that must not be sent twice is noted in the journal the moment before its
 //! bytes leave, and again as soon as it is known what became of it; so a crash leaves in doubt only what was in flight.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::{DateTime, Utc};
 
@@ -11,7 +11,7 @@ use crate::{
     http::{Answer, Call, Departure, Ruling},
     model::{BoxFuture, Clock, Disposition, Fault, Verdict},
     sink::matching::text,
-    store::{Journal, Staged},
+    store::{Asks, Journal, Sending, Staged},
 };
 
 /// What came of a request.
@@ -48,19 +48,26 @@ impl Heard {
 }
 
 impl ApiSink {
-    /// Sends a call that carries the items at these places of a batch.
+    /// Sends a call that carries the items at these places of a batch. `key` is the idempotency key that it carries.
     pub(super) async fn exchange(
         &self,
         batch: &Staged,
         operation: &Operation,
         call: &Call,
         places: &[usize],
+        key: Option<String>,
     ) -> Result<Heard, Fault> {
         let first = self.clock.now();
-        let Some(noting) = self.noting(batch, operation, places) else {
-            return self.client.execute(call).await.map(|answer| heard(operation, answer, first));
-        };
-        match self.client.execute_watched(call, &noting).await {
+        let journal = operation.is_journalled().then_some(&self.journal);
+        let noting = Noting { journal, clock: &self.clock, batch: batch.seq(), places, left: Mutex::default() };
+        let answered = self.client.execute_watched(call, &noting).await;
+        if let Some((at, attempts)) = noting.left() {
+            let status = answered.as_ref().ok().map(|answer| answer.status.as_u16());
+            let asked = Asked { asks: Asks::Write, at, attempts, status, key, found: None };
+            self.trace(batch, operation, places, asked);
+        }
+        match answered {
+            answered if operation.resends() => answered.map(|answer| heard(operation, answer, first)),
             Ok(answer) => {
                 if matches!(answer.ruling, Ruling::Refused(_)) {
                     noting.stayed();
@@ -73,12 +80,22 @@ impl ApiSink {
         }
     }
 
-    fn noting<'a>(&'a self, batch: &Staged, operation: &Operation, places: &'a [usize]) -> Option<Noting<'a>> {
-        if operation.resends() {
-            return None;
-        }
-        let journal = operation.is_journalled().then_some(&self.journal);
-        Some(Noting { journal, clock: &self.clock, batch: batch.seq(), places })
+    /// Tells the history of a request that is over.
+    pub(super) fn trace(&self, batch: &Staged, operation: &Operation, places: &[usize], asked: Asked) {
+        let Asked { asks, at, attempts, status, key, found } = asked;
+        let took = self.clock.now().signed_duration_since(at);
+        let sending = Sending {
+            asks,
+            operation: operation.name.as_str().into(),
+            at,
+            took_ms: u64::try_from(took.num_milliseconds()).unwrap_or_default(),
+            status,
+            found,
+            attempts,
+            records: places.len(),
+            key,
+        };
+        self.trail.note(batch.seq(), places, &sending);
     }
 
     /// Remembers the verdict of a write that must not be sent twice.
@@ -123,16 +140,37 @@ fn heard(operation: &Operation, answer: Answer, first: DateTime<Utc>) -> Heard {
     }
 }
 
+/// A request that is over.
+pub(super) struct Asked {
+    pub asks: Asks,
+    pub at: DateTime<Utc>,
+    pub attempts: u32,
+    pub status: Option<u16>,
+    pub key: Option<String>,
+    pub found: Option<String>,
+}
+
 /// Notes when the items of one request leave.
 struct Noting<'a> {
     journal: Option<&'a Journal>,
     clock: &'a Arc<dyn Clock>,
     batch: u64,
     places: &'a [usize],
+    /// When it left first, and how often.
+    left: Mutex<Option<(DateTime<Utc>, u32)>>,
+}
+
+impl Noting<'_> {
+    fn left(&self) -> Option<(DateTime<Utc>, u32)> {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Departure for Noting<'_> {
     fn leaving(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        left.get_or_insert_with(|| (self.clock.now(), 0)).1 += 1;
+        drop(left);
         match self.journal {
             Some(journal) => Box::pin(journal.intend(self.batch, self.places, self.clock.now())),
             None => Box::pin(std::future::ready(Ok(()))),

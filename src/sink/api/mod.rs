@@ -11,6 +11,7 @@ mod exchange;
 mod foresee;
 mod meaning;
 mod send;
+mod trail;
 
 use std::sync::{
     Arc,
@@ -20,7 +21,7 @@ use std::sync::{
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt, stream};
 
-use self::deliver::Way;
+use self::{deliver::Way, trail::Trail};
 use super::{
     Durability, Foreseen, Sink,
     clear::{Clear, Opened, held_back},
@@ -32,7 +33,7 @@ use crate::{
     config::plan::{Api, Changed, Deletes, Makes, Operation},
     http::Client,
     model::{Blame, BoxFuture, Checkpoint, Clock, Code, Fault, Mark, Reason, Verdict},
-    store::{Deed, Item, Journal, Noted, Staged},
+    store::{Deed, Item, Journal, Noted, Sendings, Staged},
 };
 
 /// One operation of one connection, with the one that is sent for records that changed after they were created.
@@ -48,6 +49,7 @@ pub struct ApiSink {
     clear: Clear,
     /// Whatever an earlier process sent, it sent before this.
     since: DateTime<Utc>,
+    trail: Trail,
 }
 
 /// A verdict with its item's place in the batch.
@@ -73,6 +75,10 @@ impl Sink for ApiSink {
 
     fn write<'a>(&'a self, batch: &'a Staged) -> BoxFuture<'a, Result<Vec<Verdict>, Fault>> {
         Box::pin(self.write_batch(batch))
+    }
+
+    fn sent(&self, batch: u64) -> Sendings {
+        self.trail.take(batch)
     }
 
     fn records_per_write(&self) -> usize {
@@ -106,7 +112,8 @@ impl ApiSink {
         journal: Journal,
     ) -> Self {
         let since = clock.now();
-        Self { api, operation, changed, deletes: None, client, clock, journal, clear: Clear::default(), since }
+        let (clear, trail) = (Clear::default(), Trail::default());
+        Self { api, operation, changed, deletes: None, client, clock, journal, clear, since, trail }
     }
 
     pub fn with_deletes(self, deletes: Option<Arc<Deletes>>) -> Self {
@@ -119,6 +126,8 @@ impl ApiSink {
     }
 
     async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
+        // Of an earlier attempt at it.
+        self.trail.take(batch.seq());
         let trip = Trip { batch, opened: self.clear.open(batch.items()), failed: AtomicBool::new(false) };
         let items = trip.opened.items();
         let mut verdicts: Vec<Option<Verdict>> = vec![None; items.len()];

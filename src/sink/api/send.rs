@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use super::{
     ApiSink, Trip,
-    exchange::{Outcome, done_before},
+    exchange::{Asked, Outcome, done_before},
     meaning::{Meant, meaning},
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
         matching::Sent,
         request::{self, Ready},
     },
+    store::Asks,
 };
 
 /// Items that leave in one request.
@@ -60,7 +61,8 @@ impl ApiSink {
             };
             call.hides = self.clear.hides(items.iter().map(|ready| ready.item));
             let places: Vec<usize> = items.iter().map(|ready| ready.at).collect();
-            let answer = match self.exchange(batch, operation, &call, &places).await?.answer() {
+            let key = operation.key().map(|_| request::key(operation, &items));
+            let answer = match self.exchange(batch, operation, &call, &places, key).await?.answer() {
                 Ok(answer) => answer,
                 Err(outcome) => {
                     done.extend(places.into_iter().map(|at| (at, outcome.clone())));
@@ -74,7 +76,14 @@ impl ApiSink {
             };
             let verdicts = match meant {
                 Meant::Verdicts(verdicts) => verdicts,
-                Meant::Job(id) => self.verdicts_of_job(operation, &answer, &id, &sent, call.hides).await?,
+                Meant::Job(id) => {
+                    let at = self.clock.now();
+                    let verdicts = self.verdicts_of_job(operation, &answer, &id, &sent, call.hides).await?;
+                    let found = Some(format!("job {id} ended"));
+                    let asked = Asked { asks: Asks::Job, at, attempts: 1, status: None, key: None, found };
+                    self.trace(batch, operation, &places, asked);
+                    verdicts
+                }
                 Meant::Isolate(places) if !misled => {
                     waiting.extend(isolated(items, &places));
                     continue;

@@ -292,4 +292,21 @@ mod tests {
         let caught = guarded::<()>(&layout, || panic!("a broken page\nwith details"));
         assert_eq!(caught.unwrap_err().to_string(), "the store in state is damaged: redb gave up: a broken page");
     }
+
+    #[test]
+    fn a_store_of_an_earlier_version_gets_the_trees_that_it_does_not_have_and_keeps_the_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let (layout, mut db) = (Layout::new(dir.path()), open(dir.path()));
+        db.apply(vec![put(Tree::Links, "key", "link")], 1).unwrap();
+        db.sync().unwrap();
+        let transaction = db.begin().unwrap();
+        transaction.delete_table(table(Tree::History)).unwrap();
+        transaction.commit().unwrap();
+        assert!(db.scan(Tree::History, b"", None, 1).is_err());
+        db.close().unwrap();
+
+        let db = Db::open(&layout).unwrap();
+        assert!(db.scan(Tree::History, b"", None, 1).unwrap().is_empty());
+        assert_eq!(db.get_many(Tree::Links, &[b"key".to_vec()]).unwrap(), [Some(b"link".to_vec())]);
+    }
 }
