@@ -2,6 +2,8 @@
 //! what happened.
 
 #![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+#![expect(clippy::disallowed_methods, reason = "a test asks the environment how much to do")]
+#![expect(clippy::disallowed_macros, reason = "a test prints its figures")]
 
 use std::{
     collections::BTreeMap,
@@ -16,13 +18,14 @@ use renkei::{
     expr::Expression,
     http::Usage,
     model::{
-        BoxFuture, Checkpoint, Clock, Code, Counts, Fault, Fields, Key, Mark, Overlap, Page, Position, Reason, Record,
-        Reject, Scan, SystemEntropy, Verdict, Version,
+        BoxFuture, Checkpoint, Clock, Code, Counts, Fault, Fields, Key, KeyHash, Mark, Overlap, Page, Position, Reason,
+        Record, Reject, Scan, SystemEntropy, Verdict, Version,
     },
     sink::{Durability, Sink},
     source::Source,
     store::{
-        Asks, HistoryRule, Keeps, Memory, PowerLoss, Run, Seal, Sending, Sendings, Staged, State, StreamId, Trace, Why,
+        Asks, Batch, Deed, HistoryRule, Hop, Item, Keeps, Memory, Passed, PowerLoss, RedbOptions, RedbStore, Run, Seal,
+        SealKey, Sending, Sendings, Staged, State, StreamId, Trace, Why,
     },
     transform::{Mapping, Transform},
 };
@@ -282,4 +285,98 @@ async fn what_an_earlier_run_staged_is_told_with_both_runs() {
     assert_eq!((fault, second.counts.resumed), (None, 1));
     let about = rig.trace("a").await.hops[0].0.clone();
     assert_eq!((about.read_by, about.run), (Some(first.id), second.id));
+}
+
+/// Settles batches of two hundred records, half of them written and half unchanged, over a store on disk.
+async fn settle_on_disk(state: &State, batches: std::ops::Range<u64>) {
+    let (stream, mut run) = (Rig::id(), Run::begin("run", &Rig::id(), Ticking::default().now()));
+    for batch in batches {
+        let item = |place: u64| {
+            let number = batch * 100 + place;
+            let fields = format!(
+                r#"{{"external_id":"cus_{number:07}","email":"***","name":"***","phone":"***","company":"***","country":"DE","tier":"gold","lifetime_value":{},"at":"2026-01-{:02}T{:02}:{:02}:00Z"}}"#,
+                number * 7_919 % 100_000,
+                1 + number % 28,
+                number % 24,
+                number % 60
+            );
+            let fields = Fields::parse(fields.as_bytes()).unwrap();
+            Item {
+                deed: Deed::Write,
+                key: Key::new(format!("cus_{number:07}")),
+                sink_key: None,
+                version: Some(Version::new(format!("2026-01-02T03:04:05.{number:09}Z"))),
+                overlap: Overlap::default(),
+                source: fields.clone(),
+                content: None,
+                generation: 0,
+                sink_id: None,
+                doubt: None,
+                idempotency_key: format!(
+                    "{:032x}",
+                    u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
+                ),
+                fields,
+            }
+        };
+        let items: Vec<Item> = (0..100).map(item).collect();
+        let mut passed = Passed::default();
+        (0..100).for_each(|place| passed.add(&Why::Unchanged, &Key::new(format!("same_{}", batch * 100 + place))));
+        let hops = items.iter().map(|item| {
+            let sending = Sending {
+                asks: Asks::Write,
+                operation: "create_lead".into(),
+                at: DateTime::from_timestamp_millis(1_767_225_600_000 + batch as i64 * 977).unwrap(),
+                took_ms: 20 + batch % 7,
+                status: Some(201),
+                found: None,
+                attempts: 1,
+                records: 1,
+                key: Some(item.idempotency_key.clone()),
+            };
+            let hop = Hop {
+                version: item.version.clone(),
+                name: item.idempotency_key.clone(),
+                fields: Some(serde_json::from_str(item.fields.as_str()).unwrap()),
+                sent: vec![sending],
+                ..Hop::of(Verdict::Created(Some(format!("lead_{}", item.key))))
+            };
+            (KeyHash::of(&item.key), hop)
+        });
+        let hops = hops.collect();
+        let now = DateTime::from_timestamp(1_767_225_600 + batch as i64, 0).unwrap();
+        let decided = Counts { unchanged: 100, ..Counts::default() };
+        let verdicts = vec![Verdict::Created(None); items.len()];
+        let batch = Batch { items, decided, passed, read_at: Some(now), ..Batch::default() };
+        let staged = state.stage(&stream, batch, now, &mut run).await.unwrap();
+        let settled = staged.settle(verdicts).unwrap().with_history(hops, Passed::default());
+        state.commit(&stream, vec![settled], None, now, &mut run).await.unwrap();
+    }
+}
+
+/// With `RENKEI_LONG` a million records and five million, and the usual bound of the history.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn however_many_records_are_settled_the_store_takes_no_more_than_its_plateau() {
+    let long = std::env::var("RENKEI_LONG").is_ok();
+    let (bytes_max, batches, disk_max) =
+        if long { (32_000_000, 5_000, 64_000_000) } else { (1_000_000, 100, 4_000_000) };
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(RedbStore::open(RedbOptions::new(folder.path().join("state"))).unwrap());
+    let key = SealKey::of_dir(folder.path()).unwrap();
+    let state = State::new(store.clone(), Arc::new(Seal::new(&key))).with_history(HistoryRule { bytes_max, ..RULE });
+    let disk = || std::fs::metadata(folder.path().join("state/redb/db")).unwrap().len();
+    settle_on_disk(&state, 0..batches).await;
+    let (first, begun) = (disk(), std::time::SystemTime::now());
+    let trace = state.trace(&Rig::id(), &Key::new("cus_0000001")).await.unwrap();
+    println!(
+        "{} records: {first} bytes on disk; {} hops, {} passes; traced in {:?}",
+        batches * 200,
+        trace.hops_kept,
+        trace.passes_kept,
+        begun.elapsed().unwrap()
+    );
+    settle_on_disk(&state, batches..5 * batches).await;
+    println!("{} records: {} bytes on disk", batches * 1_000, disk());
+    assert!(first <= disk_max && disk() <= disk_max, "{first} and then {}", disk());
+    store.close().await;
 }

@@ -97,6 +97,8 @@ pub enum Command {
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
+    /// Follow one record through every run: what became of it, when and why
+    Trace(TraceArgs),
     /// Look at or forget what the store remembers
     State {
         #[command(subcommand)]
@@ -180,6 +182,19 @@ pub struct PlanArgs {
     /// Save the plan, for run --plan
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct TraceArgs {
+    /// The record's key in its source
+    #[arg(value_name = "RECORD_KEY")]
+    pub key: String,
+    /// Only in this pipeline
+    #[arg(long)]
+    pub pipeline: Option<String>,
+    /// How many verdicts of each pipeline, the newest ones
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub limit: usize,
 }
 
 #[derive(Subcommand, Debug)]

@@ -70,7 +70,7 @@ fn cause(message: &str) -> &str {
 }
 
 /// Everything but the record itself.
-fn head(letter: &DeadLetter) -> serde_json::Value {
+pub fn head(letter: &DeadLetter) -> serde_json::Value {
     serde_json::json!({
         "id": letter.id,
         "at": letter.at,

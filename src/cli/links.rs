@@ -189,7 +189,7 @@ fn no_link(key: &Key, pipeline: &str) -> Failure {
     Failure::usage(message, "nothing was changed; the key is the one of the source, as dead letters show it")
 }
 
-fn content(link: &Link) -> &'static str {
+pub fn content(link: &Link) -> &'static str {
     match (link.uncertain, link.content) {
         _ if link.gone && link.sink_id.is_none() => "deleted",
         _ if link.gone => "archived",
@@ -199,7 +199,7 @@ fn content(link: &Link) -> &'static str {
     }
 }
 
-fn link_json(hash: KeyHash, link: &Link) -> serde_json::Value {
+pub fn link_json(hash: KeyHash, link: &Link) -> serde_json::Value {
     json!({
         "hash": hash.to_string(),
         "sink_id": link.sink_id,

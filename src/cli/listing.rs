@@ -150,7 +150,8 @@ fn delivered(standing: &Standing) -> String {
     }
 }
 
-fn target(to: &To) -> String {
+/// The connection, and the operation, file or table.
+pub fn target(to: &To) -> String {
     match to {
         To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
         To::File { jsonl, name } => format!("{}/{name}", jsonl.name),

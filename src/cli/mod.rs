@@ -37,6 +37,8 @@ mod signals;
 mod suggest;
 mod summary;
 mod table;
+mod trace;
+mod trace_text;
 mod watched;
 mod workspace;
 
@@ -98,6 +100,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
             block_on(run_report::show(dir, &id, limit, output))?
         }
         Command::Runs { pipeline, limit, .. } => block_on(listing::runs(dir, pipeline.as_deref(), limit, output))?,
+        Command::Trace(args) => block_on(trace::trace(dir, &args, output))?,
         Command::State { command } => state(command, dir, output),
         Command::Links { command } => links(command, dir, output),
         Command::DeadLetters { command } => dead_letters(command, dir, output),

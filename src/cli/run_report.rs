@@ -1,4 +1,5 @@
-//! `runs show`: one run, with what became of its records, what it cost, and the first records that it refused.
+//! `runs show`: one run, with what became of its records and why, what it cost, the first records that it refused, and what to
+//! type next.
 
 use std::path::Path;
 
@@ -10,9 +11,23 @@ use super::{
     letters::why,
     listing::{close, state_of},
     output::{Output, Paint, printable},
-    summary, workspace,
+    summary, trace, workspace,
 };
-use crate::store::{DeadLetter, Run, RunState};
+use crate::{
+    model::Reason,
+    store::{Cause, DeadLetter, Run, RunState, StreamId},
+};
+
+/// Different reasons that are shown; the most frequent ones.
+const CAUSES_SHOWN: usize = 8;
+
+/// What the store knows of a run.
+struct Told {
+    run: Run,
+    letters: Vec<DeadLetter>,
+    /// As far as the history goes back.
+    causes: Vec<(Cause, u64)>,
+}
 
 pub async fn show(dir: &Path, id: &str, limit: usize, output: &Output) -> Result<u8, Failure> {
     let plan = workspace::plan_without_secrets(dir, output)?;
@@ -20,30 +35,34 @@ pub async fn show(dir: &Path, id: &str, limit: usize, output: &Output) -> Result
     let found = match &opened {
         Some(opened) => {
             let run = find(opened.state.runs().await?, id)?;
-            let letters = opened.state.dead_letters(Some(&run.pipeline)).await?;
-            Some((run, letters))
+            let mut letters = opened.state.dead_letters(Some(&run.pipeline)).await?;
+            letters.retain(|letter| letter.run == run.id);
+            letters.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
+            let stream = StreamId::new(run.pipeline.clone(), run.stream.clone());
+            Some(Told { causes: opened.state.causes(&stream, &run.id).await?, letters, run })
         }
         None => None,
     };
     close(opened).await;
-    let Some((run, mut letters)) = found else {
+    let Some(told) = found else {
         return Err(unknown(id));
     };
-    letters.retain(|letter| letter.run == run.id);
-    letters.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));
     if output.json() {
-        let refused: Vec<_> = letters.iter().take(limit).map(refusal).collect();
-        let mut shown = json!(run);
-        shown["letters"] = json!(letters.len());
+        let refused: Vec<_> = told.letters.iter().take(limit).map(refusal).collect();
+        let mut shown = json!(told.run);
+        shown["letters"] = json!(told.letters.len());
         shown["refused"] = json!(refused);
+        shown["causes"] = told.causes.iter().map(cause_json).collect();
+        shown["next"] = json!(next(&told).map(|(_, command)| command));
         output.document(&shown);
         return Ok(DONE);
     }
-    tell(&run, &letters, limit, output);
+    tell(&told, limit, output);
     Ok(DONE)
 }
 
-fn tell(run: &Run, letters: &[DeadLetter], limit: usize, output: &Output) {
+fn tell(told: &Told, limit: usize, output: &Output) {
+    let Told { run, letters, causes } = told;
     let paint = Paint(output.color_stdout);
     let fact =
         |name: &str, value: String| output.line(format_args!("{} {value}", paint.bold(format_args!("{name:<9}"))));
@@ -60,14 +79,59 @@ fn tell(run: &Run, letters: &[DeadLetter], limit: usize, output: &Output) {
         fact("staged", format!("{} waited for the next run", run.counts.balance()));
     }
     fact("cost", format!("pages {}  {}", run.pages, summary::costs(run, paint)));
-    if run.counts.dead_letters() == 0 {
-        return;
+    for (at, (cause, records)) in causes.iter().take(CAUSES_SHOWN).enumerate() {
+        let (verdict, words) = cause_words(cause);
+        fact(if at == 0 { "why" } else { "" }, format!("{records} {verdict}: {}", printable(&words)));
     }
-    fact("refused", of_them(run.counts.dead_letters(), letters.len() as u64, limit as u64));
-    for letter in letters.iter().take(limit) {
-        let key = letter.key.as_ref().map_or("-".to_owned(), |key| printable(key.as_str()));
-        output.line(format_args!("  {}  {}  {key}  {}", letter.id, kind(letter), why(&letter.reason)));
+    if causes.len() > CAUSES_SHOWN {
+        fact("", format!("and {} other reasons", causes.len() - CAUSES_SHOWN));
     }
+    if run.counts.dead_letters() > 0 {
+        fact("refused", of_them(run.counts.dead_letters(), letters.len() as u64, limit as u64));
+        for letter in letters.iter().take(limit) {
+            let key = letter.key.as_ref().map_or("-".to_owned(), |key| printable(key.as_str()));
+            output.line(format_args!("  {}  {}  {key}  {}", letter.id, kind(letter), why(&letter.reason)));
+        }
+    }
+    if let Some((what, command)) = next(told) {
+        fact("next", format!("{what}: {command}"));
+    }
+    fact("trace", format!("one record through all runs: renkei trace RECORD_KEY --pipeline {}", run.pipeline));
+}
+
+/// The command that leads on from here, and what for.
+fn next(Told { run, letters, .. }: &Told) -> Option<(&'static str, String)> {
+    match (&run.fault, letters.first()) {
+        (Some(fault), _) => Some(("why it failed, and what to do", format!("renkei explain {}", fault.code))),
+        (None, Some(letter)) => {
+            Some(("one of the refused records whole", format!("renkei dead-letters show {}", letter.id)))
+        }
+        (None, None) if run.counts.balance() != 0 => {
+            Some(("to deliver what is staged", format!("renkei run {}", run.pipeline)))
+        }
+        (None, None) => None,
+    }
+}
+
+fn cause_words(cause: &Cause) -> (&'static str, String) {
+    let refused = |verdict, reason: &Reason| (verdict, why(reason));
+    match cause {
+        Cause::Passed(passed) => {
+            let (verdict, words) = trace::passed(passed);
+            (verdict, words.to_owned())
+        }
+        Cause::Rejected(reason) => refused("rejected", reason),
+        Cause::Parked(reason) => refused("parked", reason),
+    }
+}
+
+fn cause_json((cause, records): &(Cause, u64)) -> serde_json::Value {
+    let (verdict, words) = cause_words(cause);
+    let code = match cause {
+        Cause::Passed(_) => None,
+        Cause::Rejected(reason) | Cause::Parked(reason) => Some(reason.code),
+    };
+    json!({ "verdict": verdict, "records": records, "code": code, "why": words })
 }
 
 /// A letter belongs to the run that met it last, and one may stand for several refusals.

@@ -41,7 +41,7 @@ pub use schedules::{Backfill, Scheduled, Wait};
 pub use seal::{Seal, SealKey};
 pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
 pub use state::State;
-pub use trace::{Pass, Trace};
+pub use trace::{Cause, Pass, Trace};
 
 use crate::model::BoxFuture;
 
@@ -68,7 +68,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 11] = [
+    pub const ALL: [Tree; 12] = [
         Tree::Checkpoints,
         Tree::Outbox,
         Tree::Links,

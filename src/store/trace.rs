@@ -12,7 +12,7 @@ use super::{
     records::{DeadLetter, StreamId},
     state::damaged,
 };
-use crate::model::{Fault, Key, KeyHash};
+use crate::model::{Fault, Key, KeyHash, Reason, Verdict};
 
 /// One record's way, and how much of the past was looked at.
 #[derive(Default, Debug)]
@@ -37,7 +37,45 @@ pub struct Pass {
     pub settled_at: DateTime<Utc>,
 }
 
+/// Why some records of a run were not written, or not accepted.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Cause {
+    /// Decided without a write.
+    Passed(Why),
+    Rejected(Reason),
+    Parked(Reason),
+}
+
+/// Different causes that are told apart. The messages of a vendor may be as many as the records.
+const CAUSES_MAX: usize = 1_000;
+
 impl State {
+    /// What the history holds of the causes of one run, with the number of their records, the most frequent first.
+    pub async fn causes(&self, stream: &StreamId, run: &str) -> Result<Vec<(Cause, u64)>, Fault> {
+        let mut causes: Vec<(Cause, u64)> = Vec::new();
+        let mut add = |cause: Cause, records: u64| match causes.iter().position(|(known, _)| *known == cause) {
+            Some(at) => causes[at].1 += records,
+            None if causes.len() < CAUSES_MAX => causes.push((cause, records)),
+            None => {}
+        };
+        for kind in Kind::ALL {
+            let mut after: Option<Vec<u8>> = None;
+            loop {
+                let rows = self.history_rows(stream, kind, after.as_deref()).await?;
+                let Some((last, _)) = rows.last() else { break };
+                after = Some(last.clone());
+                for (_, row) in &rows {
+                    match kind {
+                        Kind::Hops => causes_of_hops(row.read()?, run, &mut add),
+                        Kind::Passes => causes_of_passes(row.read()?, run, &mut add),
+                    }
+                }
+            }
+        }
+        causes.sort_by_key(|(_, records)| std::cmp::Reverse(*records));
+        Ok(causes)
+    }
+
     /// Follows the record of this key through the history of a stream. It reads all of that history.
     pub async fn trace(&self, stream: &StreamId, key: &Key) -> Result<Trace, Fault> {
         let wanted = KeyHash::of(key);
@@ -83,6 +121,21 @@ impl State {
         let ids: Vec<&str> = ids.collect::<Result<_, _>>().map_err(|_| damaged(Tree::OpenLetters))?;
         self.dead_letters_named(stream, &ids).await
     }
+}
+
+fn causes_of_hops(row: HopRowRead, run: &str, add: &mut impl FnMut(Cause, u64)) {
+    let own = row.hops.into_iter().filter(|_| row.about.run == run);
+    own.for_each(|hop| match hop.verdict {
+        Verdict::Rejected(reason) => add(Cause::Rejected(reason), 1),
+        Verdict::Parked(reason) => add(Cause::Parked(reason), 1),
+        _ => {}
+    });
+}
+
+fn causes_of_passes(row: PassRow, run: &str, add: &mut impl FnMut(Cause, u64)) {
+    let own = row.groups.into_iter().filter(|_| row.run == run);
+    let without_a_write = own.filter(|(why, _)| !matches!(why, Why::Created | Why::Updated));
+    without_a_write.for_each(|(why, records)| add(Cause::Passed(why), records as u64));
 }
 
 impl Trace {

@@ -121,7 +121,19 @@ fn one_run_is_shown_with_its_counts_its_cost_and_the_first_refused_records() {
     let rejected = shown["counts"]["rejected"].as_u64().unwrap();
     assert_eq!((shown["letters"].as_u64(), shown["refused"].as_array().map(Vec::len)), (Some(rejected), Some(2)));
     assert_eq!(shown["refused"][0]["reason"]["code"], "RK0401");
+    let causes = shown["causes"].as_array().unwrap();
+    let of = |verdict: &str| {
+        let own = causes.iter().filter(|cause| cause["verdict"] == verdict);
+        own.map(|cause| cause["records"].as_u64().unwrap()).sum::<u64>()
+    };
+    assert_eq!((of("rejected"), of("skipped")), (rejected, shown["counts"]["skipped"].as_u64().unwrap()));
     let text = stage.renkei(&["runs", "show", &id[..30], "--limit", "2"]).stdout;
+    let letter = shown["refused"][0]["id"].as_str().unwrap();
+    for part in ["why       ", " skipped: step 1 (filter): record.consent and ", " rejected: RK0401 must contain @"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains(&format!("one of the refused records whole: renkei dead-letters show {letter}")), "{text}");
+    assert!(text.contains("renkei trace RECORD_KEY --pipeline demo-leads"), "{text}");
     for part in ["records   read 200 ", "retries 0  429s 0  waited for quota", "  rejected  cus_", "the first 2 of"] {
         assert!(text.contains(part), "{part}: {text}");
     }

@@ -22,6 +22,7 @@ mod serve;
 mod sign_in;
 mod signals;
 mod table;
+mod trace;
 mod typing;
 mod vendor;
 mod workspaces;
