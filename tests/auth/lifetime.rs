@@ -73,8 +73,9 @@ async fn a_token_is_kept_fresh_while_a_call_waits_hours_for_quota() {
     api.budget.buckets = vec![Bucket { requests: 1, per: 5 * hour, burst: 1 }];
     api.budget.wait_max = 24 * hour;
     let client = auth::client_over(&api, wire.clone(), &ground(Memory::new(), clock, 7)).unwrap();
-    client.execute(&customers(BASE_URL)).await.unwrap().accepted().unwrap();
     let began = Instant::now();
+    // Nobody knows what was used before, so the first call waits for its place, too.
+    client.execute(&customers(BASE_URL)).await.unwrap().accepted().unwrap();
     let waits: Vec<_> = (0..3)
         .map(|_| {
             let client = client.clone();
@@ -86,7 +87,8 @@ async fn a_token_is_kept_fresh_while_a_call_waits_hours_for_quota() {
     }
     assert!(began.elapsed() >= 14 * hour, "{:?}", began.elapsed());
     let seen = wire.world().sign_ins();
-    assert!((15..=16).contains(&seen.refreshes), "once an hour, less a minute: {seen:?}");
+    let once_an_hour_less_a_minute = (began.elapsed().as_secs_f64() / 3_540.0).round() as u64;
+    assert!(seen.refreshes.abs_diff(once_an_hour_less_a_minute) <= 1, "{seen:?} in {:?}", began.elapsed());
     assert_eq!((seen.replays, wire.refused.load(Relaxed)), (0, 0));
 }
 

@@ -40,7 +40,7 @@ fn turn_these(stage: &Stage, ids: &[String]) {
 
 /// Runs until nothing lingers: what was deleted in the last second is left to the next run.
 fn run_until_nothing_lingers(stage: &Stage) {
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         let ran = stage.renkei(&["run", "demo-leads"]);
         assert_eq!(ran.code, 0, "{}", ran.transcript());
         let report = stage.report();
@@ -53,7 +53,7 @@ fn run_until_nothing_lingers(stage: &Stage) {
 }
 
 fn run_until_it_fails(stage: &Stage) -> Ran {
-    (0..100)
+    (0..1_000)
         .map(|_| {
             stage.breathe();
             stage.renkei(&["run", "demo-leads"])
@@ -79,7 +79,7 @@ fn a_deleted_customer_loses_its_lead_and_one_that_comes_back_gets_a_new_one() {
         deleted.filter_map(|entry| entry.external_id.clone()).collect()
     });
     turn_these(&stage, &back);
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         assert_eq!(stage.renkei(&["run", "demo-leads"]).code, 0);
         if stage.report().lost == 0 {
             break;
@@ -139,7 +139,7 @@ fn a_plan_of_deletions_is_applied_as_it_was_made() {
     let stage = stage(DELETE);
     let before = stage.report();
     turn(&stage, 20);
-    let plan = (0..100)
+    let plan = (0..1_000)
         .map(|_| stage.renkei(&["plan", "demo-leads", "--out", "plan.json", "--output", "json"]).json())
         .find(|plan| plan["counts"]["delete"] == 20)
         .expect("deletions that have settled are foretold");
@@ -216,7 +216,7 @@ fn a_deletion_that_is_refused_is_a_letter_and_goes_again_as_a_deletion() {
     let refusing = broken.replace("answers:\n", "answers:\n  - when: { status: 204 }\n    is: reject\n");
     stage.write("connectors/crm/connector.yaml", &refusing);
     turn(&stage, 1);
-    for _ in 0..100 {
+    for _ in 0..1_000 {
         stage.renkei(&["run", "demo-leads"]);
         if stage.report().counters.deleted > 0 {
             break;

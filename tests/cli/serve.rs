@@ -150,7 +150,7 @@ fn whenever_sigterm_comes_it_ends_with_0_in_time_and_nothing_that_was_answered_i
         let mut serving = Serving::start(&stage);
         serving.until(&stage, "starting", 1);
         let (requests, micros) = (1 + dice.bits() % 40, Duration::from_micros(dice.bits() % 80_000));
-        let by_requests = dice.bits() % 3 > 0;
+        let by_requests = !dice.bits().is_multiple_of(3);
         let is_time = |stage: &Stage| match by_requests {
             true => stage.counters().requests >= before + requests || began.elapsed() > Duration::from_secs(3),
             false => began.elapsed() >= micros,
@@ -158,7 +158,7 @@ fn whenever_sigterm_comes_it_ends_with_0_in_time_and_nothing_that_was_answered_i
         while !is_time(&stage) {
             stage.breathe();
         }
-        let ended = serving.stop(if dice.bits() % 2 == 0 { "TERM" } else { "INT" });
+        let ended = serving.stop(if dice.bits().is_multiple_of(2) { "TERM" } else { "INT" });
         assert_eq!(ended.code, Some(0), "{:#?}", ended.log);
         assert!(ended.took < Duration::from_secs(8), "it took {:?}: {:#?}", ended.took, ended.log);
         in_the_middle += u64::from(ended.log.iter().any(|line| line["message"] == "run stopped"));
