@@ -177,6 +177,7 @@ fn operation(repeat: Repeat) -> Operation {
         repeat: vec![repeat],
         answer: AnswerShape::Whole(WholeAnswer::default()),
         first_error: None,
+        read: None,
         sink_id: Some(FieldPath::parse("id").expect("a path")),
     }
 }

@@ -1,5 +1,5 @@
-//! `plan`: what a run would change, shown before it does. It asks the source, and at the most looks records up at the sink; it
-//! writes to no sink and remembers nothing. What records hold is masked.
+//! `plan`: what a run would change, shown before it does. It asks the source, and at the most looks records up or reads them at
+//! the sink; it writes to no sink and remembers nothing. What records hold is masked.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{
     suggest, summary, workspace,
 };
 use crate::{
-    engine::{Engine, Forecast, Planned, Sample, Stopper},
+    engine::{Change, Difference, Engine, Forecast, Planned, Sample, Stopper},
     model::{Blame, Code, Fault},
 };
 
@@ -40,6 +40,8 @@ pub async fn plan(args: &PlanArgs, dir: &Path, output: &Output) -> Result<u8, Fa
             "pages": told.pages,
             "requests": told.requests,
             "held_back": told.held_back.as_ref().map(|fault| json!({ "code": fault.code, "message": fault.message })),
+            "compared": told.compared,
+            "equal": told.equal,
             "samples": told.samples,
             "out": args.out,
         }));
@@ -86,8 +88,21 @@ fn tell(name: &str, told: &Forecast, output: &Output) {
     if let Some(fault) = &told.held_back {
         output.line(format_args!("  and would delete nothing that is not done before: {fault}"));
     }
+    if told.compared > 0 {
+        let equal = match told.equal {
+            0 => "each of them changes something".to_owned(),
+            equal => format!("{equal} of them change nothing"),
+        };
+        output.line(format_args!("  {} updates were compared with what the sink holds: {equal}", told.compared));
+    }
+    let is_unread = |sample: &&Sample| sample.does == "update" && sample.difference.is_none();
+    if told.compared == 0 && told.samples.iter().any(|sample| is_unread(&sample)) {
+        output.line(
+            "  updates are shown as they would be sent: their operation does not say how a record is read (`read`)",
+        );
+    }
     for sample in &told.samples {
-        output.line(line(sample, paint));
+        lines(sample, paint).into_iter().for_each(|line| output.line(line));
     }
     let listed = told.samples.len() as u64;
     let all = tally.create + tally.update + tally.create_or_update + tally.delete + tally.reject;
@@ -96,8 +111,9 @@ fn tell(name: &str, told: &Forecast, output: &Output) {
     }
 }
 
-/// `update cus_1 (generation 2, lead_7) {..}`: the fields as the sink would get them, masked.
-fn line(sample: &Sample, paint: Paint) -> String {
+/// `update cus_1 as lead_7 {..}`, with the fields as the sink would get them; where the sink was asked what it holds, the
+/// fields that differ.
+fn lines(sample: &Sample, paint: Paint) -> Vec<String> {
     let key = sample.key.as_deref().map_or("-".to_owned(), printable);
     let id = sample.sink_id.as_deref().map(|id| format!(" as {}", printable(id))).unwrap_or_default();
     let does = match sample.does {
@@ -105,5 +121,31 @@ fn line(sample: &Sample, paint: Paint) -> String {
         does => paint.bold(does),
     };
     let reason = sample.reason.as_ref().map(|reason| format!(": {} {}", reason.code, printable(&reason.message)));
-    format!("{does} {key}{id}{} {}", reason.unwrap_or_default(), printable(&sample.fields.to_string()))
+    let head = format!("{does} {key}{id}{}", reason.unwrap_or_default());
+    let fields = || printable(&sample.fields.to_string());
+    match &sample.difference {
+        Some(Difference::None { .. }) => vec![format!("{head}: the sink holds all of it already")],
+        Some(Difference::Fields { changes, equal }) => {
+            let mut lines = vec![format!("{head}, {equal} fields as they are")];
+            lines.extend(changes.iter().map(|change| format!("    {}", changed(change, paint))));
+            lines
+        }
+        Some(Difference::Gone) if sample.does == "update" => {
+            vec![format!("{head}: the sink has no such record any more {}", fields())]
+        }
+        Some(Difference::Unknown(reason)) => {
+            let why = printable(&reason.message);
+            vec![format!("{head} (what the sink holds cannot be told: {} {why}) {}", reason.code, fields())]
+        }
+        Some(Difference::Gone) | None => vec![format!("{head} {}", fields())],
+    }
+}
+
+/// `tier  "silver" -> "gold"`. What is masked on both sides differs all the same.
+fn changed(change: &Change, paint: Paint) -> String {
+    let Change { field, from, to } = change;
+    let from_text = from.as_ref().map_or("nothing".to_owned(), |from| printable(&from.to_string()));
+    let hidden = from.as_ref() == Some(to);
+    let note = if hidden { " (masked; they differ)" } else { "" };
+    format!("{} {from_text} -> {}{note}", paint.bold(printable(field)), printable(&to.to_string()))
 }

@@ -29,6 +29,7 @@ impl Check<'_> {
         let batch = self.batch(operation);
         let repeat = self.repeat(name, raw, makes);
         let sink_id = self.maybe_path(operation.sink_id.as_ref());
+        let read = self.read_back(operation.read.as_ref(), makes);
         let around = Around { makes, batch: batch.iter().flatten().next(), sink_id: sink_id.is_some() };
         let answer = self.answer(operation, &around);
         let (answer, first_error) = answer?;
@@ -42,6 +43,7 @@ impl Check<'_> {
             answer,
             first_error,
             sink_id,
+            read: read?,
         }))
     }
 

@@ -10,10 +10,10 @@ use super::{
     check::Check,
     compile_body::{RawRequest, uses},
     diagnostic::Problem,
-    plan::{KeyFormat, KeyPlan, LookUp, Makes, Repeat, RequestPlan, Revision, RevisionAt, When},
+    plan::{Compare, KeyFormat, KeyPlan, LookUp, Makes, ReadBack, Repeat, RequestPlan, Revision, RevisionAt, When},
     raw_connector::RawWhen,
-    raw_operation::RawOperation,
-    raw_repeat::{RawIdempotencyKey, RawKeyFormat, RawLookUp, RawRepeat, RawRevision, RawRevisionAt},
+    raw_operation::{RawOperation, RawReadBack},
+    raw_repeat::{RawCompare, RawIdempotencyKey, RawKeyFormat, RawLookUp, RawRepeat, RawRevision, RawRevisionAt},
     raw_stream::RawBody,
     shape::{Named, Source, Spanned},
     source::Span,
@@ -172,18 +172,15 @@ impl Check<'_> {
         let matched = raw.matched.as_ref().map(|matched| (self.path(&matched.answer), self.path(&matched.sent)));
         let lag = self.time(raw.lag.as_ref(), Duration::ZERO, Duration::ZERO..=HOUR);
         let update = raw.update.as_ref().map(|update| update.value.clone());
-        Some(LookUp { request: request?, list, id, matched, update, lag })
+        let compare = self.compare(raw.compare.as_ref());
+        Some(LookUp { request: request?, list, id, matched, update, lag, compare })
     }
 
     fn revision(&self, at: Span, raw: &RawRevision) -> Option<Revision> {
         let read = &raw.read;
         let parts =
             Reading { get: &read.get, post: &read.post, query: &read.query, headers: &read.headers, body: &read.body };
-        let request = self.reading(at, &parts, &READ_ROOTS);
-        if request.as_ref().is_some_and(|request| !uses(request, "record") && !uses(request, "sink")) {
-            let help = "read this one record, such as `get: /contacts/{{ sink.id }}`";
-            self.conflict(at, "`read` does not depend on the record, so it reads the same for all", help);
-        }
+        let request = self.reading_one(at, &parts);
         let given = raw.header.as_ref().map(|header| self.header(header));
         let (found, usual) = match &raw.at.value {
             RawRevisionAt::Header(header) => {
@@ -201,16 +198,38 @@ impl Check<'_> {
         if conflict.is_empty() {
             conflict = vec![StatusCode::CONFLICT, StatusCode::PRECONDITION_FAILED];
         }
+        Some(Revision { read: request?, at: found?, header, conflict, compare: self.compare(raw.compare.as_ref()) })
+    }
+
+    fn compare(&self, raw: Option<&RawCompare>) -> Compare {
         let side = |path: Option<&Spanned<String>>| path.map_or_else(Path::whole, |path| self.path(path));
-        let compare = raw.compare.as_ref();
-        Some(Revision {
-            read: request?,
-            at: found?,
-            header,
-            conflict,
-            read_fields: side(compare.and_then(|compare| compare.answer.as_ref())),
-            sent_fields: side(compare.and_then(|compare| compare.sent.as_ref())),
-        })
+        Compare {
+            answer: side(raw.and_then(|raw| raw.answer.as_ref())),
+            sent: side(raw.and_then(|raw| raw.sent.as_ref())),
+        }
+    }
+
+    /// How one record is read for a plan. The outer option is nothing when it cannot be compiled.
+    pub fn read_back(&self, raw: Option<&Spanned<RawReadBack>>, makes: Makes) -> Option<Option<ReadBack>> {
+        let Some(Spanned { value: raw, span }) = raw else { return Some(None) };
+        if matches!(makes, Makes::Create | Makes::Delete) {
+            let message = "`read` is for a plan of updates, and this operation changes no record";
+            self.conflict(*span, message, "give it to the operation with `makes: update` or `upsert`");
+        }
+        let parts =
+            Reading { get: &raw.get, post: &raw.post, query: &raw.query, headers: &raw.headers, body: &raw.body };
+        let request = self.reading_one(*span, &parts)?;
+        Some(Some(ReadBack { request, compare: self.compare(raw.compare.as_ref()) }))
+    }
+
+    /// A reading that names its record.
+    fn reading_one(&self, at: Span, raw: &Reading<'_>) -> Option<RequestPlan> {
+        let request = self.reading(at, raw, &READ_ROOTS);
+        if request.as_ref().is_some_and(|request| !uses(request, "record") && !uses(request, "sink")) {
+            let help = "read this one record, such as `get: /contacts/{{ sink.id }}`";
+            self.conflict(at, "`read` does not depend on the record, so it reads the same for all", help);
+        }
+        request
     }
 
     fn reading(&self, at: Span, raw: &Reading<'_>, roots: &[&str]) -> Option<RequestPlan> {

@@ -16,9 +16,9 @@ pub use super::{
     },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
-    plan_operation::{BatchPlan, CreatedTest, Makes, Operation},
+    plan_operation::{BatchPlan, CreatedTest, Makes, Operation, ReadBack},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
-    plan_repeat::{KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
+    plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
 };

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::{
     plan::{Node, RequestPlan},
     plan_answer::{AnswerShape, FirstError},
-    plan_repeat::Repeat,
+    plan_repeat::{Compare, Repeat},
 };
 use crate::model::Path;
 
@@ -26,6 +26,15 @@ pub struct Operation {
     pub first_error: Option<FirstError>,
     /// Where a record's id stands in its (part of the) answer.
     pub sink_id: Option<Path>,
+    /// How one record is read for a plan.
+    pub read: Option<ReadBack>,
+}
+
+/// A request that reads one record, and where its fields stand.
+#[derive(Clone, Debug)]
+pub struct ReadBack {
+    pub request: RequestPlan,
+    pub compare: Compare,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

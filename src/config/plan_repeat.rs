@@ -66,6 +66,16 @@ pub struct LookUp {
     pub update: Option<String>,
     /// How long a new record may stay invisible to the search.
     pub lag: Duration,
+    pub compare: Compare,
+}
+
+/// Where the fields of one record stand on both sides.
+#[derive(Clone, Debug)]
+pub struct Compare {
+    /// In what was read.
+    pub answer: Path,
+    /// In what is sent.
+    pub sent: Path,
 }
 
 /// An optimistic lock.
@@ -77,10 +87,7 @@ pub struct Revision {
     pub header: Option<HeaderName>,
     /// "The record has another revision by now."
     pub conflict: Vec<StatusCode>,
-    /// Where the record's fields stand in what was read.
-    pub read_fields: Path,
-    /// Where they stand in the body that is sent.
-    pub sent_fields: Path,
+    pub compare: Compare,
 }
 
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     raw_answer::RawAnswer,
-    raw_repeat::RawRepeat,
+    raw_repeat::{RawCompare, RawRepeat},
     raw_stream::RawBody,
     shape::{Named, OneOrMany, Source, Spanned, Tree},
     units::Time,
@@ -52,6 +52,29 @@ pub struct RawOperation {
     pub answer: Option<Spanned<RawAnswer>>,
     /// Where the record's id stands in the answer, or in its entry of a batch's answer.
     pub sink_id: Option<Spanned<String>>,
+    /// How one record is read, so that `renkei plan` can show what an update would change. Only with `makes: update` and
+    /// `upsert`.
+    pub read: Option<Spanned<RawReadBack>>,
+}
+
+/// A request that reads one record for a plan. Exactly one of `get` and `post` gives the path.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RawReadBack {
+    /// Read with GET from this path. Templates see `config`, `record` and `sink.id`. The answer 404 means that it is not there.
+    pub get: Option<Spanned<Source>>,
+    /// Read with POST from this path.
+    pub post: Option<Spanned<Source>>,
+    /// Query parameters. One whose template comes to nothing is left out.
+    #[serde(default)]
+    pub query: Named<Spanned<Source>>,
+    /// Headers.
+    #[serde(default)]
+    pub headers: Named<Spanned<Source>>,
+    /// The body of a POST.
+    pub body: Option<RawBody>,
+    /// Where the record's fields stand. Default: the whole body on both sides.
+    pub compare: Option<RawCompare>,
 }
 
 /// What success makes of a record.

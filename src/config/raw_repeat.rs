@@ -93,6 +93,9 @@ pub struct RawLookUp {
     pub matched: Option<RawLookUpMatch>,
     /// The operation for a record that is found. Required where `look_up` stands first.
     pub update: Option<Spanned<String>>,
+    /// Where the record's fields stand in a found record and in what `update` sends, so that `renkei plan` can show what it
+    /// would change. Default: the whole of both.
+    pub compare: Option<RawCompare>,
     /// How long a new record may stay invisible to the search: after a write whose outcome nobody knows, finding nothing is
     /// believed only when so much time has passed. Default 0s, at most 1h.
     pub lag: Option<Spanned<Time>>,
@@ -157,8 +160,8 @@ pub enum RawRevisionAt {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawCompare {
-    /// In what was read. Default `.`, the whole answer.
+    /// In what was read. Default `.`, all of it.
     pub answer: Option<Spanned<String>>,
-    /// In the body that is sent. Default `.`, the whole body.
+    /// In the body that is sent, or of a batch in what `each` makes of the record. Default `.`, all of it.
     pub sent: Option<Spanned<String>>,
 }

@@ -107,3 +107,25 @@ fn a_revision_is_carried_by_if_match_unless_it_comes_from_the_body() {
     assert!(matches!(api.operations["one"].repeat[..], [Repeat::Revision(_)]));
     assert!(api.operations["one"].resends() && !api.operations["one"].is_journalled());
 }
+
+#[test]
+fn a_reading_for_plans_belongs_to_an_operation_that_changes_one_record_and_names_it() {
+    let read =
+        |makes: &str, read: &str| with(&format!("makes: {makes}, repeat: {{ upsert: {{ unique: id }} }}, {read}"));
+    let good = "read: { get: \"/x/{{ sink.id }}\", compare: { answer: data, sent: fields } }";
+    for makes in ["update", "upsert"] {
+        let report = read(makes, good);
+        assert!(report.is_empty(), "{report}");
+    }
+    for (makes, text, code, help) in [
+        ("delete", good, Code::Conflict, "makes: update"),
+        ("update", "read: { get: /x }", Code::Conflict, "{{ sink.id }}"),
+        ("update", "read: { query: { id: \"{{ sink.id }}\" } }", Code::MissingKey, "get"),
+        ("update", "read: { get: \"/x/{{ sink.id }}\", fields: . }", Code::UnknownKey, "compare"),
+    ] {
+        let report = read(makes, text);
+        let all: Vec<_> = report.diagnostics.iter().map(|one| one.code).collect();
+        assert_eq!(all, [code], "{text}\n{report}");
+        assert!(report.to_string().contains(help), "{help}: {report}");
+    }
+}

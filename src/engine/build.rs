@@ -11,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::{
     deletes::{Deletes, Sweep},
-    forecast::{Forecast, forecast},
+    forecast::{Bounds, Forecast, Wanted, forecast},
     limit::RejectLimit,
     naming::{agree, check, naming},
     plan_file::{Planned, unusable},
@@ -197,7 +197,8 @@ impl Engine {
         let context = self.context(pipeline);
         let route = self.route(plan, None, self.urgency(plan, full_refresh).await?)?;
         check(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
-        let mut told = forecast(&context, &route, full_refresh, samples, stop).await?;
+        let wanted = Wanted { full_refresh, samples, differences: true, bounds: Bounds::default() };
+        let mut told = forecast(&context, &route, wanted, stop).await?;
         let (stream, at) = (&route.stream, context.clock.now());
         let target = route.writes.target();
         let planned =
@@ -219,7 +220,9 @@ impl Engine {
         }
         agree(&self.state, &route.stream, &naming(pipeline, route.mapping.personal())).await?;
         self.deliver_others(pipeline, &route.stream, stop).await?;
-        planned.is_still(&forecast(&context, &route, head.full_refresh, 0, stop).await?)?;
+        let full_refresh = head.full_refresh;
+        let wanted = Wanted { full_refresh, samples: 0, differences: false, bounds: Bounds::default() };
+        planned.is_still(&forecast(&context, &route, wanted, stop).await?)?;
         let rejects = pipeline.limits.map(RejectLimit);
         let options = Options { full_refresh: head.full_refresh, rejects, ..Options::default() };
         let ended = sync(&context, &route, options, stop).await;

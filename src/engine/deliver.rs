@@ -122,10 +122,10 @@ impl Deliverer<'_> {
             true => Vec::new(),
             false => self.route.sink.write(&staged).await?,
         };
+        let sent = self.route.sink.sent(staged.seq());
         if !self.context.state.keeps_history() {
             return staged.settle(verdicts);
         }
-        let sent = self.route.sink.sent(staged.seq());
         let (hops, passed) = hops::of(&staged, &verdicts, sent, self.route.sink.durability());
         Ok(staged.settle(verdicts)?.with_history(hops, passed))
     }

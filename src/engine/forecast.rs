@@ -10,22 +10,45 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use super::{
+    difference::Difference,
     prepare::{Preparer, Reads, Replayed, UnderWay},
     stop::Stop,
     sync::{Context, Route},
 };
 use crate::{
     model::{Blame, Checkpoint, Code, ContentHash, Fault, KeyHash, Page, Reason, Reject},
-    sink::Foreseen,
+    sink::{Ask, Foreseen},
     source::Source,
     store::Item,
     transform::{masked, masked_text},
 };
 
-/// Writes that are remembered. Beyond, a record that comes twice is counted as two new ones, and there is no plan file.
-const WRITES_MAX: usize = 2_000_000;
-/// Records that are looked up at the sink. Beyond, they are counted as "create or update".
-const LOOK_UPS_MAX: u64 = 200;
+/// How much a forecast remembers and asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Writes that are remembered. Beyond, a record that comes twice is counted as two new ones, and there is no plan file.
+    pub writes: usize,
+    /// Records that the sink is asked about. Beyond, what only it can know is counted as "create or update".
+    pub asked: u64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { writes: 2_000_000, asked: 200 }
+    }
+}
+
+/// What is wanted of a forecast.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// As if the stream were read again from its beginning.
+    pub full_refresh: bool,
+    /// Records that are told in full.
+    pub samples: usize,
+    /// Updates are compared with what the sink holds.
+    pub differences: bool,
+    pub bounds: Bounds,
+}
 
 /// One write, as a plan names it: the record, what of it, and after how many states.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -68,6 +91,9 @@ pub struct Sample {
     pub fields: serde_json::Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// What the sink holds of it, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
 }
 
 /// What was foretold.
@@ -82,27 +108,24 @@ pub struct Forecast {
     pub requests: u64,
     /// Why a run would not delete, or not all that it should.
     pub held_back: Option<Fault>,
+    /// Updates whose fields were compared with what the sink holds, and those of them that change nothing.
+    pub compared: u64,
+    pub equal: u64,
     /// Every write by its name; nothing when there were too many, or the sink's writes have no names.
     pub writes: Option<HashSet<Write>>,
 }
 
-/// Reads one pass as a run would, and tells what the run would do. `samples` records are told in full.
-pub async fn forecast(
-    context: &Context,
-    route: &Route,
-    full_refresh: bool,
-    samples: usize,
-    stop: &Stop,
-) -> Result<Forecast, Fault> {
+/// Reads one pass as a run would, and tells what the run would do.
+pub async fn forecast(context: &Context, route: &Route, wanted: Wanted, stop: &Stop) -> Result<Forecast, Fault> {
     let (left, seen, told) = (HashMap::new(), HashSet::new(), Forecast::default());
-    let mut foretold = Foretelling { route, left, seen, looked_up: 0, samples, told, stop };
+    let mut foretold = Foretelling { route, left, seen, asked: 0, wanted, told, stop };
     foretold.told.writes = Some(HashSet::new());
     for staged in context.state.outbox(&route.stream).await? {
         foretold.told.staged += staged.items().len() as u64;
         staged.items().iter().filter_map(Write::of).for_each(|write| foretold.leave(&write));
     }
     let known = context.state.checkpoint(&route.stream).await?.unwrap_or_default();
-    let start = if full_refresh { known.from_the_start() } else { known };
+    let start = if wanted.full_refresh { known.from_the_start() } else { known };
     let (under_way, replayed) = (UnderWay::default(), Replayed::default());
     let preparer = Preparer {
         stream: &route.stream,
@@ -131,8 +154,8 @@ pub(super) struct Foretelling<'a> {
     pub seen: HashSet<KeyHash>,
     /// What each write would leave at the sink, and its generation.
     left: HashMap<KeyHash, (ContentHash, u32)>,
-    looked_up: u64,
-    samples: usize,
+    asked: u64,
+    wanted: Wanted,
     pub told: Forecast,
 }
 
@@ -191,6 +214,7 @@ impl Foretelling<'_> {
             generation: 0,
             fields: masked(&reject.fields),
             reason: Some(reject.reason.clone()),
+            difference: None,
         });
     }
 
@@ -203,11 +227,19 @@ impl Foretelling<'_> {
             }
             item.generation = generation;
         }
-        let may_ask = before.is_none() && self.looked_up < LOOK_UPS_MAX;
-        let foreseen = self.route.sink.foresee(&item, may_ask).await?;
-        self.looked_up += u64::from(may_ask);
+        let ask = match before {
+            // What the sink holds by then is what this run wrote.
+            Some(_) => Ask::Nothing,
+            None if self.asked >= self.wanted.bounds.asked => Ask::Nothing,
+            None if self.wanted.differences => Ask::WhatItHolds,
+            None => Ask::WhetherItIsThere,
+        };
+        let foreseen = self.route.sink.foresee(&item, ask).await?;
+        self.asked += u64::from(foreseen.asked);
+        let difference = Difference::of(&foreseen.held);
+        self.compare(difference.as_ref());
         let tally = &mut self.told.tally;
-        let (does, count, reason) = match foreseen {
+        let (does, count, reason) = match foreseen.does {
             // What comes after the first state finds a record there.
             Foreseen::Create | Foreseen::CreateOrUpdate if before.is_some() => ("update", &mut tally.update, None),
             Foreseen::Create => ("create", &mut tally.create, None),
@@ -225,13 +257,21 @@ impl Foretelling<'_> {
             generation: item.generation,
             fields: masked(&item.fields),
             reason,
+            difference,
         });
         Ok(())
     }
 
+    fn compare(&mut self, difference: Option<&Difference>) {
+        let is_equal = matches!(difference, Some(Difference::None { .. }));
+        self.told.compared += u64::from(is_equal || matches!(difference, Some(Difference::Fields { .. })));
+        self.told.equal += u64::from(is_equal);
+    }
+
     /// Also a write that is foreseen to be refused belongs to the plan: the run hands it to the sink, which says so.
     fn remember(&mut self, item: &Item, is_left: bool) {
-        let write = Write::of(item).filter(|_| self.left.len() < WRITES_MAX);
+        let remembered = self.left.len().max(self.told.writes.as_ref().map_or(0, HashSet::len));
+        let write = Write::of(item).filter(|_| remembered < self.wanted.bounds.writes);
         let Some(write) = write else {
             self.told.writes = None;
             return;
@@ -249,7 +289,7 @@ impl Foretelling<'_> {
     }
 
     fn sample(&mut self, sample: impl FnOnce() -> Sample) {
-        if self.told.samples.len() < self.samples {
+        if self.told.samples.len() < self.wanted.samples {
             self.told.samples.push(sample());
         }
     }
@@ -264,3 +304,7 @@ fn restarted() -> Fault {
     Fault::halt(Code::MovingListing, Blame::Remote, "the listing began again from its start while it was read")
         .help("nothing was written anywhere; plan again")
 }
+
+#[cfg(test)]
+#[path = "forecast_tests.rs"]
+mod tests;

@@ -32,6 +32,7 @@ fn operation(makes: Makes, answer: AnswerShape) -> Operation {
         repeat: vec![Repeat::Upsert { unique: "id".to_owned() }],
         answer,
         first_error: None,
+        read: None,
         sink_id: Some(path("id")),
     }
 }

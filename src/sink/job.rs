@@ -201,6 +201,7 @@ mod tests {
             repeat: vec![Repeat::Upsert { unique: "id".to_owned() }],
             answer: AnswerShape::whole(),
             first_error: None,
+            read: None,
             sink_id: None,
         };
         let began = Instant::now();

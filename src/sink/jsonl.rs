@@ -9,7 +9,7 @@ use std::{fs::File, path::PathBuf, sync::Arc};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::{
-    Clear, Durability, Foreseen, Sink,
+    Ask, Clear, Durability, Foreseen, Foresight, Sink,
     clear::held_back,
     segments::{Segments, append},
 };
@@ -113,8 +113,8 @@ impl JsonlSink {
 
 impl Sink for JsonlSink {
     /// Each delivered state is a line of its own.
-    fn foresee<'a>(&'a self, _: &'a Item, _: bool) -> BoxFuture<'a, Result<Foreseen, Fault>> {
-        Box::pin(async { Ok(Foreseen::Create) })
+    fn foresee<'a>(&'a self, _: &'a Item, _: Ask) -> BoxFuture<'a, Result<Foresight, Fault>> {
+        Box::pin(async { Ok(Foreseen::Create.into()) })
     }
 
     fn durability(&self) -> Durability {

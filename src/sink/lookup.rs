@@ -33,6 +33,16 @@ pub struct Asking<'a> {
 impl Asking<'_> {
     /// Looks an item up. `now` is the time before the search leaves.
     pub async fn look_up(&self, look_up: &LookUp, item: &Item, now: DateTime<Utc>) -> Asked {
+        Ok(self.look_up_whole(look_up, item, now).await?.map(|(found, _)| found))
+    }
+
+    /// As `look_up`, with the text of the record where one was found.
+    pub async fn look_up_whole(
+        &self,
+        look_up: &LookUp,
+        item: &Item,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(Found, Option<String>), Reason>, Fault> {
         let call = {
             let scope = Scope::of(&item.fields).json("config", self.api.settings.as_str());
             asks_for_one(&look_up.request, &scope).and_then(|()| self.call(&look_up.request, &scope))
@@ -47,9 +57,26 @@ impl Asking<'_> {
                 Ok(found) => Ok(Ok(found)),
                 Err(why) => Err(self.strange("look-up", &why)),
             },
-            Ok(None) => Ok(Ok(Found::Nothing { asked: now })),
+            Ok(None) => Ok(Ok((Found::Nothing { asked: now }, None))),
             Err(reason) => Ok(Err(reason)),
         }
+    }
+
+    /// Reads the record of an item, whose id at the sink is `id`, for its own sake. Nothing: there is no such record.
+    pub async fn read_whole(
+        &self,
+        request: &RequestPlan,
+        item: &Item,
+        id: Option<&str>,
+    ) -> Result<Result<Option<Answer>, Reason>, Fault> {
+        let call = self.reading(request, item, id);
+        self.ask(request, call, item).await
+    }
+
+    fn reading(&self, request: &RequestPlan, item: &Item, id: Option<&str>) -> Result<Call, Reason> {
+        let sink = serde_json::json!({"id": id}).to_string();
+        let scope = Scope::of(&item.fields).json("sink", sink.as_str()).json("config", self.api.settings.as_str());
+        self.call(request, &scope)
     }
 
     /// Reads an item's record, whose id at the sink is `id`. `body` is what would be sent, by the revision that was read.
@@ -60,24 +87,13 @@ impl Asking<'_> {
         id: Option<&str>,
         body: impl Fn(&str) -> Option<String>,
     ) -> Asked {
-        let call = {
-            let sink = serde_json::json!({"id": id}).to_string();
-            let scope = Scope::of(&item.fields).json("sink", sink.as_str()).json("config", self.api.settings.as_str());
-            self.call(&revision.read, &scope)
-        };
-        let answer = match self.ask(&revision.read, call, item).await? {
+        let answer = match self.read_whole(&revision.read, item, id).await? {
             Ok(Some(answer)) => answer,
             Ok(None) => return Ok(Ok(Found::Gone)),
             Err(reason) => return Ok(Err(reason)),
         };
         let text = std::str::from_utf8(&answer.body).unwrap_or_default();
-        let at = match &revision.at {
-            RevisionAt::Header(name) => {
-                answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
-            }
-            RevisionAt::Body(path) => text_at(text, path),
-        };
-        let Some(at) = at.filter(|at| !at.is_empty()) else {
+        let Some(at) = revision_of(revision, &answer) else {
             return Err(self.strange("reading", "it has no revision where one was declared"));
         };
         let ours = body(&at).is_some_and(|sent| is_ours(revision, &sent, text));
@@ -166,8 +182,22 @@ fn without_key(part: &str) -> Reason {
     Reason::new(Code::MissingSinkKey, format!("{part} that names it in the look-up has no value"))
 }
 
-/// Reads what a look-up found.
-fn found(look_up: &LookUp, body: &[u8], ours: &Fields, asked: DateTime<Utc>) -> Result<Found, String> {
+/// The revision of a record that was read, where it has one.
+pub fn revision_of(revision: &Revision, answer: &Answer) -> Option<String> {
+    let at = match &revision.at {
+        RevisionAt::Header(name) => answer.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        RevisionAt::Body(path) => text_at(std::str::from_utf8(&answer.body).unwrap_or_default(), path),
+    };
+    at.filter(|at| !at.is_empty())
+}
+
+/// Reads what a look-up found; where it is one record, with its text.
+fn found(
+    look_up: &LookUp,
+    body: &[u8],
+    ours: &Fields,
+    asked: DateTime<Utc>,
+) -> Result<(Found, Option<String>), String> {
     let text = std::str::from_utf8(body).unwrap_or_default();
     serde_json::from_str::<&RawValue>(text).map_err(|_| "it is no JSON".to_owned())?;
     let at =
@@ -185,17 +215,20 @@ fn found(look_up: &LookUp, body: &[u8], ours: &Fields, asked: DateTime<Utc>) -> 
         None => true,
         Some((answer, sent)) => text_at(entry, answer) == text_at(ours.as_str(), sent),
     };
-    let mut ids: Vec<String> = Vec::new();
+    let mut all: Vec<(String, &str)> = Vec::new();
     for entry in entries.into_iter().filter(is_it) {
         let id = text_at(entry, &look_up.id).ok_or_else(|| format!("a found record has no id at `{}`", look_up.id))?;
-        if !ids.contains(&id) {
-            ids.push(id);
+        if !all.iter().any(|(known, _)| *known == id) {
+            all.push((id, entry));
         }
     }
-    Ok(match ids.len() {
-        0 => Found::Nothing { asked },
-        1 => Found::One(ids.remove(0)),
-        count => Found::Several(count),
+    Ok(match all.len() {
+        0 => (Found::Nothing { asked }, None),
+        1 => {
+            let (id, entry) = all.remove(0);
+            (Found::One(id), Some(entry.to_owned()))
+        }
+        count => (Found::Several(count), None),
     })
 }
 
@@ -213,12 +246,12 @@ fn text_at(json: &str, path: &Path) -> Option<String> {
 fn is_ours(revision: &Revision, sent: &str, read: &str) -> bool {
     let value = |json: &str, path: &Path| serde_json::from_str(path.find(json)?.get()).ok();
     let (sent, read): (Option<Value>, Option<Value>) =
-        (value(sent, &revision.sent_fields), value(read, &revision.read_fields));
+        (value(sent, &revision.compare.sent), value(read, &revision.compare.answer));
     matches!((sent, read), (Some(sent @ Value::Object(_)), Some(read)) if covers(&read, &sent))
 }
 
 /// Objects may hold more than was sent, and what was sent as null may be absent.
-fn covers(read: &Value, sent: &Value) -> bool {
+pub fn covers(read: &Value, sent: &Value) -> bool {
     match (sent, read) {
         (Value::Object(sent), Value::Object(read)) => sent.iter().all(|(name, value)| match read.get(name) {
             Some(found) => covers(found, value),
@@ -237,7 +270,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::expr::Template;
+    use crate::{config::plan::Compare, expr::Template};
 
     fn path(text: &str) -> Path {
         Path::parse(text).unwrap()
@@ -263,6 +296,7 @@ mod tests {
             matched: matched.then(|| (path("mail"), path("email"))),
             update: None,
             lag: Duration::ZERO,
+            compare: Compare { answer: path("."), sent: path(".") },
         }
     }
 
@@ -284,7 +318,11 @@ mod tests {
             (false, r#"{"data":[]}"#, Ok(nothing.clone())),
             (false, r#"{"data":null}"#, Ok(nothing)),
         ] {
-            assert_eq!(found(&look_up(matched), body.as_bytes(), &ours, asked), expected, "{body}");
+            let found = found(&look_up(matched), body.as_bytes(), &ours, asked).map(|(found, entry)| {
+                assert_eq!(entry.is_some(), matches!(found, Found::One(_)), "{body}");
+                found
+            });
+            assert_eq!(found, expected, "{body}");
         }
         for body in ["<html>", "{}", r#"{"data":7}"#, r#"{"data":[{"mail":"a@b"}]}"#] {
             assert!(found(&look_up(false), body.as_bytes(), &ours, asked).is_err(), "{body}");
@@ -314,8 +352,7 @@ mod tests {
             at: RevisionAt::Body(path("rev")),
             header: None,
             conflict: Vec::new(),
-            read_fields: path("."),
-            sent_fields: path("record"),
+            compare: Compare { answer: path("."), sent: path("record") },
         };
         let read =
             json!({"id": 7, "rev": 3, "name": "A", "total": 1.0, "tags": ["x"], "deep": {"a": 1, "b": 2}}).to_string();

@@ -20,7 +20,10 @@ pub use api::ApiSink;
 pub use clear::Clear;
 pub use csv::rows as csv_rows;
 pub use jsonl::JsonlSink;
+pub use lookup::covers;
 pub use postgres::{PostgresSink, TableConfig};
+
+use serde_json::Value;
 
 use crate::{
     model::{BoxFuture, Checkpoint, Fault, Mark, Reason, Verdict},
@@ -36,6 +39,49 @@ pub enum Foreseen {
     CreateOrUpdate,
     Delete,
     Reject(Reason),
+}
+
+/// What may be asked of the sink to foresee a write. Nothing changes by being asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ask {
+    Nothing,
+    /// Where only the sink knows whether the record is to be created.
+    WhetherItIsThere,
+    /// Also where that is known.
+    WhatItHolds,
+}
+
+/// What a write would lead to, and what it would change.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Foresight {
+    pub does: Foreseen,
+    pub held: Held,
+    /// A request left for it.
+    pub asked: bool,
+}
+
+/// What the sink holds of a record before it is written.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Held {
+    /// It was not asked, or cannot be.
+    Unasked,
+    /// Both sides, as JSON objects: what would be sent, and what is there.
+    Fields {
+        sent: Value,
+        /// As `sent`, with personal fields protected: where it differs, nothing of the field may be shown.
+        protected: Value,
+        there: Value,
+    },
+    /// It has no such record.
+    Gone,
+    /// It was asked, and this is why it did not tell.
+    Unreadable(Reason),
+}
+
+impl From<Foreseen> for Foresight {
+    fn from(does: Foreseen) -> Self {
+        Self { does, held: Held::Unasked, asked: false }
+    }
 }
 
 /// How a sink becomes durable.
@@ -76,8 +122,8 @@ pub trait Sink: Send + Sync {
     /// without one.
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>>;
 
-    /// What writing an item would lead to. Nothing is written; where it must be known and `_may_ask`, the sink is asked.
-    fn foresee<'a>(&'a self, _item: &'a Item, _may_ask: bool) -> BoxFuture<'a, Result<Foreseen, Fault>> {
-        Box::pin(async { Ok(Foreseen::CreateOrUpdate) })
+    /// What writing an item would lead to. Nothing is written; the sink may be asked as much as `_ask` says.
+    fn foresee<'a>(&'a self, _item: &'a Item, _ask: Ask) -> BoxFuture<'a, Result<Foresight, Fault>> {
+        Box::pin(async { Ok(Foreseen::CreateOrUpdate.into()) })
     }
 }

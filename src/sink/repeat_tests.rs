@@ -4,7 +4,7 @@ use http::{HeaderName, Method, StatusCode};
 
 use super::*;
 use crate::{
-    config::plan::{AnswerShape, KeyFormat, RequestPlan, Revision, RevisionAt, WholeAnswer},
+    config::plan::{AnswerShape, Compare, KeyFormat, RequestPlan, Revision, RevisionAt, WholeAnswer},
     expr::Template,
     model::Path,
 };
@@ -45,7 +45,12 @@ fn upsert() -> Repeat {
 
 fn look_up() -> Repeat {
     let (list, id) = (Path::whole(), Path::parse("id").unwrap());
-    Repeat::LookUp(LookUp { request: request(), list, id, matched: None, update: None, lag: Duration::from_secs(30) })
+    let (matched, update, lag) = (None, None, Duration::from_secs(30));
+    Repeat::LookUp(LookUp { request: request(), list, id, matched, update, lag, compare: whole() })
+}
+
+fn whole() -> Compare {
+    Compare { answer: Path::whole(), sent: Path::whole() }
 }
 
 fn revision() -> Repeat {
@@ -54,8 +59,7 @@ fn revision() -> Repeat {
         at: RevisionAt::Body(Path::whole()),
         header: None,
         conflict: vec![StatusCode::CONFLICT],
-        read_fields: Path::whole(),
-        sent_fields: Path::whole(),
+        compare: whole(),
     })
 }
 
@@ -69,6 +73,7 @@ fn operation(makes: Makes, repeat: Vec<Repeat>) -> Operation {
         repeat,
         answer: AnswerShape::Whole(WholeAnswer::default()),
         first_error: None,
+        read: None,
         sink_id: None,
     }
 }

@@ -62,6 +62,13 @@ impl<'a> Ready<'a> {
     }
 }
 
+impl Ready<'_> {
+    /// What `each` made of it, where the operation takes several records at once.
+    pub fn each(&self) -> Option<&str> {
+        self.each.as_deref()
+    }
+}
+
 /// Builds the call for some ready items: one, or as many as the operation's batch takes.
 pub fn call(api: &Api, operation: &Operation, name: &Arc<str>, part: &[Ready<'_>]) -> Result<Call, Reason> {
     let sink = part.first().map_or("{}", |ready| ready.sink.as_str());

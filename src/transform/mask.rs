@@ -74,6 +74,11 @@ pub fn masked(fields: &Fields) -> Value {
     }
 }
 
+/// The same of a value that is parsed already.
+pub fn masked_json(value: &Value) -> Value {
+    hide(value.clone(), 0)
+}
+
 /// A text that stands alone, such as a key.
 pub fn masked_text(text: &str) -> String {
     if is_shown(text) { text.to_owned() } else { HIDDEN.to_owned() }

@@ -14,6 +14,6 @@ mod steps;
 mod tests;
 
 pub use mapping::Mapping;
-pub use mask::{masked, masked_text};
+pub use mask::{masked, masked_json, masked_text};
 pub use personal::Personal;
 pub use steps::{Outcome, Skip, Transform};

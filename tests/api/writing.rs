@@ -49,6 +49,7 @@ pub fn create() -> Operation {
         repeat: vec![Repeat::IdempotencyKey(keyed())],
         answer: AnswerShape::whole(),
         first_error: None,
+        read: None,
         sink_id: Some(path("id")),
     }
 }

@@ -13,6 +13,7 @@ mod links;
 mod mistakes;
 mod personal;
 mod plan;
+mod plan_sink;
 mod quota;
 mod refresh;
 mod refusals;

@@ -1,8 +1,15 @@
 //! `plan` and `run --plan`: what a run would do, told by a command that the sandbox's account shows to have written nothing.
 
-use std::{collections::BTreeMap, fs};
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, Mutex},
+};
 
-use crate::harness::{Stage, fast, slow};
+use crate::{
+    harness::{Stage, fast, slow},
+    vendor::{Desk, Vendor, answer},
+};
 use renkei::{
     model::{Clock, SystemClock},
     sandbox::{Counters, FaultPlan},
@@ -127,6 +134,87 @@ fn a_plan_file_of_another_pipeline_or_target_or_cut_short_is_refused() {
     stage.write("pipelines/demo-leads.yaml", &upsert.replace("  changed: { operation: update_lead }\n", ""));
     refused(&["run", "--plan", "leads.plan"]);
     assert_eq!(stage.counters().created, 0);
+}
+
+#[test]
+fn a_plan_file_that_was_edited_or_is_of_another_version_or_no_plan_at_all_is_refused_and_nothing_is_asked() {
+    let stage = Stage::leads(fast(20), FaultPlan::none());
+    plan(&stage, &["--out", "leads.plan"]);
+    let text = fs::read_to_string(stage.path().join("leads.plan")).unwrap();
+    let line = text.lines().nth(1).unwrap().to_owned();
+    let digit = if line.starts_with('0') { "1" } else { "0" };
+    let other = format!("{digit}{}", &line[1..]);
+    let before = stage.counters().requests;
+    for (wrong, words) in [
+        (text.replace(&line, &other), "it was changed or cut short"),
+        (text.replace(&format!("{line}\n"), ""), "it was changed or cut short"),
+        (text.replace("\"full_refresh\":false", "\"full_refresh\":true"), "it was changed or cut short"),
+        (text.replace("\"renkei_plan\":1", "\"renkei_plan\":2"), "it has format 2, and this renkei reads 1"),
+        (text.replace("demo-leads", "demo-lead"), "it was changed or cut short"),
+        ("{}\n".to_owned(), "it is no plan"),
+        (String::new(), "it is no plan"),
+        ("\u{0}\u{1}".to_owned(), "it is no plan"),
+    ] {
+        stage.write("wrong.plan", &wrong);
+        let ran = stage.renkei(&["run", "--plan", "wrong.plan"]);
+        assert!(ran.code == 3 && ran.stderr.contains("error[RK0803]"), "{}", ran.transcript());
+        let said = ran.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains(words) && said.contains("make the plan again"), "{words}: {said}");
+    }
+    // A whole plan of a pipeline that is no longer there.
+    fs::rename(stage.path().join("pipelines/demo-leads.yaml"), stage.path().join("pipelines/leads.yaml")).unwrap();
+    let ran = stage.renkei(&["run", "--plan", "leads.plan"]);
+    assert!(ran.code == 2 && ran.stderr.contains("there is no pipeline `demo-leads`"), "{}", ran.transcript());
+    assert_eq!(stage.counters().requests, before, "nothing was read");
+}
+
+/// Two pages of two people, read over and over; from the `moves_at`-th pass on the last of them is another one than before.
+fn moving(moves_at: usize) -> (Vendor, Arc<Mutex<Vec<String>>>) {
+    let sent: Arc<Mutex<Vec<String>>> = Arc::default();
+    let (log, mut passes) = (sent.clone(), 0);
+    let vendor = Vendor::new(move |asked| {
+        if asked.line.starts_with("POST") {
+            log.lock().unwrap().push(asked.body.clone());
+            let ids: Value = serde_json::from_str(&asked.body).unwrap();
+            let done: Vec<Value> =
+                ids["inputs"].as_array().unwrap().iter().map(|one| json!({"id": one["id"]})).collect();
+            return answer("200 OK", &json!({ "done": done }).to_string());
+        }
+        let body = match asked.line.contains("token=") {
+            false => {
+                passes += 1;
+                json!({"data": [{"id": 0, "n": 1}, {"id": 1, "n": 1}], "next": "2"})
+            }
+            true => json!({"data": [{"id": 2, "n": 1}, {"id": 3, "n": if passes >= moves_at { 2 } else { 1 }}]}),
+        };
+        answer("200 OK", &body.to_string())
+    });
+    (vendor, sent)
+}
+
+#[test]
+fn a_record_that_moves_while_the_plan_is_applied_ends_the_run_before_it_is_staged() {
+    // The plan, the check before the run, and the run itself read a pass each.
+    let (vendor, sent) = moving(3);
+    let desk = Desk::new(&vendor, "paged", "{ connection: vendor, operation: put_people, key: id }");
+    desk.edit("connectors/vendor/connector.yaml", "batch: { size: 100 }", "batch: { size: 2 }");
+    assert_eq!(desk.renkei(&["plan", "people", "--out", "people.plan"]).code, 0);
+    let ran = desk.renkei(&["run", "--plan", "people.plan", "--output", "json", "--log-level", "off"]);
+    assert_eq!(ran.code, 5, "{}", ran.transcript());
+    let run = &ran.json()["runs"][0];
+    assert_eq!((&run["fault"]["code"], &run["state"]), (&json!("RK0802"), &json!("failed")));
+    let said = run["fault"]["help"].as_str().unwrap();
+    assert!(said.contains("what was written until now was planned"), "{said}");
+    let written = sent.lock().unwrap().join(" ");
+    assert!(!written.contains("\"n\":2"), "what is not in the plan is not sent: {written}");
+    let status = desk.renkei(&["status", "--output", "json"]).json();
+    assert_eq!(status[0]["staged"], 0, "and not staged either");
+    // Without the plan it goes on where it stands, and everybody is written once.
+    assert_eq!(desk.renkei(&["run", "--log-level", "off"]).code, 0);
+    let all = sent.lock().unwrap().join(" ");
+    for (id, n) in [(0, 1), (1, 1), (2, 1), (3, 2)] {
+        assert_eq!(all.matches(&format!(r#"{{"id":{id},"n":{n}}}"#)).count(), 1, "{all}");
+    }
 }
 
 #[test]

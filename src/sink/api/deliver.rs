@@ -57,7 +57,7 @@ impl ApiSink {
                     &way.known,
                     now,
                     self.patience(way.operation),
-                    self.update(&way).is_some(),
+                    self.update(way.operation).is_some(),
                 ) {
                     Next::Done(verdict) => return Ok(vec![(way.at, verdict)]),
                     Next::Send => match self.attempt(trip, &mut way).await? {
@@ -98,7 +98,7 @@ impl ApiSink {
 
     /// Updates the record that a look-up found. What comes of it is the item's verdict, with the id that was found.
     async fn deliver_update(&self, trip: &Trip<'_>, way: &Way<'_>, id: String) -> Result<Vec<Placed>, Fault> {
-        let Some(operation) = self.update(way) else {
+        let Some(operation) = self.update(way.operation) else {
             return Err(bug("a record that was found and cannot be updated"));
         };
         let found = Way { operation, at: way.at, item: way.item, id: Some(id.clone()), known: Known::new(Left::No) };
@@ -198,9 +198,9 @@ impl ApiSink {
         Asking { client: &self.client, api: &self.api, operation: way.operation, clear: &self.clear }
     }
 
-    /// The operation for a record that a look-up finds.
-    fn update(&self, way: &Way<'_>) -> Option<&Operation> {
-        let named = way.operation.look_up()?.update.as_ref();
+    /// The operation for a record that a look-up of this one finds.
+    pub(super) fn update(&self, operation: &Operation) -> Option<&Operation> {
+        let named = operation.look_up()?.update.as_ref();
         let changes = match &self.changed {
             Changed::Operation(operation) => Some(&**operation),
             Changed::Same | Changed::Skip => None,

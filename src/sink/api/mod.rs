@@ -23,7 +23,7 @@ use futures_util::{StreamExt, stream};
 
 use self::{deliver::Way, trail::Trail};
 use super::{
-    Durability, Foreseen, Sink,
+    Ask, Durability, Foresight, Sink,
     clear::{Clear, Opened, held_back},
     repeat::Left,
     request::Ready,
@@ -96,8 +96,8 @@ impl Sink for ApiSink {
         Box::pin(async { Ok(None) })
     }
 
-    fn foresee<'a>(&'a self, item: &'a Item, may_ask: bool) -> BoxFuture<'a, Result<Foreseen, Fault>> {
-        Box::pin(self.foreseen(item, may_ask))
+    fn foresee<'a>(&'a self, item: &'a Item, ask: Ask) -> BoxFuture<'a, Result<Foresight, Fault>> {
+        Box::pin(self.foreseen(item, ask))
     }
 }
 
