@@ -1,4 +1,4 @@
-//! Signing in. Each kind of authentication is one [`Signer`]. Credentials that end have a [`keeper`], whose one hard idea
+//! Signing in. Each kind of authentication is one [`Signer`]. Credentials that end have a keeper (`keeper.rs`), whose one hard idea
 //! is that a renewal happens once for everybody and is never half done.
 
 mod account;
