@@ -49,8 +49,8 @@ enum Proof {
 /// What the request under way needs besides itself.
 #[derive(Default)]
 struct Attempt {
-    /// What it spends, such as a rotated refresh token.
-    spent: Vec<SecretString>,
+    /// What of it must not be shown: a refresh token that it spends, the assertions that were made for it.
+    hidden: Vec<SecretString>,
     /// How far the server's clock is from ours.
     offset: TimeDelta,
 }
@@ -81,7 +81,7 @@ impl ClientSigner {
     /// Before a request: what it spends, and what time it is at the server.
     pub fn prepare(&self, spent: &[SecretString], server_now: DateTime<Utc>) {
         let offset = server_now - self.clock.now();
-        *self.attempt.lock().unwrap_or_else(PoisonError::into_inner) = Attempt { spent: spent.to_vec(), offset };
+        *self.attempt.lock().unwrap_or_else(PoisonError::into_inner) = Attempt { hidden: spent.to_vec(), offset };
     }
 
     /// Whether requests carry times that a server may find wrong.
@@ -92,7 +92,12 @@ impl ClientSigner {
     /// Everything in a token request that must not be shown.
     pub fn secrets(&self) -> Vec<SecretString> {
         let attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
-        self.configured.iter().chain(&attempt.spent).cloned().collect()
+        self.configured.iter().chain(&attempt.hidden).cloned().collect()
+    }
+
+    /// An assertion is good for a few minutes, for whoever has it.
+    fn hide(&self, assertion: String) {
+        self.attempt.lock().unwrap_or_else(PoisonError::into_inner).hidden.push(assertion.into());
     }
 
     fn prove(&self, request: &mut Request) -> Result<(), Fault> {
@@ -101,7 +106,7 @@ impl ClientSigner {
             let lives_seconds = i64::try_from(lifetime.as_secs()).unwrap_or(ASSERTION_SECONDS);
             let assertion = key.assertion(&Claims { issuer, subject, audience, more, from: now, lives_seconds })?;
             add(request, &[("assertion", &assertion)]);
-            request.secrets.push(assertion.into());
+            self.hide(assertion);
         }
         match &self.proof {
             Proof::Basic { pair } => {
@@ -123,7 +128,7 @@ impl ClientSigner {
                     ("client_assertion", &assertion),
                 ];
                 add(request, &fields);
-                request.secrets.push(assertion.into());
+                self.hide(assertion);
             }
         }
         Ok(())

@@ -49,7 +49,13 @@ impl Transport for Echo {
             let signs_in = matches!(request.url.path(), "/oauth/token" | "/session/login");
             let headers: Vec<_> =
                 request.headers.iter().map(|(name, value)| format!("{name}={:?}", value.to_str())).collect();
-            let said = format!("{} {headers:?} {}", request.url, String::from_utf8_lossy(&request.body));
+            // What is shown of it is cut, so each part comes first once.
+            let (url, body) = (request.url.to_string(), String::from_utf8_lossy(&request.body).into_owned());
+            let said = match self.status % 3 {
+                0 => format!("{body} {url} {headers:?}"),
+                1 => format!("{headers:?} {body} {url}"),
+                _ => format!("{url} {headers:?} {body}"),
+            };
             let (status, body) = match self.sign_in {
                 None if signs_in => (
                     200,

@@ -7,3 +7,4 @@ mod secrets;
 mod sockets;
 mod support;
 mod tls;
+mod tokens;
