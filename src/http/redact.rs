@@ -90,10 +90,17 @@ pub fn message(body: &[u8], secrets: &[SecretString]) -> Option<String> {
 /// `error_description`, and plain texts under `error` or `errors`.
 fn said(json: &Value) -> Option<String> {
     let text = |pointer: &str| json.pointer(pointer).and_then(Value::as_str).filter(|text| !text.trim().is_empty());
-    if let (Some(title), Some(detail)) = (text("/title"), text("/detail")) {
-        return Some(format!("{title}: {detail}"));
+    if let Some(title) = text("/title") {
+        // RFC 9457 shows a list of single problems in this form.
+        let pointed = || match (text("/errors/0/detail")?, text("/errors/0/pointer")) {
+            (detail, Some(pointer)) => Some(format!("{detail} ({pointer})")),
+            (detail, None) => Some(detail.to_owned()),
+        };
+        if let Some(detail) = text("/detail").map(str::to_owned).or_else(pointed) {
+            return Some(format!("{}: {detail}", title.trim_end_matches(['.', ':'])));
+        }
     }
-    const PLACES: [&str; 14] = [
+    const PLACES: [&str; 15] = [
         "/detail",
         "/title",
         "/error/message",
@@ -108,6 +115,7 @@ fn said(json: &Value) -> Option<String> {
         "/errors",
         "/error",
         "/reason",
+        "/type",
     ];
     PLACES.iter().find_map(|place| text(place)).map(str::to_owned)
 }
@@ -138,7 +146,13 @@ mod tests {
     #[test]
     fn the_servers_message_is_found_where_vendors_put_it() {
         for (body, expected) in [
-            (r#"{"title":"Bad","detail":"no email"}"#, "Bad: no email"),
+            (r#"{"title":"Bad.","detail":"no email"}"#, "Bad: no email"),
+            (r#"{"title":"Bad","errors":[{"detail":"no email"}]}"#, "Bad: no email"),
+            (r#"{"title":"Bad","errors":[{"message":"no email"}]}"#, "Bad"),
+            (
+                r#"{"type":"https://example.com/probs/out-of-credit","balance":30}"#,
+                "https://example.com/probs/out-of-credit",
+            ),
             (r#"{"error":{"message":"no such plan","code":7}}"#, "no such plan"),
             (r#"{"message":"nope","error":"x"}"#, "nope"),
             (r#"{"errors":[{"message":"first"},{"message":"second"}]}"#, "first"),

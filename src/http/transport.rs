@@ -39,6 +39,11 @@ const REDIRECTS_MAX: usize = 5;
 /// Shorter than the idle timeouts of common servers and load balancers, so that we hang up first.
 const IDLE: Duration = Duration::from_secs(20);
 
+/// An HTTP/2 connection carries many calls, and one of them that runs out of time does not end it. So while calls are under
+/// way it is asked whether anybody is there, and ends when no answer comes.
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(5);
+
 /// Capacity taken on a server's word; more comes only with the bytes.
 const PREALLOCATED_MAX: usize = 1 << 20;
 
@@ -113,6 +118,8 @@ impl HttpTransport {
             .referer(false)
             .connect_timeout(self.connect)
             .pool_idle_timeout(IDLE)
+            .http2_keep_alive_interval(PING)
+            .http2_keep_alive_timeout(PONG)
             .dns_resolver(self.guard.clone())
             .tls_version_min(tls::Version::TLS_1_2);
         if lane.local {
@@ -353,6 +360,8 @@ fn host_name(host: &str) -> String {
     parsed.ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_else(|| host.to_ascii_lowercase())
 }
 
+#[cfg(test)]
+mod dns_tests;
 #[cfg(test)]
 mod tests {
     use super::*;

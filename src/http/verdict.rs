@@ -188,7 +188,10 @@ pub fn meets(when: &When, status: StatusCode, headers: &HeaderMap, body: &[u8]) 
     let status = status.as_u16();
     let status_ok = when.status.is_empty() || when.status.iter().any(|(from, to)| (*from..=*to).contains(&status));
     let header_ok = when.header.as_ref().is_none_or(|(name, text)| {
-        headers.get_all(name).iter().any(|value| String::from_utf8_lossy(value.as_bytes()).contains(text))
+        let wanted = text.to_lowercase();
+        let holds =
+            |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).to_lowercase().contains(&wanted);
+        headers.get_all(name).iter().any(holds)
     });
     status_ok && header_ok && when.body.as_ref().is_none_or(|(path, texts)| body_matches(path, texts, body))
 }
@@ -315,6 +318,75 @@ mod tests {
         let call = rule(status(400, 499), Meaning::Accept);
         assert!(matches!(judge(salesforce.clone(), &[&call, &connector], &[], now()), Judgement::Accepted(_)));
         assert!(matches!(judge(answer(403, &[], "[]"), &[&connector], &[], now()), Judgement::Final(_)));
+    }
+
+    #[test]
+    fn each_kind_of_condition_holds_where_it_says_and_nowhere_else() {
+        let path = |text: &str| Path::parse(text).unwrap();
+        let none = When::default;
+        let header = |text: &str| When { header: Some((header::SERVER.clone(), text.to_owned())), ..none() };
+        let body = |at: &str, texts: &[&str]| When {
+            body: Some((path(at), texts.iter().map(|text| (*text).to_owned()).collect())),
+            ..none()
+        };
+        let status = |status: &[(u16, u16)]| When { status: status.to_vec(), ..none() };
+        let both = When { status: vec![(403, 403)], ..body("error.code", &["quota"]) };
+        let served = [("server", "Cloud EDGE/7")];
+        let text = r#"{"error":{"code":"quota","n":7,"is":true,"nothing":null},"list":[{"id":"a"}]}"#;
+        for (when, status, expected) in [
+            (status(&[(403, 403)]), 403, true),
+            (status(&[(403, 403)]), 404, false),
+            (status(&[(500, 599), (403, 403)]), 503, true),
+            (header(""), 200, true),
+            (header("edge/"), 200, true),
+            (header("origin"), 200, false),
+            (body("error.code", &[]), 200, true),
+            (body("error.nothing", &[]), 200, false),
+            (body("error.absent", &[]), 200, false),
+            (body("error.code", &["daily", "quota"]), 200, true),
+            (body("error.code", &["daily"]), 200, false),
+            (body("error.n", &["7"]), 200, true),
+            (body("error.is", &["true"]), 200, true),
+            (body("list[0].id", &["a"]), 200, true),
+            (both.clone(), 403, true),
+            (both, 400, false),
+        ] {
+            let Ok(answer) = answer(status, &served, text) else { panic!() };
+            assert_eq!(matches(&when, &answer), expected, "{when:?} of {status}");
+        }
+        let Ok(page) = answer(200, &[], "<html>") else { panic!() };
+        assert!(!matches(&body("error", &[]), &page) && !matches(&header(""), &page));
+    }
+
+    #[test]
+    fn the_first_rule_that_fits_counts() {
+        let when = |from, to| When { status: vec![(from, to)], ..When::default() };
+        let rules = [
+            AnswerRule { when: when(409, 409), is: Meaning::Park },
+            AnswerRule { when: when(400, 499), is: Meaning::Halt },
+            AnswerRule { when: when(400, 400), is: Meaning::Accept },
+        ];
+        let judged = |status| judge(answer(status, &[], ""), &[&rules], &[], now());
+        assert!(matches!(judged(409), Judgement::Refused(_, fault) if fault.disposition == Disposition::Park));
+        assert!(matches!(judged(400), Judgement::Final(_)), "the later rule is never asked");
+        assert!(matches!(judged(500), Judgement::Again { .. }), "what no rule fits has its default");
+    }
+
+    #[test]
+    fn a_problem_of_rfc_9457_says_what_is_wrong_whatever_its_status() {
+        let problem = r##"{"type":"https://example.com/probs/not-valid","title":"Your request is not valid.","status":422,
+            "errors":[{"detail":"must be a positive integer","pointer":"#/age"}]}"##;
+        let typed = [("content-type", "application/problem+json")];
+        let said = "Your request is not valid: must be a positive integer (#/age)";
+        let Judgement::Refused(_, fault) = by_default(answer(422, &typed, problem)) else { panic!() };
+        assert_eq!(fault.message, format!("the server refused the request (422): {said}"));
+        let Judgement::Again { fault, .. } = by_default(answer(503, &typed, problem)) else { panic!() };
+        assert_eq!(fault.message, format!("the server failed (503): {said}"));
+        let Judgement::Final(fault) = by_default(answer(403, &typed, problem)) else { panic!() };
+        assert_eq!(fault.message, format!("the account may not do this (403): {said}"));
+        // Its own word about the status is advice; the answer's counts.
+        let lying = r#"{"title":"Fine","status":200}"#;
+        assert!(matches!(by_default(answer(400, &typed, lying)), Judgement::Refused(..)));
     }
 
     #[test]

@@ -3,6 +3,9 @@
 
 mod bodies;
 mod hostile;
+mod http2;
+mod proxy;
+mod reuse;
 mod secrets;
 mod sockets;
 mod support;

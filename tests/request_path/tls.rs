@@ -21,12 +21,12 @@ use rustls::{
 
 use crate::support::{api, call, client};
 
-fn file(name: &str) -> PathBuf {
+pub fn file(name: &str) -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/request_path/tls")).join(name)
 }
 
 /// Serves one certificate and answers each connection's first request. Returns the port.
-fn serve(name: &str, versions: &[&'static rustls::SupportedProtocolVersion]) -> u16 {
+pub fn serve(name: &str, versions: &[&'static rustls::SupportedProtocolVersion]) -> u16 {
     let certificate = CertificateDer::from_pem_file(file(&format!("{name}.pem"))).unwrap();
     let key = PrivateKeyDer::from_pem_file(file(&format!("{name}.key"))).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -52,7 +52,7 @@ fn trusting(base_url: &str) -> Api {
     Api { ca: Some(file("ca.pem")), ..api(base_url) }
 }
 
-async fn get(api: &Api) -> Result<Answer, Fault> {
+pub async fn get(api: &Api) -> Result<Answer, Fault> {
     client(api).execute(&call(Method::GET, api.base_url.as_str(), "/orders")).await
 }
 
