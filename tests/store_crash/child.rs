@@ -3,6 +3,7 @@
 
 use std::{
     io::{BufRead, BufReader, Lines, Write},
+    os::unix::fs::MetadataExt,
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -25,6 +26,9 @@ pub enum Part {
     Write,
     /// Opens, commits this many times and closes, in three rounds; then leaves commits under way and aborts.
     Rounds(u64),
+    /// Opens the store with a budget that its file has used up, so that it is compacted, and commits as many times as it
+    /// takes; then commits this many times with room enough. Three rounds.
+    Tight(u64),
     /// Opens the store, says `held`, and waits for its standard input to end.
     Hold,
     /// Opens the store, commits this many times and says the error that it meets.
@@ -49,6 +53,7 @@ fn dress(command: &mut Command, part: Part, dir: &Path) {
     let part = match part {
         Part::Write => "write 0".to_owned(),
         Part::Rounds(count) => format!("rounds {count}"),
+        Part::Tight(count) => format!("tight {count}"),
         Part::Hold => "hold 0".to_owned(),
         Part::Count(count) => format!("count {count}"),
     };
@@ -138,6 +143,14 @@ fn the_other_process() {
             drop(store.commit(ops_of(n + 3)));
             std::process::abort();
         }
+        "tight" => {
+            for _ in 0..3 {
+                commit_in_tight_room(dir);
+                let store = open(dir);
+                write(&store, count);
+                block_on(store.close());
+            }
+        }
         "hold" => {
             let store = open(dir);
             say("held");
@@ -171,6 +184,22 @@ fn open(dir: &Path) -> RedbStore {
     let store = RedbStore::open(RedbOptions::new(dir)).unwrap();
     say("open");
     store
+}
+
+fn commit_in_tight_room(dir: &Path) {
+    say("opening");
+    let file = std::fs::metadata(dir.join("redb/db"));
+    let disk_bytes_max = file.map_or(0, |file| file.blocks() * 512);
+    let store = RedbStore::open(RedbOptions { disk_bytes_max, ..RedbOptions::new(dir) }).unwrap();
+    say("open");
+    block_on(async {
+        let mut n = number(&store).await.unwrap() + 1;
+        while store.commit(ops_of(n)).await.is_ok() {
+            say(&format!("acked {n}"));
+            n += 1;
+        }
+        store.close().await;
+    });
 }
 
 /// Commits in groups of up to eight at a time, as many callers at once do.

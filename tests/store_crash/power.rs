@@ -26,11 +26,12 @@ fn a_power_cut_at_any_operation_loses_no_acknowledged_commit_and_leaves_none_hal
     let scratch = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let mut replay = Replay::new(state.parent().unwrap(), scratch.path());
     // The second one is killed where its third group is written and not yet synced, so the third opens what a power cut
-    // could still take back.
-    for (process, kill_at) in [None, Some(6), None].into_iter().enumerate() {
+    // could still take back. The last one compacts the file.
+    let commits = rounds(6, 60) as u64;
+    let parts = [(Part::Rounds(commits), None), (Part::Rounds(commits), Some(6)), (Part::Rounds(commits), None)];
+    for (process, (part, kill_at)) in parts.into_iter().chain([(Part::Tight(commits), None)]).enumerate() {
         let output = root.path().join(format!("trace{process}"));
-        let commits = rounds(6, 60) as u64;
-        let ended = behind(trace::strace(&output, kill_at), Part::Rounds(commits), &state).output().unwrap();
+        let ended = behind(trace::strace(&output, kill_at), part, &state).output().unwrap();
         let text = fs::read_to_string(&output).unwrap_or_default();
         if !text.contains("state/HEAD") {
             return skip(&format!("strace cannot trace here: {}", String::from_utf8_lossy(&ended.stderr)));

@@ -141,17 +141,11 @@ fn a_full_disk_ends_the_handle_and_keeps_every_acknowledged_commit() {
 #[test]
 fn over_the_disk_budget_only_deletions_pass_and_the_handle_goes_on() {
     let root = tempfile::tempdir().unwrap();
-    let options = RedbOptions { disk_bytes_max: 2 << 20, ..RedbOptions::new(root.path().join("state")) };
+    let options = RedbOptions { disk_bytes_max: 1 << 20, ..RedbOptions::new(root.path().join("state")) };
     let store = RedbStore::open(options.clone()).unwrap();
     block_on(async {
-        let mut last = 0;
-        let error = loop {
-            match store.commit(ops_of(last + 1)).await {
-                Ok(n) => last = n,
-                Err(error) => break error,
-            }
-        };
-        assert!(matches!(error, Error::OverBudget { bytes_max, .. } if bytes_max == 2 << 20), "{error}");
+        let (last, error) = fill(&store, 0).await;
+        assert!(matches!(error, Error::OverBudget { bytes_max, .. } if bytes_max == 1 << 20), "{error}");
         assert_eq!(error.code(), Code::DiskFull);
         assert!(content(&store).await.unwrap() == *Expected::default().at(last));
         let delete = vec![Op::Delete { tree: Tree::Links, key: b"none".to_vec() }];
@@ -160,6 +154,36 @@ fn over_the_disk_budget_only_deletions_pass_and_the_handle_goes_on() {
         let larger = RedbStore::open(RedbOptions { disk_bytes_max: 1 << 30, ..options }).unwrap();
         assert_eq!(number(&larger).await.unwrap(), last);
         assert_eq!(larger.commit(ops_of(last + 1)).await.unwrap(), last + 2);
+    });
+}
+
+/// Commits until one is refused. Returns the last one that was not, and why the next one was.
+async fn fill(store: &RedbStore, mut last: u64) -> (u64, Error) {
+    loop {
+        match store.commit(ops_of(last + 1)).await {
+            Ok(_) => last += 1,
+            Err(error) => return (last, error),
+        }
+    }
+}
+
+#[test]
+fn what_was_deleted_over_the_disk_budget_makes_room_for_what_comes() {
+    let root = tempfile::tempdir().unwrap();
+    let options = RedbOptions { disk_bytes_max: 1 << 20, ..RedbOptions::new(root.path().join("state")) };
+    let store = RedbStore::open(options.clone()).unwrap();
+    block_on(async {
+        fill(&store, 0).await;
+        for tree in Tree::ALL {
+            let rows = store.scan(tree, b"", None, usize::MAX).await.unwrap();
+            let ops = rows.into_iter().map(|(key, _)| Op::Delete { tree, key });
+            store.commit(ops.collect()).await.unwrap();
+        }
+        let (last, _) = fill(&store, 0).await;
+        assert!(last > 0 && content(&store).await.unwrap() == *Expected::default().at(last));
+        store.close().await;
+        let opened = RedbStore::open(options).unwrap();
+        assert!(content(&opened).await.unwrap() == *Expected::default().at(last));
     });
 }
 

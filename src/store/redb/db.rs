@@ -5,8 +5,9 @@ use std::{
     any::Any,
     collections::BTreeMap,
     fs::{self, File},
-    io,
+    io::{self, BufReader},
     ops::Bound,
+    os::unix::fs::MetadataExt,
     panic::{self, AssertUnwindSafe},
     path::Path,
     sync::Once,
@@ -23,6 +24,12 @@ use super::{
 
 /// Pages kept in memory. redb's own default is a gigabyte.
 const CACHE_BYTES: usize = 8 << 20;
+
+/// The unit in which a file system tells what a file takes.
+const BLOCK_BYTES: u64 = 512;
+
+/// How much is read at a time where the whole file is read.
+const READ_BYTES: usize = 1 << 20;
 
 /// Holds one entry, whose envelope carries the number of the last commit.
 const HEAD_TREE: &str = "head";
@@ -60,8 +67,7 @@ impl Db {
     /// that a power cut could still take back.
     pub fn open(layout: &Layout) -> Result<Self, Error> {
         let path = layout.redb.join("db");
-        let synced = File::options().write(true).open(&path).and_then(|file| file.sync_all());
-        synced.map_err(|source| match source.kind() {
+        sync_and_read(&path).map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => layout.damaged("its file redb/db is missing"),
             _ => layout.io("open", &path, source),
         })?;
@@ -129,10 +135,18 @@ impl Db {
         guarded(&self.layout, || Ok(applied.commit()?))
     }
 
+    /// What the file takes of the disk. Its length says nothing, because redb doubles it ahead of need.
     pub fn disk_bytes(&self) -> Result<u64, Error> {
         let path = self.layout.redb.join("db");
         let meta = fs::metadata(&path);
-        Ok(meta.map_err(|source| self.layout.io("read", &path, source))?.len())
+        Ok(meta.map_err(|source| self.layout.io("read", &path, source))?.blocks() * BLOCK_BYTES)
+    }
+
+    /// Gives what is free inside the file back to the disk. It reads all of the file and moves pages in commits of its own,
+    /// so where it is cut off nothing is lost. Takes what was applied along, made durable.
+    pub fn compact(&mut self) -> Result<(), Error> {
+        self.sync()?;
+        guarded(&self.layout, || self.db.compact().map(drop).map_err(::redb::Error::from))
     }
 
     /// What is durable of several keys, in their order.
@@ -184,6 +198,14 @@ impl Db {
             Ok(())
         })
     }
+}
+
+/// Makes the file durable, and reads it from its beginning to its end: the check that follows goes through it page by page in
+/// the order of its trees, and a disk that was not asked before would answer each of them on its own.
+fn sync_and_read(path: &Path) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    file.sync_all()?;
+    io::copy(&mut BufReader::with_capacity(READ_BYTES, file), &mut io::sink()).map(drop)
 }
 
 fn table(tree: Tree) -> Table {

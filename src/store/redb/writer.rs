@@ -43,6 +43,8 @@ pub(super) struct Writer {
     head: Head,
     layout: Layout,
     disk_bytes_max: u64,
+    /// The file may hold much that is free: nobody looked since it was opened, or since something was only deleted.
+    may_shrink: bool,
     _lock: Lock,
 }
 
@@ -66,7 +68,8 @@ impl Writer {
                 return Err(error);
             }
         };
-        let mut writer = Self { db, head, layout, disk_bytes_max: options.disk_bytes_max, _lock: lock };
+        let mut writer =
+            Self { db, head, layout, disk_bytes_max: options.disk_bytes_max, may_shrink: true, _lock: lock };
         if writer.db.last_commit() < expected {
             // The numbers of the commits that are gone are never given out again.
             writer.db.apply(Vec::new(), expected + 1)?;
@@ -134,7 +137,7 @@ impl Writer {
         for (ops, reply) in commits {
             let outcome = match &failure {
                 Some(error) => Err(Error::clone(error)),
-                None => self.refuse_over_budget(&ops).and_then(|()| self.apply(ops)),
+                None => self.make_room(&ops).and_then(|()| self.apply(ops)),
             };
             match outcome {
                 Ok(commit) => applied.push((commit, reply)),
@@ -166,10 +169,20 @@ impl Writer {
         written.map_err(|source| self.layout.io("write", &self.layout.head, source))
     }
 
-    /// Commits that only delete pass, so that a full store can be emptied.
-    fn refuse_over_budget(&self, ops: &[Op]) -> Result<(), Error> {
-        let bytes = self.db.disk_bytes()?;
-        if bytes >= self.disk_bytes_max && ops.iter().any(|op| matches!(op, Op::Put { .. })) {
+    /// Keeps the budget. Commits that only delete pass, so that a full store can be emptied; what they freed goes back to
+    /// the disk when the next one asks for room. That takes seconds, so it is done only where it can have become worth it.
+    fn make_room(&mut self, ops: &[Op]) -> Result<(), Error> {
+        if !ops.iter().any(|op| matches!(op, Op::Put { .. })) {
+            self.may_shrink = true;
+            return Ok(());
+        }
+        let mut bytes = self.db.disk_bytes()?;
+        if bytes >= self.disk_bytes_max && self.may_shrink {
+            self.may_shrink = false;
+            self.db.compact()?;
+            bytes = self.db.disk_bytes()?;
+        }
+        if bytes >= self.disk_bytes_max {
             return Err(Error::OverBudget { dir: self.layout.dir.clone(), bytes, bytes_max: self.disk_bytes_max });
         }
         Ok(())
