@@ -25,6 +25,7 @@ pub async fn every_rule(mut open: impl FnMut() -> Store) {
     the_last_change_of_a_key_wins(open()).await;
     commits_are_numbered_in_the_order_of_their_calls(open()).await;
     a_commit_goes_on_when_its_future_is_dropped(open()).await;
+    what_nobody_waits_for_keeps_its_place_and_is_read_at_once(open()).await;
     several_keys_are_read_in_their_order(open()).await;
     a_scan_is_ordered_bounded_and_goes_on_after_a_key(open()).await;
     a_scan_stays_within_its_prefix_and_its_tree(open()).await;
@@ -77,6 +78,20 @@ async fn a_commit_goes_on_when_its_future_is_dropped(store: Store) {
     drop(store.commit(vec![put(Tree::Meta, "dropped", "yes")]));
     assert_eq!(store.commit(Vec::new()).await.unwrap(), 2);
     assert_eq!(store.get(Tree::Meta, b"dropped").await.unwrap().unwrap(), b"yes");
+}
+
+async fn what_nobody_waits_for_keeps_its_place_and_is_read_at_once(store: Store) {
+    let get = async |key: &str| store.get(Tree::Meta, key.as_bytes()).await.unwrap().map(|value| value[0]);
+    store.commit_soon(vec![put(Tree::Meta, "a", [1]), put(Tree::Meta, "b", [1])]).unwrap();
+    assert_eq!((get("a").await, get("b").await), (Some(1), Some(1)));
+    store.commit_soon(vec![put(Tree::Meta, "a", [2]), put(Tree::Meta, "b", [2])]).unwrap();
+    store.commit(vec![put(Tree::Meta, "a", [3])]).await.unwrap();
+    store.commit_soon(vec![delete(Tree::Meta, "b")]).unwrap();
+    store.commit_soon(vec![put(Tree::Meta, "c", [4])]).unwrap();
+    let rows = store.scan(Tree::Meta, b"", None, 9).await.unwrap();
+    assert_eq!(rows, [(b"a".to_vec(), vec![3]), (b"c".to_vec(), vec![4])]);
+    let refused = store.commit_soon(vec![put(Tree::Meta, [b'k'; KEY_BYTES_MAX + 1], [0])]);
+    assert!(matches!(refused, Err(Error::TooLarge { .. })));
 }
 
 async fn several_keys_are_read_in_their_order(store: Store) {

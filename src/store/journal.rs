@@ -9,13 +9,12 @@
 //!
 //! The rows of a batch leave in the commit that settles it, so none outlives the numbers that name it.
 //!
-//! The hard idea is the group: a durable commit takes milliseconds, and many writes are in flight. Whoever comes while a commit
-//! is under way waits for the next one, which carries the intents of all who wait, and the verdicts that came in meanwhile for
-//! free. Nobody waits for a verdict: where no commit is under way that could take it along, it sets one going.
+//! The hard idea is that a sync takes milliseconds, and many writes are in flight. Intents that wait at the same time share one,
+//! which is the store's business; nobody waits for a verdict, so it asks for no sync of its own and goes with the next one.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -48,22 +47,26 @@ impl Journal {
 
     /// Notes that the items at these places of a batch are about to be sent. Durable when it resolves.
     pub async fn intend(&self, batch: u64, places: &[usize], now: DateTime<Utc>) -> Result<(), Fault> {
-        let ops = places.iter().map(|at| self.put(batch, *at, &Noted::Intent(now))).collect::<Result<Vec<_>, _>>()?;
-        let round = self.state.notes.intend(&self.stream, batch, places, ops);
-        self.state.commit_notes(round).await
+        let ops = places.iter().map(|at| self.put(batch, *at, &Noted::Intent(now))).collect::<Result<_, _>>()?;
+        let commit = self.state.notes.add(&self.stream, batch, places, || self.state.store.commit(ops));
+        Ok(commit.await.map(drop)?)
     }
 
     /// Remembers the verdict of a sent item. Nobody has to wait until it is durable.
     pub fn answered(&self, batch: u64, at: usize, verdict: &Verdict) -> Result<(), Fault> {
         let op = self.put(batch, at, &Noted::Answered(verdict.clone()))?;
-        self.state.remember(&self.stream, batch, &[at], vec![op]);
-        Ok(())
+        self.remember(batch, &[at], vec![op])
     }
 
     /// Forgets the intent of items that are known to have had no effect. Becomes durable like a verdict.
     pub fn stayed(&self, batch: u64, places: &[usize]) {
         let delete = |at: &usize| Op::Delete { tree: Tree::Journal, key: row_key(&self.stream, batch, *at) };
-        self.state.remember(&self.stream, batch, places, places.iter().map(delete).collect());
+        // A store that fails here fails the next call too, and a write whose intent is still there is in doubt: that is safe.
+        drop(self.remember(batch, places, places.iter().map(delete).collect()));
+    }
+
+    fn remember(&self, batch: u64, places: &[usize], ops: Vec<Op>) -> Result<(), Fault> {
+        Ok(self.state.notes.add(&self.stream, batch, places, || self.state.store.commit_soon(ops))?)
     }
 
     fn put(&self, batch: u64, at: usize, noted: &Noted) -> Result<Op, Fault> {
@@ -71,62 +74,32 @@ impl Journal {
     }
 }
 
-/// What waits for the next commit, and which rows there are. One per store: streams share their commits.
+/// The rows that are or may be in the store, by batch.
 #[derive(Default)]
-pub(super) struct Notes {
-    queue: Mutex<Queue>,
-    /// Held by whoever commits for all. Tokio's mutex is fair.
-    turn: tokio::sync::Mutex<()>,
-}
+pub(super) struct Notes(Mutex<BTreeMap<BatchId, BTreeSet<usize>>>);
 
 type BatchId = (Arc<StreamId>, u64);
 
-#[derive(Default)]
-struct Queue {
-    intents: Vec<(BatchId, Op)>,
-    /// What became of earlier intents.
-    outcomes: Vec<(BatchId, Op)>,
-    /// Somebody waits for a commit, which will be followed by whatever came meanwhile.
-    busy: bool,
-    /// Commits begun so far; what waits goes with the next one.
-    begun: u64,
-    /// Everything up to this commit is durable, or failed.
-    ended: u64,
-    /// The last commit that failed, with the first one that it spoke for.
-    failed: Option<(u64, u64, Fault)>,
-    /// Rows that are or may be in the store.
-    rows: BTreeMap<BatchId, BTreeSet<usize>>,
-}
-
 impl Notes {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Puts intents into the next commit and returns its number.
-    fn intend(&self, stream: &Arc<StreamId>, batch: u64, places: &[usize], ops: Vec<Op>) -> u64 {
-        let mut queue = self.queue();
-        let id = (Arc::clone(stream), batch);
-        queue.rows.entry(id.clone()).or_default().extend(places);
-        queue.intents.extend(ops.into_iter().map(|op| (id.clone(), op)));
-        queue.begun + 1
+    /// Adds rows. `commit` is begun before anybody else can note anything, as in all functions here.
+    fn add<T>(&self, stream: &Arc<StreamId>, batch: u64, places: &[usize], commit: impl FnOnce() -> T) -> T {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.entry((Arc::clone(stream), batch)).or_default().extend(places);
+        commit()
     }
 
     /// Learns the rows of an earlier process.
     pub(super) fn learn(&self, stream: &Arc<StreamId>, batch: u64, places: impl Iterator<Item = usize>) {
-        self.queue().rows.entry((Arc::clone(stream), batch)).or_default().extend(places);
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.entry((Arc::clone(stream), batch)).or_default().extend(places);
     }
 
-    /// The end of a batch: what still waits of it is dropped, and its rows are to be deleted in the commit that settles it.
-    /// `commit` is begun before anybody else can note anything.
+    /// The end of batches: their rows are to be deleted in the commit that settles them.
     pub(super) fn leave<T>(&self, stream: &StreamId, batches: &[u64], commit: impl FnOnce(Vec<Op>) -> T) -> T {
-        let mut queue = self.queue();
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ops = Vec::new();
         for batch in batches {
-            let id = (Arc::new(stream.clone()), *batch);
-            queue.intents.retain(|(of, _)| *of != id);
-            queue.outcomes.retain(|(of, _)| *of != id);
-            let places = queue.rows.remove(&id).unwrap_or_default();
+            let places = rows.remove(&(Arc::new(stream.clone()), *batch)).unwrap_or_default();
             ops.extend(places.iter().map(|at| Op::Delete { tree: Tree::Journal, key: row_key(stream, *batch, *at) }));
         }
         commit(ops)
@@ -137,51 +110,6 @@ impl State {
     /// The journal of a stream.
     pub fn journal(&self, stream: &StreamId) -> Journal {
         Journal::new(self.clone(), stream.clone())
-    }
-
-    /// Puts outcomes into the next commit, and sets one going if nobody else will soon.
-    fn remember(&self, stream: &Arc<StreamId>, batch: u64, places: &[usize], ops: Vec<Op>) {
-        let mut queue = self.notes.queue();
-        let id = (Arc::clone(stream), batch);
-        queue.rows.entry(id.clone()).or_default().extend(places);
-        queue.outcomes.extend(ops.into_iter().map(|op| (id.clone(), op)));
-        self.set_going(&mut queue);
-    }
-
-    fn set_going(&self, queue: &mut Queue) {
-        if !queue.busy && queue.intents.is_empty() && !queue.outcomes.is_empty() {
-            let ops = std::mem::take(&mut queue.outcomes).into_iter().map(|(_, op)| op).collect();
-            // The call sets the commit going. If it fails, the next intent or the batch's own commit fails too.
-            drop(self.store.commit(ops));
-        }
-    }
-
-    /// Resolves when the notes of a commit are durable, by committing them if nobody did.
-    async fn commit_notes(&self, round: u64) -> Result<(), Fault> {
-        let _turn = self.notes.turn.lock().await;
-        let (first, number, commit) = {
-            let mut queue = self.notes.queue();
-            if queue.ended >= round {
-                let failed = queue.failed.as_ref().filter(|(first, last, _)| (*first..=*last).contains(&round));
-                return failed.map_or(Ok(()), |(_, _, fault)| Err(fault.clone()));
-            }
-            queue.begun += 1;
-            queue.busy = true;
-            let (outcomes, intents) = (std::mem::take(&mut queue.outcomes), std::mem::take(&mut queue.intents));
-            // Outcomes first: the same item may be sent again after one.
-            let ops = outcomes.into_iter().chain(intents).map(|(_, op)| op).collect();
-            // Begun under the lock, so that notes and the commits that settle their batches keep their order.
-            (queue.ended + 1, queue.begun, self.store.commit(ops))
-        };
-        let outcome = commit.await.map(drop).map_err(Fault::from);
-        let mut queue = self.notes.queue();
-        queue.ended = number;
-        queue.busy = !queue.intents.is_empty();
-        self.set_going(&mut queue);
-        if let Err(fault) = &outcome {
-            queue.failed = Some((first, number, fault.clone()));
-        }
-        outcome
     }
 }
 
@@ -199,14 +127,12 @@ pub(super) fn place_of(key: &[u8]) -> Option<(u64, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
-
     use futures_util::future::join_all;
 
     use super::*;
     use crate::{
-        model::{BoxFuture, Checkpoint, Clock, Code, ContentHash, Fields, Key, Overlap, SystemClock},
-        store::{Batch, Deed, Entries, Error, Item, Memory, PowerLoss, Run, Seal, StateStore},
+        model::{Checkpoint, Clock, Code, ContentHash, Fields, Key, Overlap, SystemClock},
+        store::{Batch, Deed, Item, Memory, PowerLoss, Run, Seal, StateStore},
     };
 
     fn stream() -> StreamId {
@@ -272,12 +198,13 @@ mod tests {
         journal.stayed(batch.seq(), &[1]);
         journal.intend(batch.seq(), &[2], at).await.unwrap();
         let answered = Some(Noted::Answered(Verdict::Deleted));
-        assert_eq!(after_a_crash(&memory, 4).await, [answered.clone(), None, intent, None]);
-        // Nothing else is sent, so nobody waits for a commit: the verdict goes by itself.
+        assert_eq!(after_a_crash(&memory, 4).await, [answered.clone(), None, intent.clone(), None]);
+        // Until the next sync a verdict can be lost, and then the write is in doubt. It is never taken for one that was not sent.
         let state = self::state(&memory.reopen());
         state.outbox(&stream()).await.unwrap();
-        state.journal(&stream()).answered(batch.seq(), 2, &Verdict::Deleted).unwrap();
-        assert_eq!(after_a_crash(&memory, 4).await, [answered.clone(), None, answered, None]);
+        let journal = state.journal(&stream());
+        journal.answered(batch.seq(), 2, &Verdict::Deleted).unwrap();
+        assert_eq!(after_a_crash(&memory, 4).await, [answered.clone(), None, intent, None]);
     }
 
     #[tokio::test]
@@ -308,53 +235,6 @@ mod tests {
         let settled = left.settle(vec![Verdict::Deleted]).unwrap();
         second.commit(&stream(), vec![settled], None, now(), &mut run()).await.unwrap();
         assert!(memory.reopen().scan(Tree::Journal, b"", None, 10).await.unwrap().is_empty());
-    }
-
-    /// A store whose commits take a moment, and are counted.
-    struct Slow(Memory, AtomicU64);
-
-    impl StateStore for Slow {
-        fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<u64, Error>> {
-            self.1.fetch_add(1, Ordering::Relaxed);
-            let committed = self.0.commit(ops);
-            Box::pin(async move {
-                tokio::task::yield_now().await;
-                committed.await
-            })
-        }
-
-        fn get<'a>(&'a self, tree: Tree, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
-            self.0.get(tree, key)
-        }
-
-        fn get_many(&self, tree: Tree, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, Error>> {
-            self.0.get_many(tree, keys)
-        }
-
-        fn scan<'a>(
-            &'a self,
-            tree: Tree,
-            prefix: &'a [u8],
-            after: Option<&'a [u8]>,
-            limit: usize,
-        ) -> BoxFuture<'a, Result<Entries, Error>> {
-            self.0.scan(tree, prefix, after, limit)
-        }
-    }
-
-    #[tokio::test]
-    async fn writes_in_flight_share_a_commit() {
-        let slow = Arc::new(Slow(Memory::new(), AtomicU64::new(0)));
-        let state = State::new(slow.clone(), Arc::new(Seal::plain()));
-        let journal = state.journal(&stream());
-        let all = (0..64usize).map(|at| {
-            let journal = journal.clone();
-            async move { journal.intend(0, &[at], now()).await }
-        });
-        assert!(join_all(all).await.into_iter().all(|noted| noted.is_ok()));
-        // The first goes alone or with those that came before it was polled; all others share the next.
-        assert!(slow.1.load(Ordering::Relaxed) <= 2, "{:?}", slow.1);
-        assert_eq!(slow.0.scan(Tree::Journal, b"", None, 100).await.unwrap().len(), 64);
     }
 
     #[tokio::test]

@@ -46,6 +46,19 @@ struct Disk {
     age: u64,
     operations: u64,
     armed: Option<(u64, PowerLoss)>,
+    /// What becomes durable with whatever is asked for next, and is lost with the power.
+    soon: Vec<Op>,
+}
+
+impl Disk {
+    fn keep(&mut self, ops: impl IntoIterator<Item = Op>) {
+        for op in ops {
+            match op {
+                Op::Put { tree, key, value } => self.durable.entries.insert((tree, key), value),
+                Op::Delete { tree, key } => self.durable.entries.remove(&(tree, key)),
+            };
+        }
+    }
 }
 
 impl Memory {
@@ -78,6 +91,7 @@ impl Memory {
     pub fn reopen(&self) -> Self {
         let mut disk = self.lock();
         disk.age += 1;
+        disk.soon.clear();
         Self { disk: Arc::clone(&self.disk), age: disk.age }
     }
 
@@ -101,6 +115,14 @@ impl Memory {
         if disk.age == self.age { Ok(disk) } else { Err(Error::Closed { why: "the power was lost".to_owned() }) }
     }
 
+    /// What a reader sees.
+    fn read(&self) -> Result<MutexGuard<'_, Disk>, Error> {
+        let mut disk = self.open()?;
+        let soon = std::mem::take(&mut disk.soon);
+        disk.keep(soon);
+        Ok(disk)
+    }
+
     fn apply(&self, ops: Vec<Op>) -> Result<u64, Error> {
         check_sizes(&ops)?;
         let mut disk = self.open()?;
@@ -114,15 +136,12 @@ impl Memory {
             Some(PowerLoss::Before) => 0,
             Some(PowerLoss::Torn { ops }) => ops,
         };
+        let soon = std::mem::take(&mut disk.soon);
         if loss != Some(PowerLoss::Before) {
             disk.durable.commit += 1;
+            disk.keep(soon);
         }
-        for op in ops.into_iter().take(lasting) {
-            match op {
-                Op::Put { tree, key, value } => disk.durable.entries.insert((tree, key), value),
-                Op::Delete { tree, key } => disk.durable.entries.remove(&(tree, key)),
-            };
-        }
+        disk.keep(ops.into_iter().take(lasting));
         if loss.is_some() {
             disk.armed = None;
             disk.age += 1;
@@ -143,13 +162,19 @@ impl StateStore for Memory {
         Box::pin(ready(self.apply(ops)))
     }
 
+    fn commit_soon(&self, ops: Vec<Op>) -> Result<(), Error> {
+        check_sizes(&ops)?;
+        self.open()?.soon.extend(ops);
+        Ok(())
+    }
+
     fn get<'a>(&'a self, tree: Tree, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
-        let found = self.open().map(|disk| disk.durable.entries.get(&(tree, key.to_vec())).cloned());
+        let found = self.read().map(|disk| disk.durable.entries.get(&(tree, key.to_vec())).cloned());
         Box::pin(ready(found))
     }
 
     fn get_many(&self, tree: Tree, keys: Vec<Vec<u8>>) -> BoxFuture<'_, Result<Vec<Option<Vec<u8>>>, Error>> {
-        let found = self.open().map(|disk| {
+        let found = self.read().map(|disk| {
             keys.into_iter().map(|key| disk.durable.entries.get(&(tree, key)).cloned()).collect::<Vec<_>>()
         });
         Box::pin(ready(found))
@@ -162,7 +187,7 @@ impl StateStore for Memory {
         after: Option<&'a [u8]>,
         limit: usize,
     ) -> BoxFuture<'a, Result<Entries, Error>> {
-        let found = self.open().map(|disk| {
+        let found = self.read().map(|disk| {
             let begin = match after {
                 Some(after) if after >= prefix => Bound::Excluded((tree, after.to_vec())),
                 _ => Bound::Included((tree, prefix.to_vec())),

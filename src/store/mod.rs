@@ -146,6 +146,10 @@ pub trait StateStore: Send + Sync {
     /// order of their calls. The call itself sets the commit going: dropping the future does not take it back.
     fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<u64, Error>>;
 
+    /// As `commit`, for what nobody waits for: it takes its place among the commits, every later read sees it, and it is
+    /// durable with whatever is asked for next, or a moment later by itself. It is lost only together with all that came after.
+    fn commit_soon(&self, ops: Vec<Op>) -> Result<(), Error>;
+
     fn get<'a>(&'a self, tree: Tree, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>>;
 
     /// The values of several keys, in the order of the keys, all as of one moment between two commits.

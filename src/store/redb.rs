@@ -31,9 +31,11 @@ mod lock;
 mod writer;
 
 use std::{
+    mem,
     path::PathBuf,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, Mutex, PoisonError,
+        atomic::Ordering,
         mpsc::{self, SyncSender},
     },
     thread::{self, JoinHandle},
@@ -41,7 +43,7 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use self::writer::{Call, Writer};
+use self::writer::{Call, Shared, Writer};
 use super::{Entries, Error, Op, StateStore, Tree, check_sizes};
 use crate::model::BoxFuture;
 
@@ -76,8 +78,7 @@ impl RedbOptions {
 pub struct RedbStore {
     calls: Mutex<Option<SyncSender<Call>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
-    /// Why the handle ended, once it did.
-    ended: Arc<OnceLock<String>>,
+    shared: Arc<Shared>,
 }
 
 impl RedbStore {
@@ -85,22 +86,22 @@ impl RedbStore {
     pub fn open(options: RedbOptions) -> Result<Self, Error> {
         let (calls, waiting) = mpsc::sync_channel(CALLS_WAITING_MAX);
         let (opened, outcome) = mpsc::sync_channel(1);
-        let ended = Arc::new(OnceLock::new());
-        let why = Arc::clone(&ended);
+        let shared = Arc::new(Shared::default());
+        let threads = Arc::clone(&shared);
         let path = options.path.clone();
         let thread = thread::Builder::new()
             .name(THREAD.to_owned())
-            .spawn(move || match Writer::open(&options) {
+            .spawn(move || match Writer::open(&options, threads) {
                 Ok(writer) => {
                     if opened.send(Ok(())).is_ok() {
-                        writer.run(&waiting, &why);
+                        writer.run(&waiting);
                     }
                 }
                 Err(error) => drop(opened.send(Err(error))),
             })
             .map_err(|source| Error::io(&path, "start the thread of", &path, source))?;
         match outcome.recv() {
-            Ok(Ok(())) => Ok(Self { calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)), ended }),
+            Ok(Ok(())) => Ok(Self { calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)), shared }),
             Ok(Err(error)) => {
                 drop(thread.join());
                 Err(error)
@@ -113,25 +114,41 @@ impl RedbStore {
     /// twice is harmless.
     pub async fn close(&self) {
         let (reply, done) = oneshot::channel();
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if calls.is_some_and(|calls| calls.send(Call::Close { reply }).is_ok()) {
+        if self.queue(Call::Close { reply }) {
+            drop(self.calls.lock().unwrap_or_else(PoisonError::into_inner).take());
             drop(done.await);
         }
     }
 
+    /// How often it made commits durable. Commits that waited at the same time were made so together.
+    pub fn syncs(&self) -> u64 {
+        self.shared.syncs.load(Ordering::Relaxed)
+    }
+
     fn closed(&self) -> Error {
-        let why = self.ended.get().cloned().unwrap_or_else(|| "it was closed".to_owned());
+        let why = self.shared.ended.get().cloned().unwrap_or_else(|| "it was closed".to_owned());
         Error::Closed { why }
     }
 
-    /// Queues a call at once, so that calls keep their order, and returns the future of its answer.
+    /// Queues a call at once, so that calls keep their order, behind what nobody waits for.
+    fn queue(&self, call: Call) -> bool {
+        let mut soon = self.shared.soon();
+        let ops = mem::take(&mut *soon);
+        (ops.is_empty() || self.send(Call::Commit { ops, bytes: 0, reply: None })) && self.send(call)
+    }
+
+    fn send(&self, call: Call) -> bool {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.as_ref().is_some_and(|calls| calls.send(call).is_ok())
+    }
+
+    /// Queues a call and returns the future of its answer.
     fn call<T: Send + 'static>(
         &self,
         call: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Call,
     ) -> BoxFuture<'_, Result<T, Error>> {
         let (reply, answer) = oneshot::channel();
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let queued = calls.is_some_and(|calls| calls.send(call(reply)).is_ok());
+        let queued = self.queue(call(reply));
         Box::pin(async move {
             if !queued {
                 return Err(self.closed());
@@ -143,6 +160,8 @@ impl RedbStore {
 
 impl Drop for RedbStore {
     fn drop(&mut self) {
+        let (reply, _) = oneshot::channel();
+        self.queue(Call::Close { reply });
         drop(self.calls.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             drop(thread.join());
@@ -153,9 +172,17 @@ impl Drop for RedbStore {
 impl StateStore for RedbStore {
     fn commit(&self, ops: Vec<Op>) -> BoxFuture<'_, Result<u64, Error>> {
         match check_sizes(&ops) {
-            Ok(bytes) => self.call(|reply| Call::Commit { ops, bytes, reply }),
+            Ok(bytes) => self.call(|reply| Call::Commit { ops, bytes, reply: Some(reply) }),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
+    }
+
+    fn commit_soon(&self, ops: Vec<Op>) -> Result<(), Error> {
+        check_sizes(&ops)?;
+        let mut soon = self.shared.soon();
+        let is_told = !soon.is_empty();
+        soon.extend(ops);
+        if is_told || self.send(Call::Soon) { Ok(()) } else { Err(self.closed()) }
     }
 
     fn get<'a>(&'a self, tree: Tree, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {

@@ -234,6 +234,10 @@ impl StateStore for Stuck {
         }
     }
 
+    fn commit_soon(&self, ops: Vec<Op>) -> Result<(), Error> {
+        self.0.commit_soon(ops)
+    }
+
     fn get<'a>(&'a self, tree: Tree, key: &'a [u8]) -> BoxFuture<'a, Result<Option<Vec<u8>>, Error>> {
         self.0.get(tree, key)
     }

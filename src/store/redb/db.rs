@@ -14,7 +14,7 @@ use std::{
     thread,
 };
 
-use ::redb::{Database, Durability, ReadableDatabase, TableDefinition, TableHandle, WriteTransaction};
+use ::redb::{Database, Durability, ReadableDatabase, TableDefinition, TableHandle};
 
 use super::{
     super::{Entries, Error, Op, Tree},
@@ -43,8 +43,6 @@ const HEAD: Table = TableDefinition::new(HEAD_TREE);
 pub(super) struct Db {
     layout: Layout,
     db: Database,
-    /// Commits that are applied, and durable with the next sync.
-    applied: Option<WriteTransaction>,
     last_commit: u64,
 }
 
@@ -78,7 +76,7 @@ impl Db {
             add_new_trees(&db)?;
             Ok(db)
         })?;
-        let mut opened = Self { layout: layout.clone(), db, applied: None, last_commit: 0 };
+        let mut opened = Self { layout: layout.clone(), db, last_commit: 0 };
         opened.last_commit = opened.read_last_commit()?;
         Ok(opened)
     }
@@ -97,42 +95,27 @@ impl Db {
         Ok(opened.map_err(|what| self.layout.damaged(what))?.commit)
     }
 
-    /// Applies all changes. Not yet durable: see [`Db::sync`]. After an error nothing of the round may be made durable.
-    pub fn apply(&mut self, ops: Vec<Op>, commit: u64) -> Result<(), Error> {
-        let applied = self.applied.take();
-        let applied = guarded(&self.layout, || {
-            let transaction = match applied {
-                Some(transaction) => transaction,
-                None => self.begin()?,
-            };
-            for (tree, changes) in by_tree(ops) {
+    /// Makes numbered commits durable, all of them or none.
+    pub fn commit(&mut self, commits: Vec<(u64, Vec<Op>)>) -> Result<(), Error> {
+        let last = commits.last().map_or(self.last_commit, |(number, _)| *number);
+        guarded(&self.layout, || {
+            let mut transaction = self.db.begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            for (tree, changes) in by_tree(commits) {
                 let mut rows = transaction.open_table(table(tree))?;
-                for (key, value) in changes {
+                for (key, (number, value)) in changes {
                     match value {
-                        Some(value) => rows.insert(&*key, &*envelope::wrap(tree.name(), &key, commit, &value))?,
+                        Some(value) => rows.insert(&*key, &*envelope::wrap(tree.name(), &key, number, &value))?,
                         None => rows.remove(&*key)?,
                     };
                 }
             }
-            let head = envelope::wrap(HEAD_TREE, HEAD_KEY, commit, b"");
+            let head = envelope::wrap(HEAD_TREE, HEAD_KEY, last, b"");
             transaction.open_table(HEAD)?.insert(HEAD_KEY, &*head)?;
-            Ok(transaction)
+            Ok(transaction.commit()?)
         })?;
-        self.applied = Some(applied);
-        self.last_commit = commit;
+        self.last_commit = last;
         Ok(())
-    }
-
-    fn begin(&self) -> Result<WriteTransaction, ::redb::Error> {
-        let mut transaction = self.db.begin_write()?;
-        transaction.set_durability(Durability::Immediate)?;
-        Ok(transaction)
-    }
-
-    /// Makes everything applied so far durable.
-    pub fn sync(&mut self) -> Result<(), Error> {
-        let Some(applied) = self.applied.take() else { return Ok(()) };
-        guarded(&self.layout, || Ok(applied.commit()?))
     }
 
     /// What the file takes of the disk. Its length says nothing, because redb doubles it ahead of need.
@@ -143,9 +126,8 @@ impl Db {
     }
 
     /// Gives what is free inside the file back to the disk. It reads all of the file and moves pages in commits of its own,
-    /// so where it is cut off nothing is lost. Takes what was applied along, made durable.
+    /// so where it is cut off nothing is lost.
     pub fn compact(&mut self) -> Result<(), Error> {
-        self.sync()?;
         guarded(&self.layout, || self.db.compact().map(drop).map_err(::redb::Error::from))
     }
 
@@ -189,11 +171,10 @@ impl Db {
         Ok(opened.body.to_vec())
     }
 
-    /// Lets go of the files. What was applied and not synced is gone.
+    /// Lets go of the files.
     pub fn close(self) -> Result<(), Error> {
-        let Self { layout, db, applied, .. } = self;
+        let Self { layout, db, .. } = self;
         guarded(&layout, || {
-            drop(applied);
             drop(db);
             Ok(())
         })
@@ -225,15 +206,19 @@ fn add_new_trees(db: &Database) -> Result<(), ::redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// The changes of each tree by their keys. A later one of the same key wins.
-fn by_tree(ops: Vec<Op>) -> BTreeMap<Tree, BTreeMap<Vec<u8>, Option<Vec<u8>>>> {
-    let mut changes: BTreeMap<Tree, BTreeMap<_, _>> = BTreeMap::new();
-    for op in ops {
-        let (tree, key, value) = match op {
-            Op::Put { tree, key, value } => (tree, key, Some(value)),
-            Op::Delete { tree, key } => (tree, key, None),
-        };
-        changes.entry(tree).or_default().insert(key, value);
+/// What changes of each tree, by key, with the number of the commit that says so last.
+type Changes = BTreeMap<Tree, BTreeMap<Vec<u8>, (u64, Option<Vec<u8>>)>>;
+
+fn by_tree(commits: Vec<(u64, Vec<Op>)>) -> Changes {
+    let mut changes = Changes::new();
+    for (number, ops) in commits {
+        for op in ops {
+            let (tree, key, value) = match op {
+                Op::Put { tree, key, value } => (tree, key, Some(value)),
+                Op::Delete { tree, key } => (tree, key, None),
+            };
+            changes.entry(tree).or_default().insert(key, (number, value));
+        }
     }
     changes
 }
@@ -278,7 +263,10 @@ fn silence_panics() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{RedbOptions, RedbStore, contract::put};
+    use crate::store::{
+        RedbOptions, RedbStore,
+        contract::{delete, put},
+    };
 
     fn open(dir: &Path) -> Db {
         drop(RedbStore::open(RedbOptions::new(dir)).unwrap());
@@ -286,23 +274,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_applied_and_not_synced_is_gone() {
+    fn commits_that_are_made_durable_together_count_each_and_the_last_change_of_a_key_stays() {
         let dir = tempfile::tempdir().unwrap();
         let mut db = open(dir.path());
-        db.apply(vec![put(Tree::Links, "a", "value")], 1).unwrap();
-        db.sync().unwrap();
-        db.apply(vec![put(Tree::Links, "b", "value")], 2).unwrap();
+        let (first, second) = (put(Tree::Links, "a", "first"), put(Tree::Links, "a", "second"));
+        db.commit(vec![(1, vec![first, put(Tree::Links, "b", "")]), (2, vec![second])]).unwrap();
+        db.commit(vec![(3, vec![delete(Tree::Links, "b")])]).unwrap();
         db.close().unwrap();
         let db = Db::open(&Layout::new(dir.path())).unwrap();
-        assert_eq!((db.last_commit(), db.scan(Tree::Links, b"", None, 9).unwrap().len()), (1, 1));
+        let rows = db.scan(Tree::Links, b"", None, 9).unwrap();
+        assert_eq!((db.last_commit(), rows), (3, vec![(b"a".to_vec(), b"second".to_vec())]));
     }
 
     #[test]
     fn a_value_of_a_commit_that_is_not_there_is_damage() {
         let dir = tempfile::tempdir().unwrap();
         let mut db = open(dir.path());
-        db.apply(vec![put(Tree::Links, "key", "value")], 1).unwrap();
-        db.sync().unwrap();
+        db.commit(vec![(1, vec![put(Tree::Links, "key", "value")])]).unwrap();
         db.last_commit = 0;
         assert!(matches!(db.get_many(Tree::Links, &[b"key".to_vec()]), Err(Error::Damaged { .. })));
         assert!(matches!(db.scan(Tree::Links, b"", None, 1), Err(Error::Damaged { .. })));
@@ -319,9 +307,8 @@ mod tests {
     fn a_store_of_an_earlier_version_gets_the_trees_that_it_does_not_have_and_keeps_the_others() {
         let dir = tempfile::tempdir().unwrap();
         let (layout, mut db) = (Layout::new(dir.path()), open(dir.path()));
-        db.apply(vec![put(Tree::Links, "key", "link")], 1).unwrap();
-        db.sync().unwrap();
-        let transaction = db.begin().unwrap();
+        db.commit(vec![(1, vec![put(Tree::Links, "key", "link")])]).unwrap();
+        let transaction = db.db.begin_write().unwrap();
         transaction.delete_table(table(Tree::History)).unwrap();
         transaction.commit().unwrap();
         assert!(db.scan(Tree::History, b"", None, 1).is_err());

@@ -44,11 +44,6 @@ impl Head {
         Ok(newest.map(|(commit, turn)| (Self { file, turn: turn + 1 }, commit)))
     }
 
-    #[cfg(test)]
-    pub fn syncs(&self) -> u64 {
-        self.turn
-    }
-
     /// Writes the number over the older slot. Durable when it returns.
     pub fn advance(&mut self, commit: u64) -> io::Result<()> {
         self.file.write_all_at(&encode(commit), (self.turn % SLOTS) * SLOT_BYTES as u64)?;

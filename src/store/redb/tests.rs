@@ -32,3 +32,20 @@ async fn a_store_opened_again_holds_what_was_committed_and_goes_on_counting() {
     let store = open(dir.path());
     assert_eq!(store.scan(Tree::Meta, b"", None, 100).await.unwrap().len(), 20);
 }
+
+#[tokio::test]
+async fn what_nobody_waits_for_becomes_durable_by_itself_and_when_the_store_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.commit_soon(vec![put(Tree::Meta, "first", [1])]).unwrap();
+    while store.syncs() == 0 {
+        std::thread::yield_now();
+    }
+    store.commit_soon(vec![put(Tree::Meta, "second", [2])]).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    store.commit_soon(vec![put(Tree::Meta, "third", [3])]).unwrap();
+    store.close().await;
+    assert!(matches!(store.commit_soon(vec![put(Tree::Meta, "fourth", [4])]), Err(Error::Closed { .. })));
+    assert_eq!(open(dir.path()).scan(Tree::Meta, b"", None, 9).await.unwrap().len(), 3);
+}

@@ -1,15 +1,18 @@
-//! The one thread that works on the disk. It takes all calls that wait, applies the commits among them one by one, makes
-//! them durable with one sync, answers them, and then answers the reads: so commits that wait share a sync, and a read
-//! sees whole, durable commits only.
+//! The one thread that works on the disk. It takes all calls that wait, makes the commits among them durable together,
+//! answers them, and then answers the reads: so commits that wait share a sync, and a read sees whole, durable commits only.
+//! What nobody waits for is kept beside the calls, and goes with the next one, or by itself when none comes for a moment.
 //!
-//! An acknowledgement needs, in this order: the transaction, redb's durable commit, HEAD. HEAD comes after the data, so it never promises a commit that a power cut could take back.
+//! An acknowledgement needs, in this order: redb's durable commit, HEAD. HEAD comes after the data, so it never promises a
+//! commit that a power cut could take back.
 
 use std::{
-    fs,
+    fs, mem,
     sync::{
-        OnceLock,
-        mpsc::{Receiver, TryRecvError},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
     },
+    time::Duration,
 };
 
 use tokio::sync::oneshot::Sender;
@@ -27,15 +30,53 @@ use super::{
 const ROUND_CALLS_MAX: usize = 256;
 /// Bytes of commits after which a round is made durable.
 const ROUND_BYTES_MAX: usize = 8 << 20;
+/// How long changes that nobody waits for wait for a call that takes them along.
+const LINGER: Duration = Duration::from_millis(5);
 
 type Reply<T> = Sender<Result<T, Error>>;
 
 /// What the thread is asked to do.
 pub(super) enum Call {
-    Commit { ops: Vec<Op>, bytes: usize, reply: Reply<u64> },
-    Get { tree: Tree, keys: Vec<Vec<u8>>, reply: Reply<Vec<Option<Vec<u8>>>> },
-    Scan { tree: Tree, prefix: Vec<u8>, after: Option<Vec<u8>>, limit: usize, reply: Reply<Entries> },
-    Close { reply: Sender<()> },
+    /// Without a reply where nobody waits for it.
+    Commit {
+        ops: Vec<Op>,
+        bytes: usize,
+        reply: Option<Reply<u64>>,
+    },
+    Get {
+        tree: Tree,
+        keys: Vec<Vec<u8>>,
+        reply: Reply<Vec<Option<Vec<u8>>>>,
+    },
+    Scan {
+        tree: Tree,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+        limit: usize,
+        reply: Reply<Entries>,
+    },
+    /// There is something that nobody waits for.
+    Soon,
+    Close {
+        reply: Sender<()>,
+    },
+}
+
+/// What a handle and its thread have in common.
+#[derive(Default, Debug)]
+pub(super) struct Shared {
+    /// Changes that nobody waits for. Whoever asks for something takes them along in front of it.
+    soon: Mutex<Vec<Op>>,
+    /// Rounds that were made durable.
+    pub syncs: AtomicU64,
+    /// Why the handle ended, once it did.
+    pub ended: OnceLock<String>,
+}
+
+impl Shared {
+    pub fn soon(&self) -> MutexGuard<'_, Vec<Op>> {
+        self.soon.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(super) struct Writer {
@@ -45,12 +86,13 @@ pub(super) struct Writer {
     disk_bytes_max: u64,
     /// The file may hold much that is free: nobody looked since it was opened, or since something was only deleted.
     may_shrink: bool,
+    shared: Arc<Shared>,
     _lock: Lock,
 }
 
 impl Writer {
     /// Opens the store: first what only reads, then the lock, then what writes.
-    pub fn open(options: &RedbOptions) -> Result<Self, Error> {
+    pub fn open(options: &RedbOptions, shared: Arc<Shared>) -> Result<Self, Error> {
         let layout = Layout::new(&options.path);
         if !layout.check_format()? {
             layout.make_dir()?;
@@ -68,28 +110,29 @@ impl Writer {
                 return Err(error);
             }
         };
-        let mut writer =
-            Self { db, head, layout, disk_bytes_max: options.disk_bytes_max, may_shrink: true, _lock: lock };
-        if writer.db.last_commit() < expected {
+        let disk_bytes_max = options.disk_bytes_max;
+        let mut writer = Self { db, head, layout, disk_bytes_max, may_shrink: true, shared, _lock: lock };
+        match writer.db.last_commit() {
             // The numbers of the commits that are gone are never given out again.
-            writer.db.apply(Vec::new(), expected + 1)?;
-        }
-        if writer.db.last_commit() != expected {
-            writer.make_durable()?;
+            found if found < expected => writer.make_durable(vec![(expected + 1, Vec::new())])?,
+            found if found > expected => writer.advance_head()?,
+            _ => {}
         }
         Ok(writer)
     }
 
     /// Answers calls until the last sender is gone, `Close` comes, or an error ends the handle.
-    pub fn run(mut self, waiting: &Receiver<Call>, ended: &OnceLock<String>) {
+    pub fn run(mut self, waiting: &Receiver<Call>) {
         let mut closing = None;
+        let mut soon = false;
         while closing.is_none()
-            && let Ok(first) = waiting.recv()
+            && let Some(calls) = self.next_round(waiting, soon)
         {
-            match self.round(take_round(first, waiting)) {
+            soon = calls.iter().any(|call| matches!(call, Call::Soon));
+            match self.round(calls) {
                 Ok(close) => closing = close,
                 Err(error) => {
-                    drop(ended.set(error.to_string()));
+                    drop(self.shared.ended.set(error.to_string()));
                     // Dropping the database writes nothing more after a failed write; waiting for its lock could hang.
                     return;
                 }
@@ -100,6 +143,23 @@ impl Writer {
         drop(self._lock);
         if let Some(reply) = closing {
             let _ = reply.send(());
+        }
+    }
+
+    /// The calls that are there, or come first. Nothing when no more can come.
+    fn next_round(&self, waiting: &Receiver<Call>, soon: bool) -> Option<Vec<Call>> {
+        let first = match soon {
+            true => waiting.recv_timeout(LINGER),
+            false => waiting.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match first {
+            Ok(first) => Some(take_round(first, waiting)),
+            Err(RecvTimeoutError::Timeout) => {
+                // Nothing, where a call of the last round took it along.
+                let ops = Some(mem::take(&mut *self.shared.soon())).filter(|ops| !ops.is_empty());
+                Some(ops.into_iter().map(|ops| Call::Commit { ops, bytes: 0, reply: None }).collect())
+            }
+            Err(RecvTimeoutError::Disconnected) => None,
         }
     }
 
@@ -123,69 +183,72 @@ impl Writer {
                     answer(reply, self.db.scan(tree, &prefix, after.as_deref(), limit))?;
                 }
                 Call::Close { reply } => closing = Some(reply),
-                Call::Commit { .. } => {}
+                Call::Commit { .. } | Call::Soon => {}
             }
         }
         Ok(closing)
     }
 
-    /// Applies the commits in their order and acknowledges them after one sync. When one fails, nobody knows what the
-    /// disk holds of any of them, so none is acknowledged.
-    fn commit_all(&mut self, commits: Vec<(Vec<Op>, Reply<u64>)>) -> Result<(), Error> {
-        let mut applied = Vec::with_capacity(commits.len());
-        let mut failure = None;
+    /// Makes the commits durable in their order, and acknowledges them. When that fails, nobody knows what the disk holds of
+    /// any of them, so none is acknowledged.
+    fn commit_all(&mut self, commits: Vec<(Vec<Op>, Option<Reply<u64>>)>) -> Result<(), Error> {
+        if commits.is_empty() {
+            return Ok(());
+        }
+        let over_budget = self.over_budget(commits.iter().any(|(ops, _)| puts(ops)))?;
+        let mut number = self.db.last_commit();
+        let (mut accepted, mut waiting) = (Vec::with_capacity(commits.len()), Vec::with_capacity(commits.len()));
         for (ops, reply) in commits {
-            let outcome = match &failure {
-                Some(error) => Err(Error::clone(error)),
-                None => self.make_room(&ops).and_then(|()| self.apply(ops)),
-            };
-            match outcome {
-                Ok(commit) => applied.push((commit, reply)),
-                Err(error) => {
-                    if !matches!(error, Error::OverBudget { .. }) {
-                        failure = Some(error.clone());
-                    }
-                    drop(reply.send(Err(error)));
+            match &over_budget {
+                Some(error) if puts(&ops) => acknowledge(reply, Err(error.clone())),
+                _ => {
+                    number += 1;
+                    self.may_shrink |= !puts(&ops);
+                    accepted.push((number, ops));
+                    waiting.push((number, reply));
                 }
             }
         }
-        if failure.is_none() && !applied.is_empty() {
-            failure = self.make_durable().err();
-        }
-        for (commit, reply) in applied {
-            drop(reply.send(failure.clone().map_or(Ok(commit), Err)));
+        let failure = if accepted.is_empty() { None } else { self.make_durable(accepted).err() };
+        for (number, reply) in waiting {
+            acknowledge(reply, failure.clone().map_or(Ok(number), Err));
         }
         failure.map_or(Ok(()), Err)
     }
 
-    fn apply(&mut self, ops: Vec<Op>) -> Result<u64, Error> {
-        let commit = self.db.last_commit() + 1;
-        self.db.apply(ops, commit).map(|()| commit)
+    fn make_durable(&mut self, commits: Vec<(u64, Vec<Op>)>) -> Result<(), Error> {
+        self.db.commit(commits)?;
+        self.advance_head()?;
+        self.shared.syncs.fetch_add(1, Ordering::Relaxed);
+        Ok(())
     }
 
-    fn make_durable(&mut self) -> Result<(), Error> {
-        self.db.sync()?;
+    fn advance_head(&mut self) -> Result<(), Error> {
         let written = self.head.advance(self.db.last_commit());
         written.map_err(|source| self.layout.io("write", &self.layout.head, source))
     }
 
     /// Keeps the budget. Commits that only delete pass, so that a full store can be emptied; what they freed goes back to
     /// the disk when the next one asks for room. That takes seconds, so it is done only where it can have become worth it.
-    fn make_room(&mut self, ops: &[Op]) -> Result<(), Error> {
-        if !ops.iter().any(|op| matches!(op, Op::Put { .. })) {
-            self.may_shrink = true;
-            return Ok(());
-        }
+    fn over_budget(&mut self, asks_for_room: bool) -> Result<Option<Error>, Error> {
+        let bytes_max = self.disk_bytes_max;
         let mut bytes = self.db.disk_bytes()?;
-        if bytes >= self.disk_bytes_max && self.may_shrink {
+        if asks_for_room && bytes >= bytes_max && self.may_shrink {
             self.may_shrink = false;
             self.db.compact()?;
             bytes = self.db.disk_bytes()?;
         }
-        if bytes >= self.disk_bytes_max {
-            return Err(Error::OverBudget { dir: self.layout.dir.clone(), bytes, bytes_max: self.disk_bytes_max });
-        }
-        Ok(())
+        Ok((bytes >= bytes_max).then(|| Error::OverBudget { dir: self.layout.dir.clone(), bytes, bytes_max }))
+    }
+}
+
+fn puts(ops: &[Op]) -> bool {
+    ops.iter().any(|op| matches!(op, Op::Put { .. }))
+}
+
+fn acknowledge(reply: Option<Reply<u64>>, outcome: Result<u64, Error>) {
+    if let Some(reply) = reply {
+        drop(reply.send(outcome));
     }
 }
 
@@ -201,14 +264,12 @@ fn take_round(first: Call, waiting: &Receiver<Call>) -> Vec<Call> {
     let size = |call: &Call| if let Call::Commit { bytes, .. } = call { *bytes } else { 0 };
     let mut bytes = size(&first);
     let mut calls = vec![first];
-    while calls.len() < ROUND_CALLS_MAX && bytes < ROUND_BYTES_MAX {
-        match waiting.try_recv() {
-            Ok(call) => {
-                bytes += size(&call);
-                calls.push(call);
-            }
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-        }
+    while calls.len() < ROUND_CALLS_MAX
+        && bytes < ROUND_BYTES_MAX
+        && let Ok(call) = waiting.try_recv()
+    {
+        bytes += size(&call);
+        calls.push(call);
     }
     calls
 }
@@ -239,18 +300,18 @@ mod tests {
     #[test]
     fn commits_that_wait_share_one_sync_and_keep_their_order() {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = Writer::open(&RedbOptions::new(dir.path())).unwrap();
+        let shared = Arc::new(Shared::default());
+        let mut writer = Writer::open(&RedbOptions::new(dir.path()), Arc::clone(&shared)).unwrap();
         let (calls, waiting) = mpsc::channel();
         let mut answers = Vec::new();
         for n in 0..20u8 {
             let (reply, answer) = oneshot::channel();
-            calls.send(Call::Commit { ops: vec![put(Tree::Meta, "key", [n])], bytes: 4, reply }).unwrap();
+            calls.send(Call::Commit { ops: vec![put(Tree::Meta, "key", [n])], bytes: 4, reply: Some(reply) }).unwrap();
             answers.push(answer);
         }
-        let syncs = writer.head.syncs();
         let first = waiting.recv().unwrap();
         writer.round(take_round(first, &waiting)).unwrap();
-        assert_eq!(writer.head.syncs() - syncs, 1);
+        assert_eq!(shared.syncs.load(Ordering::Relaxed), 1);
         for (n, mut answer) in (1..).zip(answers) {
             assert_eq!(answer.try_recv().unwrap().unwrap(), n);
         }
@@ -261,8 +322,7 @@ mod tests {
     fn a_round_ends_when_its_commits_are_large() {
         let (calls, waiting) = mpsc::channel();
         for _ in 0..10 {
-            let (reply, _) = oneshot::channel();
-            calls.send(Call::Commit { ops: Vec::new(), bytes: ROUND_BYTES_MAX / 2, reply }).unwrap();
+            calls.send(Call::Commit { ops: Vec::new(), bytes: ROUND_BYTES_MAX / 2, reply: None }).unwrap();
         }
         let first = waiting.recv().unwrap();
         assert_eq!(take_round(first, &waiting).len(), 2);
