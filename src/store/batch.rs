@@ -176,6 +176,14 @@ impl Staged {
         self.noted.get(&at)
     }
 
+    /// Names the part of a refused request with which the item at this place leaves, if an earlier run cut one.
+    pub fn part(&self, at: usize) -> Option<usize> {
+        match self.noted(at)? {
+            Noted::Part(part) => Some(*part),
+            Noted::Intent(_) | Noted::Answered(_) => None,
+        }
+    }
+
     /// The checkpoint that holds once this batch is settled.
     pub fn next(&self) -> &Checkpoint {
         &self.batch.next

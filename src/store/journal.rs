@@ -1,4 +1,4 @@
-//! The outcome journal: what became of writes that must not be sent twice.
+//! The outcome journal: what became of writes that must not be sent twice, and of requests that were cut.
 //!
 //! | a write is | the journal holds | after a crash it |
 //! |---|---|---|
@@ -6,6 +6,7 @@
 //! | on its way | its intent, durable before a byte leaves | is uncertain |
 //! | answered | its verdict, from the next sync on | has its verdict; before that sync it is uncertain |
 //! | known to have had no effect | nothing again, from the next sync on | is sent; before that sync it is uncertain |
+//! | cut from a request that was refused whole | its part, durable before a part leaves | is sent with its part only |
 //!
 //! The rows of a batch leave in the commit that settles it, so none outlives the numbers that name it.
 //!
@@ -31,6 +32,9 @@ pub enum Noted {
     Intent(DateTime<Utc>),
     /// It was answered.
     Answered(Verdict),
+    /// It leaves only together with the items of the same number. A request that carried more was refused as a whole: what
+    /// the vendor says of that one later must not count on top of what it said of the parts.
+    Part(usize),
 }
 
 /// One stream's way to note its writes. Clones are the same.
@@ -49,6 +53,16 @@ impl Journal {
     pub async fn intend(&self, batch: u64, places: &[usize], now: DateTime<Utc>) -> Result<(), Fault> {
         let ops = places.iter().map(|at| self.put(batch, *at, &Noted::Intent(now))).collect::<Result<_, _>>()?;
         let commit = self.state.notes.add(&self.stream, batch, places, || self.state.store.commit(ops));
+        Ok(commit.await.map(drop)?)
+    }
+
+    /// Notes that the items of a refused request leave in these parts from now on. Durable when it resolves.
+    pub async fn cut(&self, batch: u64, parts: &[Vec<usize>]) -> Result<(), Fault> {
+        let mut ops = Vec::new();
+        for (number, at) in parts.iter().flat_map(|part| part.iter().map(|at| (part[0], *at))) {
+            ops.push(self.put(batch, at, &Noted::Part(number))?);
+        }
+        let commit = self.state.notes.add(&self.stream, batch, &parts.concat(), || self.state.store.commit(ops));
         Ok(commit.await.map(drop)?)
     }
 

@@ -399,6 +399,8 @@ fn format_of(tree: Tree) -> u32 {
     match tree {
         // 2: a letter tells how often it was met. 3: it goes when its record is accepted.
         Tree::DeadLetters => 3,
+        // 2: a row may tell the part of a request that was cut.
+        Tree::Journal => 2,
         _ => 1,
     }
 }

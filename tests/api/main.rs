@@ -12,6 +12,7 @@ mod server;
 mod window;
 mod write;
 mod write_batch;
+mod write_cut;
 mod write_job;
 mod write_shapes;
 mod writing;

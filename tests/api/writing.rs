@@ -74,8 +74,13 @@ pub fn sink(base_url: &str, operation: Operation) -> ApiSink {
 }
 
 pub fn sink_of(api: Api, operation: Operation, changed: Changed, clock: Still) -> ApiSink {
+    sink_over(&state(), api, operation, changed, clock)
+}
+
+/// A sink that keeps its journal in this state.
+pub fn sink_over(state: &State, api: Api, operation: Operation, changed: Changed, clock: Still) -> ApiSink {
     let client = client(&api);
-    let journal = state().journal(&stream());
+    let journal = state.journal(&stream());
     ApiSink::new(Arc::new(api), Arc::new(operation), changed, client, Arc::new(clock), journal)
 }
 
@@ -116,9 +121,13 @@ pub async fn resumed(items: Vec<Item>, staged_at: DateTime<Utc>) -> Staged {
 }
 
 fn state() -> State {
-    State::new(Arc::new(Memory::new()), Arc::new(Seal::plain()))
+    state_in(&Memory::new())
 }
 
-fn stream() -> StreamId {
+pub fn state_in(memory: &Memory) -> State {
+    State::new(Arc::new(memory.clone()), Arc::new(Seal::plain()))
+}
+
+pub fn stream() -> StreamId {
     StreamId::new("pipeline", "leads")
 }

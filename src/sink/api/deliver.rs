@@ -156,10 +156,13 @@ impl ApiSink {
             (Some(Doubt::OtherContent), _) => maybe(long_ago, false),
             (Some(Doubt::SameContent), _) => maybe(long_ago, true),
             (None, Some(Noted::Intent(first))) if operation.is_journalled() => maybe(*first, true),
-            // It left as an operation without a key, before the connector was changed.
-            (None, Some(_)) => maybe(long_ago, true),
-            (None, None) if batch.resumed() && !operation.is_journalled() => maybe(batch.staged_at(), true),
-            (None, None) => Left::No,
+            // It left as an operation of another kind, before the connector was changed.
+            (None, Some(Noted::Intent(_) | Noted::Answered(_))) => maybe(long_ago, true),
+            (None, Some(Noted::Part(_))) if operation.is_journalled() => maybe(long_ago, true),
+            (None, Some(Noted::Part(_)) | None) if batch.resumed() && !operation.is_journalled() => {
+                maybe(batch.staged_at(), true)
+            }
+            (None, Some(Noted::Part(_)) | None) => Left::No,
         })
     }
 

@@ -166,7 +166,9 @@ impl ApiSink {
                 },
             }
         }
-        for (operation, part) in together.into_iter().flat_map(|(operation, ready)| send::parts(operation, ready)) {
+        for (operation, part) in
+            together.into_iter().flat_map(|(operation, ready)| send::parts(trip.batch, operation, ready))
+        {
             ways.push(Box::pin(self.unless_failed(trip, self.deliver_part(trip, operation, part))));
         }
         // After a fault no further request leaves, but those under way are heard out: a request that is hung up on may

@@ -3,9 +3,11 @@
 //! The hard idea is the refused request that carries many records. Where the server says which one it dislikes, that one
 //! is sent alone and the others together: two requests more. Where it does not, the request is cut in half until the
 //! poison stands alone: about 2 log2(n) requests more. What the server says is never a verdict by itself: a record is
-//! rejected only when it was refused alone. Each part goes under its own derived key.
+//! rejected only when it was refused alone. Each part goes under its own derived key, and that a request was cut is durable
+//! before a part of it leaves: the vendor may have forgotten its refusal when a crash of ours is over, and the whole request
+//! sent again would be written on top of the parts.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use secrecy::SecretString;
 
@@ -24,7 +26,7 @@ use crate::{
         matching::Sent,
         request::{self, Ready},
     },
-    store::Asks,
+    store::{Asks, Staged},
 };
 
 /// Items that leave in one request.
@@ -85,11 +87,11 @@ impl ApiSink {
                     verdicts
                 }
                 Meant::Isolate(places) if !misled => {
-                    waiting.extend(isolated(items, &places));
+                    waiting.extend(self.cut(batch, operation, isolated(items, &places)).await?);
                     continue;
                 }
                 Meant::Isolate(_) | Meant::Divide => {
-                    waiting.extend(halves(items));
+                    waiting.extend(self.cut(batch, operation, halves(items)).await?);
                     continue;
                 }
             };
@@ -101,6 +103,21 @@ impl ApiSink {
             }
         }
         Ok(done)
+    }
+
+    /// Lets the parts of a request leave in its place. Where no key is sent nothing is noted: an upsert may be
+    /// written twice, and a write that must not be has notes of its own.
+    async fn cut<'a>(
+        &self,
+        batch: &Staged,
+        operation: &Operation,
+        parts: Vec<Part<'a>>,
+    ) -> Result<Vec<Part<'a>>, Fault> {
+        if operation.key().is_some() {
+            let places = |part: &Part<'_>| part.items.iter().map(|ready| ready.at).collect();
+            self.journal.cut(batch.seq(), &parts.iter().map(places).collect::<Vec<_>>()).await?;
+        }
+        Ok(parts)
     }
 
     async fn verdicts_of_job(
@@ -120,9 +137,9 @@ impl ApiSink {
 }
 
 /// Two halves, the first on top.
-fn halves(mut items: Vec<Ready<'_>>) -> [Part<'_>; 2] {
+fn halves(mut items: Vec<Ready<'_>>) -> Vec<Part<'_>> {
     let right = items.split_off(items.len() / 2);
-    [Part { items: right, blamed: false }, Part { items, blamed: false }]
+    vec![Part { items: right, blamed: false }, Part { items, blamed: false }]
 }
 
 /// Each blamed record alone, on top, and the others together.
@@ -141,13 +158,21 @@ fn isolated<'a>(items: Vec<Ready<'a>>, places: &[usize]) -> Vec<Part<'a>> {
     parts
 }
 
-/// Cuts the items of one operation into requests.
-pub(super) fn parts<'o, 'i>(operation: &'o Operation, ready: Vec<Ready<'i>>) -> Vec<(&'o Operation, Vec<Ready<'i>>)> {
+/// Cuts the items of one operation into requests: as many as fit into each, and where an earlier run cut one, its parts.
+pub(super) fn parts<'o, 'i>(
+    batch: &Staged,
+    operation: &'o Operation,
+    ready: Vec<Ready<'i>>,
+) -> Vec<(&'o Operation, Vec<Ready<'i>>)> {
     let size = operation.batch.as_ref().map_or(1, |batch| batch.size.max(1));
     let mut parts = Vec::with_capacity(ready.len().div_ceil(size));
     let mut ready = ready.into_iter().peekable();
     while ready.peek().is_some() {
-        parts.push((operation, ready.by_ref().take(size).collect()));
+        let mut request: BTreeMap<Option<usize>, Vec<Ready<'i>>> = BTreeMap::new();
+        for item in ready.by_ref().take(size) {
+            request.entry(batch.part(item.at)).or_default().push(item);
+        }
+        parts.extend(request.into_values().map(|items| (operation, items)));
     }
     parts
 }
