@@ -24,7 +24,7 @@ use renkei::{
     sink::{Durability, Sink},
     source::Source,
     store::{
-        Asks, Batch, Deed, HistoryRule, Hop, Item, Keeps, Memory, Passed, PowerLoss, RedbOptions, RedbStore, Run, Seal,
+        Asks, Batch, HistoryRule, Hop, Item, Keeps, Memory, Passed, PowerLoss, RedbOptions, RedbStore, Run, Seal,
         SealKey, Sending, Sendings, Staged, State, StreamId, Trace, Why,
     },
     transform::{Mapping, Transform},
@@ -302,21 +302,12 @@ async fn settle_on_disk(state: &State, batches: std::ops::Range<u64>) {
             );
             let fields = Fields::parse(fields.as_bytes()).unwrap();
             Item {
-                deed: Deed::Write,
-                key: Key::new(format!("cus_{number:07}")),
-                sink_key: None,
                 version: Some(Version::new(format!("2026-01-02T03:04:05.{number:09}Z"))),
-                overlap: Overlap::default(),
-                source: fields.clone(),
-                content: None,
-                generation: 0,
-                sink_id: None,
-                doubt: None,
                 idempotency_key: format!(
                     "{:032x}",
                     u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
                 ),
-                fields,
+                ..Item::new(Key::new(format!("cus_{number:07}")), fields)
             }
         };
         let items: Vec<Item> = (0..100).map(item).collect();

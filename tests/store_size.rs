@@ -9,8 +9,8 @@ use std::{io::Write, os::unix::fs::MetadataExt, path::Path, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use renkei::{
-    model::{ContentHash, Fields, Key, Overlap, Verdict},
-    store::{Batch, Deed, Item, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId, Tree},
+    model::{ContentHash, Fields, Key, Verdict},
+    store::{Batch, Item, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId, Tree},
 };
 use tokio::time::Instant;
 
@@ -50,18 +50,10 @@ fn item(at: usize, pass: u32, linked: bool) -> Item {
     );
     let fields = Fields::parse(text.as_bytes()).unwrap();
     Item {
-        deed: Deed::Write,
-        key: Key::new(format!("cus_{at:08}")),
-        sink_key: None,
-        version: None,
-        overlap: Overlap::default(),
-        source: fields.clone(),
         content: linked.then(|| ContentHash::of(&fields)),
-        fields,
         generation: pass,
-        sink_id: None,
-        doubt: None,
         idempotency_key: format!("{at:032x}"),
+        ..Item::new(Key::new(format!("cus_{at:08}")), fields)
     }
 }
 

@@ -15,7 +15,6 @@
 #![expect(clippy::disallowed_macros, reason = "a measurement prints its figures")]
 
 use std::{
-    collections::BTreeMap,
     io::Write,
     path::Path,
     sync::{
@@ -29,16 +28,15 @@ use axum::{Router, routing::post};
 use futures_util::{StreamExt, stream};
 use renkei::{
     config::plan::{
-        AnswerShape, Api, Auth, Body, Breaker, Budget, Changed, Egress, Makes, Node, Operation, Repeat, RequestPlan,
-        Retry, Timeouts, WholeAnswer,
+        AnswerShape, Api, Body, Budget, Changed, Makes, Node, Operation, Repeat, RequestPlan, Retry, Timeouts,
+        WholeAnswer,
     },
     expr::{Expression, Template},
     http::{Client, HttpTransport, Policy, Seams, Unsigned},
-    model::{BoxFuture, Clock, ContentHash, Fields, Key, Overlap, Path as FieldPath, SystemClock, SystemEntropy},
+    model::{BoxFuture, Clock, ContentHash, Fields, Key, Path as FieldPath, SystemClock, SystemEntropy},
     sink::{ApiSink, Sink},
     store::{
-        Batch, Deed, Entries, Error, Item, Op, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId,
-        Tree,
+        Batch, Entries, Error, Item, Op, RedbOptions, RedbStore, Run, Seal, SealKey, State, StateStore, StreamId, Tree,
     },
 };
 
@@ -155,20 +153,7 @@ fn body(at: usize) -> String {
 fn item(at: usize) -> Item {
     let fields = Fields::parse(body(at).as_bytes()).expect("an object");
     let key = Key::new(format!("cus_{at:06}"));
-    Item {
-        deed: Deed::Write,
-        sink_key: None,
-        key,
-        version: None,
-        overlap: Overlap::default(),
-        source: fields.clone(),
-        content: Some(ContentHash::of(&fields)),
-        fields,
-        generation: 0,
-        sink_id: None,
-        doubt: None,
-        idempotency_key: format!("{at:032x}"),
-    }
+    Item { content: Some(ContentHash::of(&fields)), idempotency_key: format!("{at:032x}"), ..Item::new(key, fields) }
 }
 
 fn operation(repeat: Repeat) -> Operation {
@@ -197,23 +182,10 @@ fn operation(repeat: Repeat) -> Operation {
 
 fn api(url: &str) -> Api {
     Api {
-        name: "crm".to_owned(),
-        connector: "crm".to_owned(),
-        base_url: url.parse().expect("a URL"),
-        headers: Vec::new(),
-        settings: Fields::parse(b"{}").expect("an object"),
-        auth: Auth::None,
         budget: Budget { concurrency: IN_FLIGHT as u32, wait_max: Duration::from_secs(60), ..Budget::default() },
         timeouts: Timeouts { connect: Duration::from_secs(5), attempt: Duration::from_secs(30) },
         retry: Retry { attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(2) },
-        breaker: Breaker::default(),
-        answers: Vec::new(),
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
-        body_bytes_max: 64 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
+        ..Api::new("crm", url.parse().expect("a URL"))
     }
 }
 

@@ -31,9 +31,9 @@ use std::{
 use futures_util::{StreamExt, stream};
 use http::{HeaderMap, HeaderValue, Method, header};
 use renkei::{
-    config::plan::{AnswerRule, Api, Auth, Breaker, Budget, Egress, Meaning, Retry, Timeouts, When},
+    config::plan::{AnswerRule, Api, Budget, Meaning, Retry, Timeouts, When},
     http::{Call, Client, HttpTransport, Policy, Seams, Unsigned},
-    model::{Fields, SystemClock, SystemEntropy},
+    model::{SystemClock, SystemEntropy},
     sandbox::{FaultPlan, Sandbox, SandboxConfig, WorldConfig},
 };
 
@@ -268,23 +268,12 @@ fn api(url: &str, is_crm: bool) -> Api {
     // The same key while its first request is still under way, as the operation declares it.
     let in_flight = When { status: vec![(409, 409)], ..When::default() };
     Api {
-        name: "crm".to_owned(),
-        connector: "crm".to_owned(),
-        base_url: url.parse().expect("a URL"),
-        headers: Vec::new(),
-        settings: Fields::parse(b"{}").expect("an object"),
-        auth: Auth::None,
         budget: Budget { concurrency: IN_FLIGHT as u32, ..Budget::default() },
         timeouts,
         retry,
-        breaker: Breaker::default(),
         answers: vec![AnswerRule { when: in_flight, is: Meaning::Retry { after: None } }],
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
         body_bytes_max: 1 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
+        ..Api::new("crm", url.parse().expect("a URL"))
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     compile_connector::Connector,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Api, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, StorePlan, Timeouts},
+    plan::{Api, BODY_BYTES_MAX, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, StorePlan, Timeouts},
     raw_shared::{RawRetry, RawTimeouts},
     raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
     shape::{OneOrMany, Spanned},
@@ -21,7 +21,6 @@ use super::{
 use crate::model::Code;
 
 const MS: Duration = Duration::from_millis(1);
-const BODY_MAX: u64 = 64 << 20;
 const SEGMENT_BYTES: u64 = 128 << 20;
 const DISK_MAX: u64 = 10_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -127,7 +126,7 @@ impl Check<'_> {
             self.warn_plain_http(base, url);
         }
         let body_max = raw.body_max.as_ref().or(connector.raw.body_max.as_ref());
-        let body_bytes_max = self.size(body_max, BODY_MAX, 64 << 10..=1 << 30);
+        let body_bytes_max = self.size(body_max, BODY_BYTES_MAX as u64, 64 << 10..=1 << 30);
         let budget = self.budget(connector, &raw.budget);
         let timeouts = self.timeouts(raw.timeouts.as_ref(), connector.raw.timeouts.as_ref());
         let retry = self.retry(raw.retry.as_ref(), connector.raw.retry.as_ref());
@@ -194,8 +193,9 @@ impl Check<'_> {
         let pick = |get: fn(&RawTimeouts) -> Option<&Spanned<super::units::Time>>| {
             connection.and_then(get).or(connector.and_then(get))
         };
-        let connect = self.time(pick(|raw| raw.connect.as_ref()), 1000 * MS, MS..=60_000 * MS);
-        let attempt = self.time(pick(|raw| raw.attempt.as_ref()), 5000 * MS, MS..=ATTEMPT_MAX);
+        let unless_said = Timeouts::default();
+        let connect = self.time(pick(|raw| raw.connect.as_ref()), unless_said.connect, MS..=60_000 * MS);
+        let attempt = self.time(pick(|raw| raw.attempt.as_ref()), unless_said.attempt, MS..=ATTEMPT_MAX);
         Timeouts { connect, attempt }
     }
 
@@ -205,10 +205,11 @@ impl Check<'_> {
         };
         let attempts = connection.and_then(|raw| raw.attempts.as_ref());
         let attempts = attempts.or(connector.and_then(|raw| raw.attempts.as_ref()));
-        let attempts = self.number(attempts, 3, 1..=10);
+        let unless_said = Retry::default();
+        let attempts = self.number(attempts, unless_said.attempts.into(), 1..=10);
         let hour = 3_600_000 * MS;
-        let base = self.time(pick(|raw| raw.base.as_ref()), 500 * MS, MS..=hour);
-        let cap = self.time(pick(|raw| raw.cap.as_ref()), (30_000 * MS).max(base), MS..=hour);
+        let base = self.time(pick(|raw| raw.base.as_ref()), unless_said.base, MS..=hour);
+        let cap = self.time(pick(|raw| raw.cap.as_ref()), unless_said.cap.max(base), MS..=hour);
         if let Some(span) = pick(|raw| raw.cap.as_ref()).map(|cap| cap.span).filter(|_| cap < base) {
             self.conflict(
                 span,
@@ -216,7 +217,7 @@ impl Check<'_> {
                 "no delay is longer than `cap`; raise it or lower `base`",
             );
         }
-        Retry { attempts: u32::try_from(attempts).unwrap_or(3), base, cap }
+        Retry { attempts: u32::try_from(attempts).unwrap_or(unless_said.attempts), base, cap }
     }
 
     fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Jsonl {

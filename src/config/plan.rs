@@ -79,6 +79,9 @@ pub enum Connection {
     Postgres(Arc<Postgres>),
 }
 
+/// The default of [`Api::body_bytes_max`].
+pub const BODY_BYTES_MAX: usize = 64 << 20;
+
 /// How one account of a vendor's API is spoken to.
 #[derive(Debug)]
 pub struct Api {
@@ -110,12 +113,43 @@ pub struct Api {
     pub operations: BTreeMap<String, Arc<Operation>>,
 }
 
+impl Api {
+    /// An account of a connector that declares nothing, so every bound is the default.
+    pub fn new(name: &str, base_url: Url) -> Self {
+        Self {
+            name: name.to_owned(),
+            connector: name.to_owned(),
+            base_url,
+            headers: Vec::new(),
+            settings: Fields::from_object("{}".into()),
+            auth: Auth::None,
+            budget: Budget::default(),
+            timeouts: Timeouts::default(),
+            retry: Retry::default(),
+            breaker: Breaker::default(),
+            answers: Vec::new(),
+            egress: Egress::default(),
+            ca: None,
+            client_certificate: None,
+            body_bytes_max: BODY_BYTES_MAX,
+            streams: BTreeMap::new(),
+            operations: BTreeMap::new(),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Timeouts {
     /// Default 1 s, at most 60 s.
     pub connect: Duration,
     /// One attempt, from sending to the last byte of the answer. Default 5 s, at most 10 min.
     pub attempt: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -126,6 +160,12 @@ pub struct Retry {
     pub base: Duration,
     /// No delay is longer. Default 30 s.
     pub cap: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { attempts: 3, base: Duration::from_millis(500), cap: Duration::from_secs(30) }
+    }
 }
 
 #[derive(Clone, Debug, Default)]

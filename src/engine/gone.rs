@@ -77,23 +77,15 @@ fn is_done(item: &Item, link: &Link) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{ContentHash, Fields, Key, Overlap, Version};
+    use crate::model::{ContentHash, Fields, Key, Version};
 
     fn tombstone(version: &str) -> Item {
         let fields = Fields::from_object("{}".into());
         Item {
             deed: Deed::Delete,
-            key: Key::new("1"),
-            sink_key: None,
             version: Some(Version::new(version)),
-            overlap: Overlap::default(),
             content: Some(ContentHash::of(&fields)),
-            source: fields.clone(),
-            fields,
-            generation: 0,
-            doubt: None,
-            sink_id: None,
-            idempotency_key: String::new(),
+            ..Item::new(Key::new("1"), fields)
         }
     }
 

@@ -2,7 +2,6 @@
 //! with every request kept.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -15,8 +14,8 @@ use url::Url;
 
 use super::{Call, Request, Response, SendError, Transport};
 use crate::{
-    config::plan::{Api, Auth, Breaker, Budget, Egress, Retry, Timeouts},
-    model::{BoxFuture, Clock, Fields},
+    config::plan::{Api, Auth},
+    model::{BoxFuture, Clock},
 };
 
 pub const BASE_URL: &str = "https://api.test/v1/";
@@ -71,25 +70,7 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Result<Respo
 }
 
 pub fn api(auth: Auth) -> Api {
-    Api {
-        name: "shop".to_owned(),
-        connector: "shop".to_owned(),
-        base_url: Url::parse(BASE_URL).unwrap(),
-        headers: Vec::new(),
-        settings: Fields::parse(b"{}").unwrap(),
-        auth,
-        budget: Budget::default(),
-        timeouts: Timeouts { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) },
-        retry: Retry { attempts: 3, base: Duration::from_millis(500), cap: Duration::from_secs(30) },
-        breaker: Breaker::default(),
-        answers: Vec::new(),
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
-        body_bytes_max: 64 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
-    }
+    Api { auth, ..Api::new("shop", Url::parse(BASE_URL).unwrap()) }
 }
 
 pub fn call(method: Method, path: &str) -> Call {

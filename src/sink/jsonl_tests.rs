@@ -2,27 +2,14 @@ use std::{fs, path::Path};
 
 use super::*;
 use crate::{
-    model::{Clock, Fields, Key, Overlap, SystemClock},
-    store::{Batch, Deed, Item, Memory, Seal, State, StreamId},
+    model::{Clock, Fields, Key, SystemClock},
+    store::{Batch, Item, Memory, Seal, State, StreamId},
 };
 
 fn staged(records: &[&str]) -> Staged {
     let item = |text: &&str| {
         let fields = Fields::from_object(text.as_bytes().to_vec().into());
-        Item {
-            deed: Deed::Write,
-            key: Key::new("k"),
-            sink_key: None,
-            version: None,
-            overlap: Overlap::default(),
-            source: fields.clone(),
-            fields,
-            content: None,
-            generation: 0,
-            sink_id: None,
-            doubt: None,
-            idempotency_key: String::new(),
-        }
+        Item::new(Key::new("k"), fields)
     };
     let batch = Batch { items: records.iter().map(item).collect(), ..Batch::default() };
     State::new(Arc::new(Memory::default()), Arc::new(Seal::plain())).guard(

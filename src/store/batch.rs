@@ -102,6 +102,24 @@ pub struct Item {
 }
 
 impl Item {
+    /// A record that is to be written as it was read, and of which nothing else is known.
+    pub fn new(key: Key, fields: Fields) -> Self {
+        Self {
+            deed: Deed::Write,
+            key,
+            sink_key: None,
+            version: None,
+            overlap: Overlap::default(),
+            source: fields.clone(),
+            fields,
+            content: None,
+            generation: 0,
+            sink_id: None,
+            doubt: None,
+            idempotency_key: String::new(),
+        }
+    }
+
     /// What names the record at the sink. Order is kept per value.
     pub fn sink_key(&self) -> &Key {
         self.sink_key.as_ref().unwrap_or(&self.key)

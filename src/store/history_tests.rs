@@ -6,8 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::*;
 use crate::{
-    model::{Code, Counts, Fields, Key, Overlap, Reason, Reject, Verdict},
-    store::{Batch, Deed, Item, Memory, Run, Seal, SealKey, StateStore, Trace},
+    model::{Code, Counts, Fields, Key, Reason, Reject, Verdict},
+    store::{Batch, Item, Memory, Run, Seal, SealKey, StateStore, Trace},
 };
 
 const RULE: HistoryRule = HistoryRule { keep: Duration::from_secs(86_400), bytes_max: 1_000_000 };
@@ -27,18 +27,10 @@ fn over(memory: &Memory) -> State {
 fn item(key: &str, fields: &str) -> Item {
     let fields = Fields::parse(fields.as_bytes()).unwrap();
     Item {
-        deed: Deed::Write,
-        key: Key::new(key),
-        sink_key: None,
-        version: None,
-        overlap: Overlap::default(),
-        source: fields.clone(),
-        content: None,
-        fields,
         generation: 3,
         sink_id: Some("lead_1".to_owned()),
-        doubt: None,
         idempotency_key: format!("name of {key}"),
+        ..Item::new(Key::new(key), fields)
     }
 }
 

@@ -145,8 +145,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        model::{Checkpoint, Clock, Code, ContentHash, Fields, Key, Overlap, SystemClock},
-        store::{Batch, Deed, Item, Memory, PowerLoss, Run, Seal, StateStore},
+        model::{Checkpoint, Clock, Code, ContentHash, Fields, Key, SystemClock},
+        store::{Batch, Item, Memory, PowerLoss, Run, Seal, StateStore},
     };
 
     fn stream() -> StreamId {
@@ -160,18 +160,9 @@ mod tests {
     fn item(id: &str) -> Item {
         let fields = Fields::parse(format!("{{\"id\":\"{id}\"}}").as_bytes()).unwrap();
         Item {
-            deed: Deed::Write,
-            key: Key::new(id),
-            sink_key: None,
-            version: None,
-            overlap: Overlap::default(),
-            source: fields.clone(),
             content: Some(ContentHash::of(&fields)),
-            fields,
-            generation: 0,
-            sink_id: None,
-            doubt: None,
             idempotency_key: id.to_owned(),
+            ..Item::new(Key::new(id), fields)
         }
     }
 

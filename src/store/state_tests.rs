@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    model::{Counts, Fields, Overlap, Reason, Reject, Verdict},
-    store::{Deed, Item, Memory, PowerLoss},
+    model::{Counts, Fields, Reason, Reject, Verdict},
+    store::{Item, Memory, PowerLoss},
 };
 
 fn stream() -> StreamId {
@@ -129,20 +129,7 @@ async fn a_record_that_a_table_refuses_leaves_its_letter_and_the_others_are_coun
     // As a database's items are: nobody compares them, so they have no content.
     let item = |id: u32| {
         let fields = Fields::parse(format!(r#"{{"id":{id}}}"#).as_bytes()).unwrap();
-        Item {
-            deed: Deed::Write,
-            key: Key::new(id.to_string()),
-            sink_key: None,
-            version: None,
-            overlap: Overlap::default(),
-            source: fields.clone(),
-            fields,
-            content: None,
-            generation: 0,
-            sink_id: None,
-            doubt: None,
-            idempotency_key: String::new(),
-        }
+        Item::new(Key::new(id.to_string()), fields)
     };
     let batch = Batch { items: (0..3).map(item).collect(), ..Batch::default() };
     let refused = Verdict::Rejected(Reason::new(Code::RecordRefused, "no"));

@@ -10,7 +10,7 @@ use axum::{Router, body::Body, extract::Request, response::Response};
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, Method, StatusCode};
 use renkei::{
-    config::plan::{Api, Auth, Breaker, Budget, Egress, RequestPlan, Retry, Timeouts},
+    config::plan::{Api, Budget, RequestPlan, Retry, Timeouts},
     expr::Template,
     http::{Client, HttpTransport, Policy, Seams, Unsigned},
     model::{Clock, Fields, Path, SystemEntropy},
@@ -154,23 +154,11 @@ pub fn request(method: Method, path: &str) -> RequestPlan {
 
 pub fn api(base_url: &str) -> Api {
     Api {
-        name: "crm".to_owned(),
-        connector: "crm".to_owned(),
-        base_url: Url::parse(base_url).unwrap(),
-        headers: Vec::new(),
         settings: Fields::parse(br#"{"limit":3}"#).unwrap(),
-        auth: Auth::None,
         budget: Budget { wait_max: Duration::from_secs(60), ..Budget::default() },
         timeouts: Timeouts { connect: Duration::from_secs(5), attempt: Duration::from_secs(30) },
         retry: Retry { attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(2) },
-        breaker: Breaker::default(),
-        answers: Vec::new(),
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
-        body_bytes_max: 64 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
+        ..Api::new("crm", Url::parse(base_url).unwrap())
     }
 }
 

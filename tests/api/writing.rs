@@ -9,9 +9,9 @@ use renkei::{
         AnswerShape, Api, BatchPlan, Body, Changed, KeyFormat, KeyPlan, Makes, Node, Operation, Repeat, RowTest,
     },
     expr::Expression,
-    model::{ContentHash, Fields, Key, Overlap, idempotency_key},
+    model::{ContentHash, Fields, Key, idempotency_key},
     sink::ApiSink,
-    store::{Batch, Deed, Item, Memory, Run, Seal, Staged, State, StreamId},
+    store::{Batch, Item, Memory, Run, Seal, Staged, State, StreamId},
 };
 
 use super::server::{Still, api, client, noon, path, request};
@@ -88,18 +88,9 @@ pub fn item(id: &str, name: &str) -> Item {
     let fields = Fields::parse(serde_json::json!({"id": id, "name": name}).to_string().as_bytes()).unwrap();
     let (key, content) = (Key::new(id), ContentHash::of(&fields));
     Item {
-        deed: Deed::Write,
         idempotency_key: idempotency_key("crm", "create_lead", &key, &content, "g0"),
-        sink_key: None,
-        key,
-        version: None,
-        overlap: Overlap::default(),
-        source: fields.clone(),
-        fields,
         content: Some(content),
-        generation: 0,
-        sink_id: None,
-        doubt: None,
+        ..Item::new(key, fields)
     }
 }
 

@@ -2,7 +2,6 @@
 //! process at this end can be cut off at any commit.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,9 +14,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, Method};
 use renkei::{
     auth::{self, Ground, Vault},
-    config::plan::{Api, Auth, Breaker, Budget, ClientAuth, Egress, Grant, OAuth2, Retry, Timeouts},
+    config::plan::{Api, Auth, ClientAuth, Grant, OAuth2},
     http::{Call, Client, Request, Response, SendError, Transport},
-    model::{BoxFuture, Clock, Fields, SystemEntropy},
+    model::{BoxFuture, Clock, SystemEntropy},
     sandbox::{World, WorldConfig},
     store::{Memory, Seal},
 };
@@ -176,25 +175,7 @@ pub fn oauth2(base_url: &str, grant: Grant) -> OAuth2 {
 }
 
 pub fn api(base_url: &str, auth: Auth) -> Api {
-    Api {
-        name: "shop".to_owned(),
-        connector: "shop".to_owned(),
-        base_url: Url::parse(base_url).unwrap(),
-        headers: Vec::new(),
-        settings: Fields::parse(b"{}").unwrap(),
-        auth,
-        budget: Budget::default(),
-        breaker: Breaker::default(),
-        timeouts: Timeouts { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) },
-        retry: Retry { attempts: 3, base: Duration::from_millis(500), cap: Duration::from_secs(30) },
-        answers: Vec::new(),
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
-        body_bytes_max: 64 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
-    }
+    Api { auth, ..Api::new("shop", Url::parse(base_url).unwrap()) }
 }
 
 /// Reads a page of customers.

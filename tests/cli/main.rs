@@ -24,6 +24,7 @@ mod sign_in;
 mod signals;
 mod table;
 mod trace;
+mod trace_more;
 mod typing;
 mod vendor;
 mod workspaces;

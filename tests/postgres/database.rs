@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use renkei::{
-    model::{Checkpoint, Clock, Cursor, Fault, Fields, Key, Overlap, SystemClock, Verdict},
+    model::{Checkpoint, Clock, Cursor, Fault, Fields, Key, SystemClock, Verdict},
     sink::{PostgresSink, Sink, TableConfig},
-    store::{Batch, Deed, Item, Memory, Seal, Staged, State, StreamId},
+    store::{Batch, Item, Memory, Seal, Staged, State, StreamId},
 };
 use tokio_postgres::{Client, NoTls};
 
@@ -95,20 +95,7 @@ pub fn batch(number: i64, records: &[&str]) -> Staged {
     let item = |text: &&str| {
         let fields = Fields::parse(text.as_bytes()).unwrap();
         let id = fields.get(&renkei::model::Path::parse("id").unwrap()).map_or("", |id| id.get()).to_owned();
-        Item {
-            deed: Deed::Write,
-            key: Key::new(id.clone()),
-            sink_key: None,
-            version: None,
-            overlap: Overlap::default(),
-            source: fields.clone(),
-            fields,
-            content: None,
-            generation: 0,
-            sink_id: None,
-            doubt: None,
-            idempotency_key: String::new(),
-        }
+        Item::new(Key::new(id.clone()), fields)
     };
     let batch = Batch { items: records.iter().map(item).collect(), next: at(number), ..Batch::default() };
     State::new(Arc::new(Memory::default()), Arc::new(Seal::plain())).guard(

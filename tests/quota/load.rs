@@ -1,7 +1,6 @@
 //! Callers that never rest, and a network on a paused clock between them and a strict server.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -12,9 +11,9 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use renkei::{
-    config::plan::{Api, Auth, Breaker, Bucket, Budget, Egress, Retry, Timeouts},
+    config::plan::{Api, Bucket, Budget, Retry, Timeouts},
     http::{Call, Client, Policy, Priority, Request, Response, Seams, SendError, Transport, Unsigned},
-    model::{BoxFuture, Clock, Entropy, Fields, SystemEntropy},
+    model::{BoxFuture, Clock, Entropy, SystemEntropy},
 };
 use tokio::time::{Instant, sleep};
 use url::Url;
@@ -100,23 +99,11 @@ impl Transport for Wire {
 
 pub fn api(budget: Budget) -> Api {
     Api {
-        name: "shop".to_owned(),
-        connector: "shop".to_owned(),
-        base_url: Url::parse("http://127.0.0.1:9").unwrap(),
-        headers: Vec::new(),
-        settings: Fields::parse(b"{}").unwrap(),
-        auth: Auth::None,
         budget,
         timeouts: Timeouts { connect: SECOND, attempt: 60 * SECOND },
         retry: Retry { attempts: 3, base: MS, cap: 2 * MS },
-        breaker: Breaker::default(),
-        answers: Vec::new(),
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
         body_bytes_max: 1 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
+        ..Api::new("shop", Url::parse("http://127.0.0.1:9").unwrap())
     }
 }
 

@@ -1,14 +1,14 @@
 //! What these tests stand on: a connection's plan, a client for it, and servers on free ports.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use renkei::{
-    config::plan::{Api, Auth, Breaker, Budget, Egress, Retry, Timeouts},
+    config::plan::{Api, Budget, Retry},
     http::{Answer, Call, Client, HttpTransport, Policy, Seams, Unsigned},
-    model::{Fault, Fields, SystemClock, SystemEntropy},
+    model::{Fault, SystemClock, SystemEntropy},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,23 +18,9 @@ use url::Url;
 
 pub fn api(base_url: &str) -> Api {
     Api {
-        name: "shop".to_owned(),
-        connector: "shop".to_owned(),
-        base_url: Url::parse(base_url).unwrap(),
-        headers: Vec::new(),
-        settings: Fields::parse(b"{}").unwrap(),
-        auth: Auth::None,
         budget: Budget { wait_max: Duration::from_secs(60), ..Budget::default() },
-        timeouts: Timeouts { connect: Duration::from_secs(1), attempt: Duration::from_secs(5) },
         retry: Retry { attempts: 3, base: Duration::from_millis(1), cap: Duration::from_millis(2) },
-        breaker: Breaker::default(),
-        answers: Vec::new(),
-        egress: Egress::default(),
-        ca: None,
-        client_certificate: None,
-        body_bytes_max: 64 << 20,
-        streams: BTreeMap::new(),
-        operations: BTreeMap::new(),
+        ..Api::new("shop", Url::parse(base_url).unwrap())
     }
 }
 

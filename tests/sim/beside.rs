@@ -13,7 +13,7 @@ use chrono::{SecondsFormat, TimeDelta};
 use fastrand::Rng;
 use renkei::{
     config::Plan,
-    engine::{Engine, Options, Parts, Stopper, plan_backfill, stream_id},
+    engine::{Options, Stopper, plan_backfill, stream_id},
     model::{Counts, SystemEntropy},
     sandbox::{World, WorldConfig},
     store::{Memory, PowerLoss, Run, RunState, Seal, State},
@@ -21,6 +21,7 @@ use renkei::{
 
 use crate::{
     history::Broken,
+    life,
     weather::{SimClock, SimTransport, Weather},
 };
 
@@ -86,14 +87,8 @@ impl<'a> History<'a> {
 
     /// One run in a process of its own, asked to stop after a while by chance. Nothing: it was killed.
     async fn life(&mut self, what: What, may_stop: bool) -> Option<Run> {
-        let parts = Parts {
-            store: Arc::new(self.memory.clone()),
-            seal: Arc::new(Seal::plain()),
-            clock: self.clock.clone(),
-            entropy: Arc::new(SystemEntropy::seeded(self.rng.u64(..))),
-            transport: Some(self.network.clone()),
-        };
-        let engine = Engine::over(self.plan.clone(), parts);
+        let memory = Arc::new(self.memory.clone());
+        let engine = life::engine(self.plan, memory, &self.clock, self.network.clone(), self.rng.u64(..));
         let backfill = self.state().backfills().await.unwrap().into_iter().next();
         let (stopper, stop) = Stopper::within(Duration::from_secs(self.rng.u64(0..5)));
         let (patience, is_asked) = (Duration::from_millis(self.rng.u64(0..3_000)), may_stop && self.rng.u32(..3) == 0);
@@ -110,14 +105,15 @@ impl<'a> History<'a> {
             }
             std::future::pending::<()>().await;
         };
-        tokio::select! {
-            biased;
-            () = self.network.killed.notified() => None,
-            // What stands in its way is a fault before the run begins: the power was lost, or the other one's batch met it.
-            ended = run => ended.ok().map(|(run, _)| run),
-            () = asked => None,
-            () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => panic!("seed {} hangs", self.seed),
-        }
+        let both = async {
+            tokio::select! {
+                biased;
+                // What stands in its way is a fault before the run begins: the power was lost, or the other one's batch met it.
+                ended = run => ended.ok().map(|(run, _)| run),
+                () = asked => None,
+            }
+        };
+        life::unless_killed(&self.network, self.seed, both).await.flatten()
     }
 
     /// Asks for a window that reaches up to now, or to somewhere before.
@@ -241,34 +237,16 @@ async fn live(seed: u64, plan: &Arc<Plan>, totals: &Totals) -> Result<(), Broken
 #[test]
 fn a_window_read_beside_the_live_run_loses_doubles_and_takes_back_nothing() {
     let plan = crate::plan();
-    let live = |seed: u64, totals: &Totals| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(live(seed, &plan, totals))
-    };
+    let live = |seed: u64, totals: &Totals| life::paused(live(seed, &plan, totals));
     let totals = Totals::default();
     if let Some(seed) = crate::number("RENKEI_SEED") {
         live(seed, &totals).unwrap_or_else(|broken| panic!("{broken}"));
         return;
     }
-    let long = std::env::var("RENKEI_LONG").is_ok();
-    let histories = crate::number("RENKEI_HISTORIES").unwrap_or(if long { HISTORIES_LONG } else { HISTORIES });
-    let next = AtomicU64::new(0);
-    let work = || loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= histories {
-            return None;
-        }
-        if let Err(broken) = live(seed, &totals) {
-            next.store(histories, Ordering::Relaxed);
-            return Some(broken);
-        }
-    };
-    let broken: Vec<Broken> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..2).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
-    });
+    let histories = life::count(HISTORIES, HISTORIES_LONG);
+    let broken = life::through(histories, |seed| live(seed, &totals));
     println!("{histories} histories: {totals:?}");
-    if let Some(first) = broken.iter().min_by_key(|broken| broken.seed) {
+    if let Some(first) = broken {
         panic!("{first}");
     }
     assert!(totals.crashes.load(Ordering::Relaxed) > histories / 2, "too few crashes: {totals:?}");

@@ -17,14 +17,15 @@ use chrono::TimeDelta;
 use fastrand::Rng;
 use renkei::{
     config::Plan,
-    engine::{Engine, Options, Parts, Stopper},
-    model::{Code, SystemEntropy},
+    engine::{Options, Stopper},
+    model::Code,
     sandbox::{World, WorldConfig},
     store::{Memory, PowerLoss, Run, RunState, Seal, State, StateStore, Tree},
 };
 
 use crate::{
     history::Broken,
+    life,
     weather::{SimClock, SimTransport, Weather},
 };
 
@@ -74,27 +75,11 @@ fn a_sink_without_a_safe_way_gets_nothing_twice_and_what_is_uncertain_is_said() 
         println!("seed {seed}: {totals:?}");
         return;
     }
-    let long = std::env::var("RENKEI_LONG").is_ok();
-    let asked = crate::number("RENKEI_HISTORIES").map(|histories| histories / 3);
-    let histories = asked.unwrap_or(if long { HISTORIES_LONG } else { HISTORIES });
-    let next = AtomicU64::new(0);
-    let broken: Vec<Broken> = std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let work = || loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= histories {
-                return None;
-            }
-            if let Err(broken) = live(&plan, seed, &totals) {
-                next.store(histories, Ordering::Relaxed);
-                return Some(broken);
-            }
-        };
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
-    });
+    // Those who ask for many ask for a third of them here, as it is when nobody asks.
+    let histories = life::count(3 * HISTORIES, 3 * HISTORIES_LONG) / 3;
+    let broken = life::through(histories, |seed| live(&plan, seed, &totals));
     println!("{histories} histories: {totals:?}");
-    if let Some(first) = broken.iter().min_by_key(|broken| broken.seed) {
+    if let Some(first) = broken {
         panic!("{first}\nto see it again: RENKEI_DOUBT_SEED={} cargo nextest run --test sim doubt", first.seed);
     }
     // A simulation in which nothing is in doubt proves nothing.
@@ -106,8 +91,7 @@ fn a_sink_without_a_safe_way_gets_nothing_twice_and_what_is_uncertain_is_said() 
 }
 
 fn live(plan: &Arc<Plan>, seed: u64, totals: &Totals) -> Result<(), Broken> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(async {
+    life::paused(async {
         let mut rng = Rng::with_seed(seed ^ 0xd0b7);
         let at = rng.usize(..KINDS.len());
         let world = WorldConfig {
@@ -174,22 +158,12 @@ impl History<'_> {
     }
 
     async fn run_once(&mut self) -> Option<Run> {
-        let parts = Parts {
-            store: Arc::new(self.memory.clone()),
-            seal: Arc::new(Seal::plain()),
-            clock: self.clock.clone(),
-            entropy: Arc::new(SystemEntropy::seeded(self.rng.u64(..))),
-            transport: Some(self.network.clone()),
-        };
-        let engine = Engine::over(self.plan.clone(), parts);
+        let memory = Arc::new(self.memory.clone());
+        let engine = life::engine(self.plan, memory, &self.clock, self.network.clone(), self.rng.u64(..));
         let pipeline = format!("wide-{}", self.kind.operation);
         let (_stopper, stop) = Stopper::new();
-        tokio::select! {
-            biased;
-            () = self.network.killed.notified() => None,
-            ended = engine.run(&pipeline, Options::default(), &stop) => Some(ended.unwrap().0),
-            () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => panic!("seed {} hangs", self.seed),
-        }
+        let run = engine.run(&pipeline, Options::default(), &stop);
+        life::unless_killed(&self.network, self.seed, run).await.map(|ended| ended.unwrap().0)
     }
 
     async fn settle_down(&mut self) -> Result<(), Broken> {

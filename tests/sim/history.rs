@@ -7,13 +7,16 @@ use chrono::TimeDelta;
 use fastrand::Rng;
 use renkei::{
     config::Plan,
-    engine::{Engine, Options, Parts, Stopper},
-    model::{Code, Counts, Cursor, Key, SystemEntropy},
+    engine::{Options, Stopper},
+    model::{Code, Counts, Cursor, Key},
     sandbox::{Fit, Quota, World, WorldConfig},
     store::{Memory, PowerLoss, Run, RunState, Seal, Snapshot, State, StreamId},
 };
 
-use crate::weather::{SimClock, SimTransport, Weather};
+use crate::{
+    life,
+    weather::{SimClock, SimTransport, Weather},
+};
 
 /// The `settle` and the `overlap` of the streams in `workspace/`, in seconds.
 const SETTLE: u64 = 30;
@@ -268,24 +271,14 @@ impl History<'_> {
         }
     }
 
-    /// One life of the process: nothing if it was killed. A life that does nothing for a simulated week is a deadlock.
+    /// One life of the process: nothing if it was killed.
     async fn run_once(&mut self) -> Option<Run> {
         self.finding.lives += 1;
-        let parts = Parts {
-            store: Arc::new(self.memory.clone()),
-            seal: Arc::new(Seal::plain()),
-            clock: self.clock.clone(),
-            entropy: Arc::new(SystemEntropy::seeded(self.script.rng.u64(..))),
-            transport: Some(self.network.clone()),
-        };
-        let engine = Engine::over(self.plan.clone(), parts);
+        let memory = Arc::new(self.memory.clone());
+        let engine = life::engine(self.plan, memory, &self.clock, self.network.clone(), self.script.rng.u64(..));
         let (_stopper, stop) = Stopper::new();
-        tokio::select! {
-            biased;
-            () = self.network.killed.notified() => None,
-            ended = engine.run(&self.script.pipeline, Options::default(), &stop) => Some(ended.unwrap().0),
-            () = tokio::time::sleep(Duration::from_secs(7 * 24 * 3_600)) => panic!("seed {} hangs", self.script.seed),
-        }
+        let run = engine.run(&self.script.pipeline, Options::default(), &stop);
+        life::unless_killed(&self.network, self.script.seed, run).await.map(|ended| ended.unwrap().0)
     }
 
     /// Quiet weather until a run has nothing left to do.

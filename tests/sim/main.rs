@@ -11,6 +11,7 @@
 mod beside;
 mod doubt;
 mod history;
+mod life;
 mod service;
 mod shrink;
 mod weather;
@@ -43,8 +44,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 fn live(plan: &Arc<Plan>, script: Script) -> Result<Finding, Broken> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(history::live(plan, script))
+    life::paused(history::live(plan, script))
 }
 
 #[test]
@@ -71,19 +71,11 @@ fn live_all(script: fn(u64) -> Script, short: u64, long: u64) -> Option<(u64, To
         println!("seed {seed}: {finding:?}");
         return None;
     }
-    let histories = if std::env::var("RENKEI_LONG").is_ok() { long } else { short };
-    let histories = number("RENKEI_HISTORIES").unwrap_or(histories);
-    let (next, totals) = (AtomicU64::new(0), Totals::default());
-    let broken: Vec<Broken> = std::thread::scope(|scope| {
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
-        let work = || work(&plan, script, histories, &next, &totals);
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().filter_map(|worker| worker.join().unwrap()).collect()
-    });
+    let (histories, totals) = (life::count(short, long), Totals::default());
+    let broken = life::through(histories, |seed| live(&plan, script(seed)).map(|finding| totals.add(&finding)));
     println!("{histories} histories: {totals:?}");
-    if let Some(first) = broken.iter().min_by_key(|broken| broken.seed) {
-        let Broken { seed, what, .. } = first;
-        let shortest = shrink::shrink(&plan, script(*seed)).map_or_else(String::new, |(_, broken)| broken.to_string());
+    if let Some(Broken { seed, what, .. }) = broken {
+        let shortest = shrink::shrink(&plan, script(seed)).map_or_else(String::new, |(_, broken)| broken.to_string());
         panic!(
             "seed {seed}: {what}\nto see it again: RENKEI_SEED={seed} cargo nextest run --test sim\nin short: {shortest}"
         );
@@ -100,31 +92,12 @@ struct Totals {
     deleted: AtomicU64,
 }
 
-/// Takes seeds until there are no more or one is broken.
-fn work(
-    plan: &Arc<Plan>,
-    script: fn(u64) -> Script,
-    histories: u64,
-    next: &AtomicU64,
-    totals: &Totals,
-) -> Option<Broken> {
-    loop {
-        let seed = next.fetch_add(1, Ordering::Relaxed);
-        if seed >= histories {
-            return None;
-        }
-        match live(plan, script(seed)) {
-            Ok(finding) => {
-                totals.lives.fetch_add(finding.lives.into(), Ordering::Relaxed);
-                totals.crashes.fetch_add(finding.crashes.into(), Ordering::Relaxed);
-                totals.went_back.fetch_add(finding.went_back.into(), Ordering::Relaxed);
-                totals.records.fetch_add(finding.records, Ordering::Relaxed);
-                totals.deleted.fetch_add(finding.deleted, Ordering::Relaxed);
-            }
-            Err(broken) => {
-                next.store(histories, Ordering::Relaxed);
-                return Some(broken);
-            }
-        }
+impl Totals {
+    fn add(&self, finding: &Finding) {
+        self.lives.fetch_add(finding.lives.into(), Ordering::Relaxed);
+        self.crashes.fetch_add(finding.crashes.into(), Ordering::Relaxed);
+        self.went_back.fetch_add(finding.went_back.into(), Ordering::Relaxed);
+        self.records.fetch_add(finding.records, Ordering::Relaxed);
+        self.deleted.fetch_add(finding.deleted, Ordering::Relaxed);
     }
 }

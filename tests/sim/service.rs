@@ -13,16 +13,18 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use renkei::{
     config::{self, MapEnvironment, Plan},
-    engine::{Engine, Parts},
     http::{Request, Response, SendError, Transport},
-    model::{BoxFuture, Code, Fault, SystemEntropy},
+    model::{BoxFuture, Code, Fault},
     sandbox::{World, WorldConfig},
     server::{Asked, Notify, Service},
     store::{Entries, Error, Memory, Op, PowerLoss, Run, RunState, Scheduled, Seal, State, StateStore, Tree},
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::sleep};
 
-use crate::weather::{SimClock, SimTransport};
+use crate::{
+    life,
+    weather::{SimClock, SimTransport},
+};
 
 /// A network on which one host makes us panic and one never answers.
 struct Odd {
@@ -110,14 +112,7 @@ impl Rig {
     }
 
     async fn serve_over(&self, plan: Plan, store: Arc<dyn StateStore>) -> Serving {
-        let parts = Parts {
-            store,
-            seal: Arc::new(Seal::plain()),
-            clock: self.clock.clone(),
-            entropy: Arc::new(SystemEntropy::seeded(7)),
-            transport: Some(self.network.clone()),
-        };
-        let engine = Arc::new(Engine::over(Arc::new(plan), parts));
+        let engine = Arc::new(life::engine(&Arc::new(plan), store, &self.clock, self.network.clone(), 7));
         let (ask, asked) = mpsc::channel(8);
         let service = Service::new(engine, Arc::new(Notify::default()), asked).await.unwrap();
         Serving { ask, ended: tokio::spawn(service.run()) }
