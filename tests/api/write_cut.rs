@@ -93,7 +93,11 @@ async fn a_request_that_was_cut_before_a_crash_never_leaves_whole_again() {
             let batch = state.outbox(&stream()).await.unwrap().pop().unwrap();
             let crashed = sink(&state, &server, operation()).write(&batch).await.is_err();
 
-            vendor.lock().unwrap().mended = true;
+            {
+                let mut vendor = vendor.lock().unwrap();
+                vendor.mended = true;
+                vendor.locked_at = None;
+            }
             let state = state_in(&memory.reopen());
             let batch = state.outbox(&stream()).await.unwrap().pop().unwrap();
             let verdicts = sink(&state, &server, operation()).write(&batch).await.unwrap();
