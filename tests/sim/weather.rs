@@ -10,6 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt;
 use renkei::{
     http::{Request, Response, SendError, Transport},
     model::{BoxFuture, Clock},
@@ -113,6 +114,8 @@ impl SimTransport {
     /// Kills the process at the `n`-th request from now, before or after it takes effect by chance; 0 lets it live.
     pub fn kill_in(&self, n: u64) {
         self.kill_in.store(n, Ordering::Relaxed);
+        // A process that was killed while it lost its power anyway was told of by nobody.
+        drop(self.killed.notified().now_or_never());
     }
 
     fn fate(&self) -> (Fate, Duration) {
