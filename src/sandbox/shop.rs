@@ -241,7 +241,8 @@ impl Shop {
         edit.apply(&mut version, &mut self.rng);
         version.updated_at = match std::mem::take(&mut version.deleted) {
             true => after(&version, grain(now, config)),
-            false => grain(now, config),
+            // It may have come back a moment ago, ahead of a coarse clock.
+            false => grain(now, config).max(version.updated_at),
         };
         self.commit(index, version, now, config);
     }

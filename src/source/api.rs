@@ -7,7 +7,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use http::StatusCode;
@@ -26,7 +26,7 @@ use crate::{
     transform::Personal,
 };
 
-/// Beginnings again of one pass before it is an error.
+/// Beginnings again of one pass, without getting further, before it is an error.
 const RESTARTS_MAX: u32 = 3;
 
 /// A stream of one connection.
@@ -38,6 +38,8 @@ pub struct ApiSource {
     personal: Arc<Personal>,
     /// How often the pass under way was begun again. It guards; no position depends on it.
     restarts: AtomicU32,
+    /// How many pages the pass under way came to before its position was forgotten.
+    furthest: AtomicU64,
 }
 
 impl Source for ApiSource {
@@ -51,7 +53,15 @@ impl Source for ApiSource {
 impl ApiSource {
     pub fn new(api: Arc<Api>, stream: Arc<Stream>, client: Client) -> Self {
         let name = stream.name.as_str().into();
-        Self { api, stream, client, name, personal: Arc::default(), restarts: AtomicU32::new(0) }
+        Self {
+            api,
+            stream,
+            client,
+            name,
+            personal: Arc::default(),
+            restarts: AtomicU32::new(0),
+            furthest: AtomicU64::new(0),
+        }
     }
 
     /// The same with personal fields protected, in all that leaves it and in the positions that are saved.
@@ -78,7 +88,7 @@ impl ApiSource {
             }
             let call = self.call(&scan)?;
             let answer = self.client.execute(&call).await?;
-            if is_expired(&answer, &scan) && self.may_restart() {
+            if is_expired(&answer, &scan) && (self.got_further(&scan) || self.may_restart()) {
                 scan = window::again(&scan);
                 restarted = true;
                 continue;
@@ -138,6 +148,7 @@ impl ApiSource {
         let end = next.is_none();
         if end {
             self.restarts.store(0, Ordering::Relaxed);
+            self.furthest.store(0, Ordering::Relaxed);
         }
         let cursor = window::advance(stream, at.cursor.as_ref(), &scan, end);
         let next = next.map(|position| Scan { position: Some(position), partial: 0, ..scan.clone() });
@@ -195,6 +206,12 @@ impl ApiSource {
         let parameters: Vec<(String, String)> = parameters.collect();
         render::add_query(&mut call.url, parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
         Ok(call)
+    }
+
+    /// Where the sink is slow, a short-lived position dies again and again. Records that were delivered cost nothing the next time, so
+    /// each beginning gets further, and in the end to the end.
+    fn got_further(&self, scan: &Scan) -> bool {
+        self.furthest.fetch_max(scan.pages, Ordering::Relaxed) < scan.pages
     }
 
     /// Counts a beginning again, if there may be one more.

@@ -1,6 +1,9 @@
 //! Listings that have to begin again: a position the server forgot, an offset listing that moved under the reader.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex},
+};
 
 use renkei::{
     config::plan::{NextToken, PageSize, Paginate, Stream},
@@ -47,6 +50,31 @@ async fn a_position_that_the_server_forgot_begins_the_listing_again_over_the_sam
         let rest = reader.rest().await.unwrap();
         assert_eq!(rest, ["b", "c"]);
     }
+}
+
+/// Page tokens that live as long as a slow sink takes for five pages that are new to it.
+#[tokio::test]
+async fn a_listing_that_gets_further_with_each_beginning_is_begun_as_often_as_it_takes() {
+    const PAGES: usize = 60;
+    let delivered = Arc::new(Mutex::new((HashSet::new(), 0)));
+    let server = Server::answering(move |asked| {
+        let page: usize = asked.parameter("after").map_or(0, |token| token.parse().unwrap());
+        let (seen, new) = &mut *delivered.lock().unwrap();
+        if page == 0 {
+            *new = 0;
+        }
+        if *new > 5 {
+            return status(410, r#"{"message":"cursor expired"}"#);
+        }
+        *new += usize::from(seen.insert(page));
+        match page + 1 {
+            PAGES => ok(format!(r#"{{"data":[{{"id":"{page}"}}]}}"#)),
+            next => ok(format!(r#"{{"data":[{{"id":"{page}"}}],"next":"{next}"}}"#)),
+        }
+    })
+    .await;
+    let found: HashSet<String> = Reader::new(&server.url, by_token()).rest().await.unwrap().into_iter().collect();
+    assert_eq!(found.len(), PAGES);
 }
 
 #[tokio::test]
