@@ -12,4 +12,5 @@ pub mod server;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod telemetry;
 pub mod transform;

@@ -1,4 +1,4 @@
-//! Logs go to stderr: text on a terminal, JSON lines otherwise.
+//! Logs go to stderr: text on a terminal, JSON lines otherwise. A JSON line of a run names it under `span`: `{"run":..,"pipeline":..}`.
 
 use std::{
     io::{self, Write},
@@ -20,14 +20,21 @@ pub fn start(level: LogLevel, output: &Arc<Output>) {
         return;
     };
     let others = own.min(Level::WARN);
-    let filter = EnvFilter::new(format!("{others},renkei={own}"));
+    // The engine's span around each run.
+    let runs = match output.log_format {
+        Format::Text => "off",
+        Format::Json => "error",
+    };
+    let filter = EnvFilter::new(format!("{others},renkei={own},renkei_run={runs}"));
     let writer = output.clone();
     let lines = fmt().with_env_filter(filter).with_ansi(output.color_stderr);
     let lines = lines.with_writer(move || Lines(writer.clone()));
     // A second start in one process changes nothing.
     drop(match output.log_format {
         Format::Text => tracing::subscriber::set_global_default(lines.compact().finish()),
-        Format::Json => tracing::subscriber::set_global_default(lines.json().flatten_event(true).finish()),
+        Format::Json => {
+            tracing::subscriber::set_global_default(lines.json().flatten_event(true).with_span_list(false).finish())
+        }
     });
 }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     auth::{self, Ground, Vault},
     config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
-    http::{Accounts, Client, Priority, Transport, Usage},
+    http::{Accounts, Client, Meters, Priority, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{ApiSource, Source},
@@ -59,6 +59,7 @@ pub struct Engine {
     /// The store on disk, to be closed in order.
     disk: Option<Arc<RedbStore>>,
     accounts: Accounts,
+    meters: Meters,
     clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
 }
@@ -99,7 +100,8 @@ impl Engine {
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
-        Self { plan, parts, state, ground, disk: None, accounts, clients: Mutex::default(), progress }
+        let (meters, clients) = (Meters::default(), Mutex::default());
+        Self { plan, parts, state, ground, disk: None, accounts, meters, clients, progress }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -118,6 +120,27 @@ impl Engine {
     /// The time as the engine sees it.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.parts.clock
+    }
+
+    /// What signing in stands on.
+    pub fn ground(&self) -> &Ground {
+        &self.ground
+    }
+
+    /// What the store takes on disk, where it is on one.
+    pub async fn disk_bytes(&self) -> Option<u64> {
+        let disk = self.disk.clone()?;
+        tokio::task::spawn_blocking(move || disk.bytes()).await.ok().flatten()
+    }
+
+    /// What its connections count, over reloads too.
+    pub fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// The clients of connections that were used so far.
+    pub fn clients(&self) -> Vec<Client> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Until when the pipeline's connections wait for quota, if any does.
@@ -247,7 +270,8 @@ impl Engine {
             }
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
-        Self { plan: Arc::new(plan), parts, state, ground, disk, accounts, clients: Mutex::new(clients), progress }
+        let (plan, meters, clients) = (Arc::new(plan), self.meters.clone(), Mutex::new(clients));
+        Self { plan, parts, state, ground, disk, accounts, meters, clients, progress }
     }
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh
@@ -371,7 +395,7 @@ impl Engine {
             Some(transport) => auth::client_over(api, transport.clone(), &self.ground)?,
             None => auth::client(api, &self.ground)?,
         };
-        let client = client.sharing(self.accounts.of(api));
+        let client = client.sharing(self.accounts.of(api), self.meters.of(&api.name));
         clients.insert(api.name.clone(), client.clone());
         Ok(client)
     }

@@ -18,7 +18,7 @@ use super::{
     sync::{Context, Route},
 };
 use crate::{
-    model::Fault,
+    model::{Counts, Fault},
     sink::Durability,
     store::{Run, Settled, Staged},
 };
@@ -141,7 +141,8 @@ impl Deliverer<'_> {
             return Ok(());
         }
         let mark = self.route.sink.seal().await?;
-        let records = settled.iter().map(|batch| batch.counts().verdicts()).sum();
+        let mut verdicts = Counts::default();
+        settled.iter().for_each(|batch| verdicts.merge(&batch.counts()));
         let ended: Vec<_> = settled.iter().map(UnderWay::names_of).collect();
         let now = self.context.clock.now();
         {
@@ -150,7 +151,7 @@ impl Deliverer<'_> {
             self.context.state.commit(&self.route.stream, settled, mark, now, &mut run).await?;
         }
         ended.into_iter().for_each(|names| self.under_way.end(names));
-        self.context.progress.settle(records);
+        self.context.progress.settle(&verdicts);
         Ok(())
     }
 }

@@ -45,7 +45,7 @@ pub use plan_file::{PlanHead, Planned, unusable};
 pub use prepare::Writes;
 pub use progress::Progress;
 pub use replay::{Accepted, HeldBack, Replay, choose, is_repeatable};
-pub use schedule::{Action, Decision, Ended, Note, Schedule};
+pub use schedule::{Action, Decision, Doing, Ended, Note, Refused, Schedule, Standing};
 pub use stop::{Stop, Stopper};
 pub use sync::{Context, Options, Route, replay, sync};
 pub use timetable::{Due, Passed, Timetable};

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, mpsc};
+use tracing::Instrument;
 
 use super::{
     deletes::{Brake, Deletes},
@@ -106,7 +107,22 @@ async fn execute(
     replay: Option<&Replay>,
     stop: &Stop,
 ) -> (Run, Option<Fault>) {
-    let run = Mutex::new(begin(context, route));
+    let begun = begin(context, route);
+    // Of a target of its own, so that logs for people can leave out what their lines say anyway. Always on: it is looked at by
+    // lines of every level.
+    let span = tracing::error_span!(target: "renkei_run", "run", run = begun.id, pipeline = begun.pipeline);
+    in_span(context, route, options, replay, stop, begun).instrument(span).await
+}
+
+async fn in_span(
+    context: &Context,
+    route: &Route,
+    options: Options,
+    replay: Option<&Replay>,
+    stop: &Stop,
+    begun: Run,
+) -> (Run, Option<Fault>) {
+    let run = Mutex::new(begun);
     let result = Running { context, route, options, stop, run: &run, under_way: UnderWay::default() }.all(replay).await;
     let mut run = run.into_inner();
     route.add_usage(&mut run);

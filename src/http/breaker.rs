@@ -74,11 +74,33 @@ pub enum Change {
     Closed,
 }
 
+impl Change {
+    /// How the breaker stands now.
+    pub fn state(self) -> BreakerState {
+        match self {
+            Change::Opened { .. } | Change::Reopened { .. } => BreakerState::Open,
+            Change::Closed => BreakerState::Closed,
+        }
+    }
+}
+
 /// A call that is refused.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Resting {
     /// How long nothing is sent; nothing: until the probe that is under way is answered.
     pub left: Option<Duration>,
+}
+
+/// What a breaker lets through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BreakerState {
+    /// Everything.
+    Closed,
+    /// One, to see whether the server is well again.
+    HalfOpen,
+    /// Nothing.
+    Open,
 }
 
 /// A breaker that is not closed, for people.
@@ -125,6 +147,20 @@ impl Breakers {
     /// How often one of them opened.
     pub fn trips(&self) -> u64 {
         self.trips.load(Relaxed)
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<(Arc<str>, BreakerState)> {
+        let now = Instant::now();
+        let shown = |(call, breaker): (&Arc<str>, &Breaker)| {
+            let state = match breaker.state {
+                State::Closed => BreakerState::Closed,
+                State::Open { until } if until > now => BreakerState::Open,
+                State::Open { .. } | State::Probing => BreakerState::HalfOpen,
+            };
+            (call.clone(), state)
+        };
+        self.lock().iter().map(shown).collect()
     }
 
     /// Those that are not closed.

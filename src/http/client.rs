@@ -12,8 +12,8 @@ use url::Url;
 use super::{
     Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
     account::Account,
-    breaker::{Breakers, Change, Health, Resting},
-    budget::{Ask, Heard, Slot},
+    breaker::{BreakerState, Breakers, Change, Health, Resting},
+    budget::{Ask, Heard, LimitView, Slot},
     effort::Effort,
     personal, redact, retry_after,
     server_clock::{self, ServerClock},
@@ -43,7 +43,7 @@ struct Inner {
     seams: Seams,
     account: Account,
     breakers: Breakers,
-    meter: Meter,
+    meter: Arc<Meter>,
     server_clock: ServerClock,
 }
 
@@ -111,19 +111,19 @@ impl Client {
     /// A client with an account of its own, for calls that are as urgent as most.
     pub fn new(policy: Policy, seams: Seams) -> Self {
         let account = Account::alone(&policy.budget, seams.clock.now());
-        Self::with(policy, seams, account)
+        Self::with(policy, seams, account, Arc::default())
     }
 
-    fn with(policy: Policy, seams: Seams, account: Account) -> Self {
+    fn with(policy: Policy, seams: Seams, account: Account, meter: Arc<Meter>) -> Self {
         let (breakers, connector) = (Breakers::new(&policy.breaker), policy.connector.as_str().into());
-        let (meter, server_clock) = (Meter::default(), ServerClock::default());
+        let server_clock = ServerClock::default();
         let inner = Inner { policy, connector, seams, account, breakers, meter, server_clock };
         Self { inner: Arc::new(inner), priority: Priority::Incremental }
     }
 
-    /// A client like this one that uses an account which others use too.
-    pub fn sharing(&self, account: Account) -> Self {
-        Self::with(self.inner.policy.clone(), self.inner.seams.clone(), account)
+    /// A client like this one that uses an account which others use too, and counts where its predecessors did.
+    pub fn sharing(&self, account: Account, meter: Arc<Meter>) -> Self {
+        Self::with(self.inner.policy.clone(), self.inner.seams.clone(), account, meter)
     }
 
     /// The same client for calls that are more or less urgent.
@@ -147,7 +147,7 @@ impl Client {
             loop {
                 let Attempted { mut request, slot, sent, judgement } =
                     self.attempt(call, departure, &mut effort).await?;
-                match judgement {
+                let cause = match judgement {
                     Judgement::Accepted(response) => {
                         account.budget().accepted(sent);
                         return Ok(Answer::new(response, Ruling::Accepted));
@@ -164,20 +164,24 @@ impl Client {
                         if !renewed {
                             return Err(fault);
                         }
+                        fault.code
                     }
                     Judgement::Throttled { after, sent: took_effect, fault } => {
                         self.slow_down(call, &slot, sent, after, took_effect, &fault).await;
                         drop(slot);
+                        let cause = fault.code;
                         effort.throttled(took_effect, fault)?;
+                        cause
                     }
                     Judgement::Again { after, sent, fault } => {
                         drop(slot);
                         let delay = effort.again(sent, after, &fault, &*seams.entropy)?;
                         self.tell_again(call, &fault, effort.failed(), delay);
                         sleep(delay).await;
+                        fault.code
                     }
-                }
-                meter.retry();
+                };
+                meter.retry(cause);
             }
         };
         let answer = answered.await.map_err(|fault: Fault| self.placed(fault, call))?;
@@ -217,6 +221,7 @@ impl Client {
         let health = if effort.time_left().is_zero() { Health::Unknown } else { judgement.health() };
         if let Some(change) = admitted.report(health) {
             self.tell_breaker(call, change);
+            self.inner.meter.breaker(&call.name, change.state());
             let now = self.inner.seams.clock.now();
             account.keep_breakers(&self.inner.policy.name, breakers.open(), now).await;
         }
@@ -232,6 +237,26 @@ impl Client {
     /// How often a call of this connection was begun to be left alone.
     pub fn trips(&self) -> u64 {
         self.inner.breakers.trips()
+    }
+
+    /// The connection's name.
+    pub fn name(&self) -> &str {
+        &self.inner.policy.name
+    }
+
+    /// What came of its requests, for metrics.
+    pub fn meter(&self) -> &Meter {
+        &self.inner.meter
+    }
+
+    /// Every limit of its account as it stands.
+    pub fn limits(&self) -> Vec<LimitView> {
+        self.inner.account.budget().view()
+    }
+
+    /// Every call that is watched, and whether it is left alone.
+    pub fn breakers(&self) -> Vec<(Arc<str>, BreakerState)> {
+        self.inner.breakers.all()
     }
 
     /// Until when the connection waits for quota, if it does.
@@ -371,14 +396,16 @@ impl Client {
         if let Ok(response) = &outcome {
             server_clock.learn(&response.headers, seams.clock.now());
         }
+        let (status, took) = (outcome.as_ref().ok().map(|response| response.status), began.elapsed());
+        meter.over(&call.method, &call.route, status, took);
         tracing::debug!(
             connection = policy.name,
             call = &*call.name,
             method = %call.method,
             route = &*call.route,
             attempt,
-            status = outcome.as_ref().ok().map(|response| response.status.as_u16()),
-            duration_ms = began.elapsed().as_millis() as u64,
+            status = status.map(|status| status.as_u16()),
+            duration_ms = took.as_millis() as u64,
             "attempt"
         );
         outcome

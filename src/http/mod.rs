@@ -36,7 +36,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use account::{Account, Accounts, OpenBreakers, Standing, standing};
-pub use breaker::Open;
+pub use breaker::{BreakerState, Open};
 pub use budget::LimitView;
 pub use client::{Answer, Client, Ruling, Seams};
 pub use egress::{Decision, Egress, Refusal};
@@ -45,7 +45,7 @@ pub use policy::Policy;
 pub use priority::Priority;
 pub use redact::{message as said, scrub, url as redacted};
 pub use transport::HttpTransport;
-pub use usage::Usage;
+pub use usage::{BreakerChanged, Meter, Meters, Usage};
 
 use crate::{
     config::plan::AnswerRule,

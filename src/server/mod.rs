@@ -13,12 +13,15 @@
 //! It owes the rest nothing: people, probes and callers come here, and it calls down. The seam for whatever else talks to the
 //! service (an admin API, an ingress) is [`Asked`], which the loop answers in the order of its coming.
 
+mod events;
 mod heartbeat;
+mod hub;
 mod inbox;
 mod notify;
 mod reload;
 mod service;
 mod signals;
+mod tally;
 mod tell;
 mod trim;
 mod work;
@@ -31,7 +34,7 @@ use self::{heartbeat::Heartbeat, reload::Reloader, signals::Signals};
 pub use self::{
     inbox::ask_for_backfill,
     notify::Notify,
-    service::{Asked, Service},
+    service::{Asked, Service, View, What, Wish},
 };
 use crate::{
     config::{self, Report, SystemEnvironment},

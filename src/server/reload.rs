@@ -78,7 +78,7 @@ impl Reloader {
         let this = self.clone();
         match tokio::task::spawn_blocking(move || this.read()).await {
             Ok(Ok(plan)) => drop(ask.send(Asked::Plan(Box::new(plan))).await),
-            Ok(Err(report)) => self.refuse(&report),
+            Ok(Err(report)) => drop(ask.send(self.refuse(&report)).await),
             Err(_) => tracing::error!(code = %Code::Bug, "reading the files panicked; the service goes on as it was"),
         }
     }
@@ -104,7 +104,8 @@ impl Reloader {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn refuse(&self, report: &Report) {
+    /// Tells why, and returns what the service is told.
+    fn refuse(&self, report: &Report) -> Asked {
         let first = report.diagnostics.iter().find(|one| one.severity == config::Severity::Error);
         let place = first.map(|one| format!("{}:{}:{}", one.file.display(), one.line, one.column)).unwrap_or_default();
         let message = first.map(|one| one.message.clone()).unwrap_or_default();
@@ -116,6 +117,7 @@ impl Reloader {
         self.notify.ready();
         self.notify
             .status(&format!("goes on as it was: the changed files cannot be used: {because} {place} {message}"));
+        Asked::Refused { because, place, why: message }
     }
 
     /// Whether the files are others than those that were read, and have been left alone for a while. And how long to wait

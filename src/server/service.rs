@@ -1,7 +1,7 @@
 //! The loop of the service: hears what is asked, what ended and what time it is; lets `engine::Schedule` decide; makes the decision
 //! durable; and only then begins and stops runs. It wakes when something is due or asked for, and not before.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
@@ -11,15 +11,16 @@ use tokio::{
 };
 
 use super::{
+    hub::Hub,
     notify::Notify,
     tell,
     work::{Job, Over, Work},
 };
 use crate::{
     config::{Plan, plan::StorePlan},
-    engine::{Action, Decision, Ended, Engine, Schedule},
-    model::{Clock, Fault},
-    store::Backfill,
+    engine::{Action, Decision, Ended, Engine, Refused, Schedule, Standing},
+    model::{Clock, Code, Fault},
+    store::{Backfill, DeadLetter},
 };
 
 /// What the service is asked for.
@@ -30,10 +31,42 @@ pub enum Asked {
     Plan(Box<Plan>),
     /// To read a window of a stream beside its own progress. It is durable when the answer comes.
     Backfill(Backfill, oneshot::Sender<()>),
+    /// What a person wants of one pipeline. It is durable when the answer comes.
+    Wish(Wish, oneshot::Sender<Result<(), Refused>>),
+    /// How everything stands.
+    Look(oneshot::Sender<View>),
+    /// Changed files were not taken over.
+    Refused { because: Code, place: String, why: String },
     /// To look at the clock again, which was set.
     Clock,
     /// For a sign of life.
     Beat,
+}
+
+/// What a person wants of one pipeline.
+#[derive(Debug)]
+pub struct Wish {
+    pub pipeline: String,
+    pub what: What,
+}
+
+#[derive(Debug)]
+pub enum What {
+    Trigger,
+    Pause,
+    Resume,
+    Cancel,
+    /// The letters are of the pipeline, and may go again.
+    Replay {
+        letters: Vec<DeadLetter>,
+        accept_doubt: bool,
+    },
+}
+
+/// How everything stands at one moment.
+pub struct View {
+    pub engine: Arc<Engine>,
+    pub standings: Vec<Standing>,
 }
 
 /// A running service. Whatever it stands on is given to it, so that tests drive it by a paused clock.
@@ -46,6 +79,10 @@ pub struct Service {
     /// One that came while runs were ended for another one.
     next_plan: Option<Box<Plan>>,
     notify: Arc<Notify>,
+    hub: Arc<Hub>,
+    /// Replays that were asked for and not begun, by their ticket.
+    replays: BTreeMap<u64, Job>,
+    tickets: u64,
 }
 
 impl Service {
@@ -54,7 +91,14 @@ impl Service {
         let clock = engine.clock().clone();
         let (kept, backfills) = (engine.state().schedules().await?, engine.state().backfills().await?);
         let schedule = Schedule::new(engine.plan(), kept, backfills, clock.now());
-        Ok(Self { engine, clock, schedule, work: Work::default(), asked, next_plan: None, notify })
+        let hub = Arc::new(Hub::new(clock.clone()));
+        let (work, replays) = (Work::default(), BTreeMap::new());
+        Ok(Self { engine, clock, schedule, work, asked, next_plan: None, notify, hub, replays, tickets: 0 })
+    }
+
+    /// What it tells beside its log.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
     }
 
     /// Runs until it is asked to stop, or the store fails. Everything is closed when it returns.
@@ -116,10 +160,46 @@ impl Service {
                 // Whoever asked may have gone.
                 heard.send(()).ok();
             }
+            Asked::Wish(wish, heard) => {
+                let granted = self.grant(wish);
+                let granted = match granted {
+                    Ok(decision) => Ok(self.carry_out(decision).await?),
+                    Err(refused) => Err(refused),
+                };
+                heard.send(granted).ok();
+            }
+            Asked::Look(reply) => self.show(reply),
+            Asked::Refused { because, place, why } => self.hub.reload_refused(because, &place, &why),
             // The loop looks at the clock in any case.
             Asked::Clock | Asked::Stop => {}
         }
         Ok(Then::GoOn)
+    }
+
+    /// What a wish leads to.
+    fn grant(&mut self, Wish { pipeline, what }: Wish) -> Result<Decision, Refused> {
+        let now = self.clock.now();
+        let (decision, kind) = match what {
+            What::Trigger => (self.schedule.trigger(&pipeline, now)?, "triggered"),
+            What::Pause => (self.schedule.pause_one(&pipeline, now)?, "paused"),
+            What::Resume => (self.schedule.resume_one(&pipeline, now)?, "resumed"),
+            What::Cancel => (self.schedule.cancel(&pipeline)?, "cancelled"),
+            What::Replay { letters, accept_doubt } => {
+                self.tickets += 1;
+                // It may begin at once.
+                self.replays.insert(self.tickets, Job::Replay { letters: Arc::new(letters), accept_doubt });
+                let decision = self.schedule.replay(&pipeline, self.tickets, now);
+                (decision.inspect_err(|_| drop(self.replays.remove(&self.tickets)))?, "replay_asked")
+            }
+        };
+        tracing::info!(pipeline, what = kind, "a person asked for it");
+        self.hub.tell(kind, serde_json::json!({ "pipeline": pipeline }));
+        Ok(decision)
+    }
+
+    fn show(&self, reply: oneshot::Sender<View>) {
+        // Whoever asked may have gone.
+        reply.send(View { engine: self.engine.clone(), standings: self.schedule.standings() }).ok();
     }
 
     /// Goes on by another plan. A run whose pipeline is another one now ends at its next checkpoint and goes on by the new
@@ -151,6 +231,7 @@ impl Service {
         tell::ended_calendars(self.engine.plan(), now);
         let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
         tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
+        self.hub.reloaded(pipelines, scheduled);
         self.notify.ready();
         Ok(then)
     }
@@ -160,6 +241,7 @@ impl Service {
         let mut all = Decision::default();
         for over in [over].into_iter().chain(self.work.more()) {
             tell::over(&over);
+            self.hub.over(&over);
             let Decision { actions, keep, notes } = self.schedule.ended(&over.pipeline, over.ended, self.clock.now());
             all.actions.extend(actions);
             all.keep.extend(keep);
@@ -170,21 +252,29 @@ impl Service {
 
     async fn carry_out(&mut self, decision: Decision) -> Result<(), Fault> {
         let Decision { actions, keep, notes } = decision;
-        notes.iter().for_each(tell::note);
+        for note in &notes {
+            tell::note(note);
+            self.hub.note(note);
+        }
         self.engine.state().keep_schedules(&keep).await?;
         let grace = self.engine.plan().serve.stop_within / 2;
         for action in actions {
-            match action {
-                Action::Stop { pipeline } => self.work.stop(&pipeline),
+            let (pipeline, job) = match action {
+                Action::Stop { pipeline } => {
+                    self.work.stop(&pipeline);
+                    continue;
+                }
                 Action::Begin { pipeline, due, start } => {
-                    let late = until(self.clock.now(), start);
-                    self.work.begin(self.engine.clone(), pipeline, Job::Run { due, late }, grace);
+                    (pipeline, Job::Run { due, late: until(self.clock.now(), start) })
                 }
-                Action::Backfill(backfill) => {
-                    let pipeline = backfill.pipeline.as_str().into();
-                    self.work.begin(self.engine.clone(), pipeline, Job::Backfill(backfill), grace);
-                }
-            }
+                Action::Backfill(backfill) => (backfill.pipeline.as_str().into(), Job::Backfill(backfill)),
+                Action::Replay { pipeline, ticket } => match self.replays.remove(&ticket) {
+                    Some(job) => (pipeline, job),
+                    None => continue,
+                },
+            };
+            self.hub.begun(&pipeline, &job);
+            self.work.begin(self.engine.clone(), pipeline, job, grace);
         }
         Ok(())
     }
@@ -212,8 +302,10 @@ impl Service {
                     Some(Asked::Stop) => then = Then::Stop,
                     Some(Asked::Beat) => self.notify.alive(),
                     Some(Asked::Plan(plan)) => self.next_plan = Some(plan),
+                    Some(Asked::Look(reply)) => self.show(reply),
+                    Some(Asked::Refused { because, place, why }) => self.hub.reload_refused(because, &place, &why),
                     // Nobody hears that it is durable, so it is asked for again.
-                    Some(Asked::Backfill(..) | Asked::Clock) => {}
+                    Some(Asked::Backfill(..) | Asked::Wish(..) | Asked::Clock) => {}
                     None => is_asked = false,
                 },
                 () = sleep_until(soft) => break,

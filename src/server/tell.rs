@@ -12,6 +12,7 @@ use crate::{
     },
     engine::{Ended, Note, Schedule},
     model::{Code, Fault},
+    store::Run,
 };
 
 /// One line per run, with everything that one greps for.
@@ -20,23 +21,28 @@ pub fn over(over: &Over) {
     let (due, late_ms) = match job {
         Job::Run { due, late } => (stamp(*due), late.as_millis() as u64),
         Job::Backfill(backfill) => (format!("backfill {}", backfill.stream), 0),
+        Job::Replay { letters, .. } => (format!("replay of {} dead letters", letters.len()), 0),
     };
     let took_ms = began.elapsed().as_millis() as u64;
     let (id, counts) = run.as_ref().map(|run| (run.id.as_str(), run.counts)).unwrap_or_default();
-    let requests = run.as_ref().map_or(0, |run| run.requests);
+    let used = |number: fn(&Run) -> u64| run.as_ref().map_or(0, number);
+    let (requests, retries) = (used(|run| run.requests), used(|run| run.retries));
+    let (throttled, waited_ms) = (used(|run| run.throttled), used(|run| run.waited_ms));
     let read = counts.read + counts.resumed;
     let written = counts.created + counts.updated + counts.deleted;
     let (unchanged, skipped, refused) = (counts.unchanged, counts.skipped, counts.dead_letters());
     match ended {
         Ended::Failed(Fault { code, message, place, .. }) => tracing::warn!(
-            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests,
-            code = %code, why = message, place = place.join(", "), "run failed"
+            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, retries,
+            throttled, waited_ms, code = %code, why = message, place = place.join(", "), "run failed"
         ),
         Ended::Stopped => tracing::info!(
-            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, "run stopped"
+            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, retries,
+            throttled, waited_ms, "run stopped"
         ),
         Ended::Done => tracing::info!(
-            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, "run done"
+            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, retries,
+            throttled, waited_ms, "run done"
         ),
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use crate::{
     engine::{Ended, Engine, Options, Stop, Stopper},
     model::{Blame, Code, Fault},
-    store::{Backfill, Run, RunState},
+    store::{Backfill, DeadLetter, Run, RunState},
 };
 
 /// What is begun of a pipeline.
@@ -24,6 +24,11 @@ pub enum Job {
         late: Duration,
     },
     Backfill(Backfill),
+    /// Dead letters go their way again.
+    Replay {
+        letters: Arc<Vec<DeadLetter>>,
+        accept_doubt: bool,
+    },
 }
 
 /// What came to its end.
@@ -58,6 +63,9 @@ impl Work {
         let task = match &job {
             Job::Run { .. } => self.tasks.spawn(run(engine, pipeline.clone(), stop)),
             Job::Backfill(backfill) => self.tasks.spawn(backfilled(engine, backfill.clone(), stop)),
+            Job::Replay { letters, accept_doubt } => {
+                self.tasks.spawn(replayed(engine, pipeline.clone(), letters.to_vec(), *accept_doubt, stop))
+            }
         };
         self.stoppers.insert(pipeline.clone(), stopper);
         self.under_way.insert(task.id(), UnderWay { pipeline, job, began: tokio::time::Instant::now() });
@@ -135,6 +143,16 @@ async fn run(engine: Arc<Engine>, pipeline: Arc<str>, stop: Stop) -> Outcome {
 
 async fn backfilled(engine: Arc<Engine>, backfill: Backfill, stop: Stop) -> Outcome {
     engine.backfill(&backfill, &stop).await
+}
+
+async fn replayed(
+    engine: Arc<Engine>,
+    pipeline: Arc<str>,
+    letters: Vec<DeadLetter>,
+    accept_doubt: bool,
+    stop: Stop,
+) -> Outcome {
+    engine.replay(&pipeline, letters, accept_doubt, &stop).await
 }
 
 fn panicked() -> Fault {

@@ -23,6 +23,7 @@ mod redb;
 mod schedules;
 mod seal;
 mod seen;
+mod standing;
 mod state;
 mod trace;
 
@@ -40,6 +41,7 @@ pub use redb::{RedbOptions, RedbStore};
 pub use schedules::{Backfill, Scheduled, Wait};
 pub use seal::{Seal, SealKey};
 pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
+pub use standing::StagedNow;
 pub use state::State;
 pub use trace::{Cause, Pass, Trace};
 

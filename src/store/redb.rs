@@ -43,7 +43,10 @@ use std::{
 
 use tokio::sync::oneshot;
 
-use self::writer::{Call, Shared, Writer};
+use self::{
+    layout::Layout,
+    writer::{Call, Shared, Writer},
+};
 use super::{Entries, Error, Op, StateStore, Tree, check_sizes};
 use crate::model::BoxFuture;
 
@@ -79,6 +82,7 @@ pub struct RedbStore {
     calls: Mutex<Option<SyncSender<Call>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     shared: Arc<Shared>,
+    layout: Layout,
 }
 
 impl RedbStore {
@@ -88,7 +92,7 @@ impl RedbStore {
         let (opened, outcome) = mpsc::sync_channel(1);
         let shared = Arc::new(Shared::default());
         let threads = Arc::clone(&shared);
-        let path = options.path.clone();
+        let (path, layout) = (options.path.clone(), Layout::new(&options.path));
         let thread = thread::Builder::new()
             .name(THREAD.to_owned())
             .spawn(move || match Writer::open(&options, threads) {
@@ -101,7 +105,10 @@ impl RedbStore {
             })
             .map_err(|source| Error::io(&path, "start the thread of", &path, source))?;
         match outcome.recv() {
-            Ok(Ok(())) => Ok(Self { calls: Mutex::new(Some(calls)), thread: Mutex::new(Some(thread)), shared }),
+            Ok(Ok(())) => {
+                let (calls, thread) = (Mutex::new(Some(calls)), Mutex::new(Some(thread)));
+                Ok(Self { calls, thread, shared, layout })
+            }
             Ok(Err(error)) => {
                 drop(thread.join());
                 Err(error)
@@ -123,6 +130,11 @@ impl RedbStore {
     /// How often it made commits durable. Commits that waited at the same time were made so together.
     pub fn syncs(&self) -> u64 {
         self.shared.syncs.load(Ordering::Relaxed)
+    }
+
+    /// What it takes on disk, as far as the system tells. Blocks for the disk.
+    pub fn bytes(&self) -> Option<u64> {
+        db::disk_bytes(&self.layout).ok()
     }
 
     fn closed(&self) -> Error {

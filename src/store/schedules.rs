@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Op, State, Tree, records::StreamId, state::damaged};
+use super::{Op, State, Tree, records::StreamId, standing::run_bound, state::damaged};
 use crate::model::{Code, Cursor, Fault};
 
 /// Runs that one commit removes.
@@ -29,12 +29,20 @@ pub struct Scheduled {
     pub failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
+    /// Since when a person lets nothing of it begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<DateTime<Utc>>,
 }
 
 impl Scheduled {
     /// The state of a schedule that is seen for the first time: nothing was missed.
     pub fn new(line: String, now: DateTime<Utc>) -> Self {
-        Self { line, decided: now, owed: VecDeque::new(), begun: None, failures: 0, wait: None }
+        Self { line, decided: now, owed: VecDeque::new(), begun: None, failures: 0, wait: None, paused: None }
+    }
+
+    /// Whether a restart must find it. A pipeline without a schedule has nothing to remember, unless it is paused.
+    pub fn is_kept(&self) -> bool {
+        !self.line.is_empty() || self.paused.is_some()
     }
 }
 
@@ -120,10 +128,7 @@ impl State {
 
     /// Removes the records of runs that began before a time, a bounded commit at a time. Returns how many.
     pub async fn trim_runs(&self, before: DateTime<Utc>) -> Result<usize, Fault> {
-        // Their ids begin with the time, in milliseconds, as 12 hexadecimal digits with a dash after the eighth.
-        let digits = format!("{:012x}", before.timestamp_millis().max(0));
-        let (high, low) = digits.split_at(digits.len() - 4);
-        let bound = format!("{high}-{low}").into_bytes();
+        let bound = run_bound(before);
         let mut removed = 0;
         loop {
             let page = self.scan(Tree::Runs, &[], None).await?;

@@ -325,7 +325,7 @@ impl State {
         Ok(Op::Put { tree, key, value })
     }
 
-    fn decode<T: DeserializeOwned>(&self, tree: Tree, key: &[u8], bytes: &[u8]) -> Result<T, Fault> {
+    pub(super) fn decode<T: DeserializeOwned>(&self, tree: Tree, key: &[u8], bytes: &[u8]) -> Result<T, Fault> {
         let opened = if is_sealed(tree) { Cow::Owned(self.seal.open(tree, key, bytes)?) } else { Cow::Borrowed(bytes) };
         let (format, text) = opened.split_at_checked(4).ok_or_else(|| damaged(tree))?;
         match format.try_into().map(u32::from_be_bytes) {

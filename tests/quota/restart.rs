@@ -78,7 +78,7 @@ impl World {
     fn process(&self) -> (Client, Accounts) {
         let accounts = Accounts::new(self.store.clone(), Arc::new(self.wall.clone()));
         let api = api(self.budget.clone());
-        (client_over(&api, self.server.clone()).sharing(accounts.of(&api)), accounts)
+        (client_over(&api, self.server.clone()).sharing(accounts.of(&api), Arc::default()), accounts)
     }
 
     async fn call(&self, client: &Client) -> Result<(), Code> {
@@ -205,9 +205,9 @@ async fn connections_of_one_account_spend_one_allowance_and_others_their_own() {
     let (one, accounts) = world.process();
     let mut other = api(world.budget.clone());
     other.name = "second".to_owned();
-    let two = client_over(&other, world.server.clone()).sharing(accounts.of(&other));
+    let two = client_over(&other, world.server.clone()).sharing(accounts.of(&other), Arc::default());
     other.budget.account = None;
-    let apart = client_over(&other, world.server.clone()).sharing(accounts.of(&other));
+    let apart = client_over(&other, world.server.clone()).sharing(accounts.of(&other), Arc::default());
     assert_eq!(world.call(&one).await, Ok(()));
     assert_eq!(world.call(&two).await, Ok(()));
     assert_eq!(world.call(&one).await, Ok(()));

@@ -6,6 +6,7 @@ use super::{Action, BACKFILLS_MAX, Decision, Ended, Entry, Note, Schedule, Work,
 use crate::{
     config::plan::{Busy, Missed},
     engine::timetable::{DUE_MAX, Due, Passed},
+    store::Scheduled,
 };
 
 impl Schedule {
@@ -24,7 +25,7 @@ impl Schedule {
             match self.entries[at].work {
                 // It was begun because the pipeline waited, which is over.
                 Work::Backfill => self.ask_to_stop(at, &mut decision),
-                Work::Nothing | Work::Run => self.offer(at, now),
+                Work::Nothing | Work::Run | Work::Replay => self.offer(at, now),
             }
         }
         self.begin(now, &mut decision);
@@ -41,8 +42,9 @@ impl Schedule {
         match work {
             Work::Run => self.run_ended(at, ended, now, &mut decision),
             Work::Backfill => self.backfill_ended(at, &ended, now),
-            Work::Nothing => {}
+            Work::Nothing | Work::Replay => {}
         }
+        self.entries[at].cancelled = false;
         self.offer(at, now);
         self.begin(now, &mut decision);
         self.collect(&mut decision);
@@ -67,7 +69,9 @@ impl Schedule {
                     self.owe(follower, passed, now, decision);
                 }
             }
-            // Whatever asked it to stop: a newer time stands for this one, or this one goes on.
+            // A person took it back.
+            Ended::Stopped if entry.cancelled => {}
+            // Whatever else asked it to stop: a newer time stands for this one, or this one goes on.
             Ended::Stopped => entry.owe_again(begun),
             Ended::Failed(fault) => {
                 entry.owe_again(begun);
@@ -132,7 +136,11 @@ impl Schedule {
         let makes_up = entry.timetable.as_ref().is_some_and(|timetable| timetable.missed == Missed::All);
         let is_busy = entry.work == Work::Run || !entry.kept.owed.is_empty();
         let left_out = Note::LeftOut { pipeline: entry.name.clone(), due: last };
-        if entry.kept.wait.as_ref().is_some_and(|wait| wait.until > now) {
+        if entry.kept.paused.is_some() {
+            // Whoever resumes it finds one run that stands for all of them, unless missed times are forgotten.
+            let is_forgotten = entry.timetable.as_ref().is_some_and(|timetable| timetable.missed == Missed::None);
+            entry.owe_again(Some(last).filter(|_| !is_forgotten));
+        } else if entry.kept.wait.as_ref().is_some_and(|wait| wait.until > now) {
             // The try that it waits for stands for this time, too.
             entry.owe_again(Some(last));
             decision.notes.push(left_out);
@@ -158,7 +166,7 @@ impl Schedule {
         self.offer(at, now);
     }
 
-    fn ask_to_stop(&mut self, at: usize, decision: &mut Decision) {
+    pub(super) fn ask_to_stop(&mut self, at: usize, decision: &mut Decision) {
         let entry = &mut self.entries[at];
         if entry.work != Work::Nothing && !entry.asked_to_stop {
             entry.asked_to_stop = true;
@@ -170,7 +178,7 @@ impl Schedule {
     pub(super) fn offer(&mut self, at: usize, now: DateTime<Utc>) {
         self.withdraw(at);
         let entry = &self.entries[at];
-        let (Some(first), false) = (entry.kept.owed.front(), entry.orphan) else { return };
+        let (Some(first), true) = (entry.kept.owed.front(), entry.may_begin()) else { return };
         match entry.kept.wait.as_ref().filter(|wait| wait.until > now) {
             Some(wait) => drop(self.held.insert((wait.until, at))),
             None if entry.work == Work::Nothing => drop(self.ready.insert((*first, at))),
@@ -179,7 +187,7 @@ impl Schedule {
     }
 
     /// Takes a pipeline out of both. Called before what it owes changes, because that is what it is found by.
-    fn withdraw(&mut self, at: usize) {
+    pub(super) fn withdraw(&mut self, at: usize) {
         let entry = &self.entries[at];
         if let Some(first) = entry.kept.owed.front() {
             self.ready.remove(&(*first, at));
@@ -189,7 +197,8 @@ impl Schedule {
         }
     }
 
-    fn begin(&mut self, now: DateTime<Utc>, decision: &mut Decision) {
+    pub(super) fn begin(&mut self, now: DateTime<Utc>, decision: &mut Decision) {
+        self.begin_replays(now, decision);
         while self.runs < self.runs_max
             && let Some((due, at)) = self.ready.pop_first()
         {
@@ -218,7 +227,7 @@ impl Schedule {
             let entry = &mut self.entries[*at];
             let owes = !entry.kept.owed.is_empty() && entry.kept.wait.as_ref().is_none_or(|wait| wait.until <= now);
             let is_held_back = waiting.under_way || waiting.until.is_some_and(|until| until > now);
-            if is_held_back || owes || entry.work != Work::Nothing || entry.orphan {
+            if is_held_back || owes || entry.work != Work::Nothing || !entry.may_begin() {
                 continue;
             }
             (waiting.under_way, waiting.until, entry.work) = (true, None, Work::Backfill);
@@ -242,11 +251,11 @@ impl Schedule {
         }
     }
 
-    /// What the store has to hear. A pipeline without a schedule has no row.
-    fn collect(&mut self, decision: &mut Decision) {
+    /// What the store has to hear.
+    pub(super) fn collect(&mut self, decision: &mut Decision) {
         for at in std::mem::take(&mut self.changed) {
             let entry = &self.entries[at];
-            let row = Some(entry.kept.clone()).filter(|row| !row.line.is_empty());
+            let row = Some(entry.kept.clone()).filter(Scheduled::is_kept);
             decision.keep.push((entry.name.to_string(), row));
         }
         decision.keep.extend(self.gone.drain(..).map(|name| (name, None)));
@@ -254,6 +263,11 @@ impl Schedule {
 }
 
 impl Entry {
+    /// Whether anything of it may begin by itself.
+    pub(super) fn may_begin(&self) -> bool {
+        !self.orphan && self.kept.paused.is_none()
+    }
+
     /// A time did not come to its run, or its run not to its end. One that is owed already stands for it, too.
     fn owe_again(&mut self, time: Option<DateTime<Utc>>) {
         if self.kept.owed.is_empty() {

@@ -15,21 +15,29 @@
 //!
 //! The hard idea is that a pipeline is at work once at most, in whatever way: a run and a backfill share its links, and each
 //! may begin only when the other stands at a checkpoint. So a pipeline that owes a run asks its backfill to stop, and goes on
-//! with it afterwards. A backfill never takes the place of a run.
+//! with it afterwards. A backfill never takes the place of a run. What people ask for stands in `by_hand.rs` and keeps to the same rule.
 
+mod by_hand;
 mod decide;
 mod patience;
 mod take_up;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_by_hand;
+mod view;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
 use chrono::{DateTime, Utc};
 
+pub use self::{
+    by_hand::Refused,
+    view::{Doing, Standing},
+};
 use super::timetable::{Due, Timetable};
 use crate::{
     config::plan::Busy,
@@ -47,6 +55,8 @@ pub enum Action {
     Begin { pipeline: Arc<str>, due: DateTime<Utc>, start: DateTime<Utc> },
     /// Begin a backfill, or go on with it.
     Backfill(Backfill),
+    /// Begin the replay that this ticket was given for.
+    Replay { pipeline: Arc<str>, ticket: u64 },
     /// Ask what is under way of it to stop at its next checkpoint.
     Stop { pipeline: Arc<str> },
 }
@@ -96,6 +106,8 @@ pub struct Schedule {
     /// Rows of pipelines that are not there any more.
     gone: Vec<String>,
     backfills: Vec<Waiting>,
+    /// Replays that a person asked for and that were not begun. They do not outlive the process; their letters do.
+    replays: VecDeque<(Arc<str>, u64)>,
     runs: usize,
     last_seen: DateTime<Utc>,
 }
@@ -110,6 +122,8 @@ struct Entry {
     next: Option<Due>,
     work: Work,
     asked_to_stop: bool,
+    /// A person asked it to stop, so it is not begun again by itself.
+    cancelled: bool,
     /// It is not in the plan any more, and is only remembered until what is under way ends.
     orphan: bool,
 }
@@ -120,6 +134,7 @@ enum Work {
     Nothing,
     Run,
     Backfill,
+    Replay,
 }
 
 /// A backfill that has not ended.

@@ -1,7 +1,7 @@
 //! How a schedule begins: from what the store remembers after a restart, and from what it was before a reload.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 
@@ -35,7 +35,7 @@ impl Schedule {
         let entries = entries.into_iter().filter(|entry| !entry.orphan || entry.work != Work::Nothing);
         let (mut rows, mut kept) = (BTreeMap::new(), BTreeMap::new());
         for Entry { name, kept: row, work, asked_to_stop, .. } in entries {
-            kept.extend((!row.line.is_empty()).then(|| (name.to_string(), row.clone())));
+            kept.extend(row.is_kept().then(|| (name.to_string(), row.clone())));
             rows.insert(name.to_string(), (Scheduled { wait: None, ..row }, work, asked_to_stop));
         }
         let mut next = Self::of(plan, rows, now);
@@ -43,14 +43,16 @@ impl Schedule {
         next.gone.append(&mut self.gone);
         next.backfills = std::mem::take(&mut self.backfills);
         next.backfills.iter_mut().for_each(|waiting| waiting.until = None);
+        next.replays = std::mem::take(&mut self.replays);
+        next.replays.retain(|(pipeline, _)| next.by_name.contains_key(pipeline));
         *self = next;
     }
 
     /// Notes which rows the store has to hear of, if these are the ones that it has.
     fn note_changes(&mut self, stored: &BTreeMap<String, Scheduled>) {
         for (at, entry) in self.entries.iter().enumerate() {
-            let (row, is_scheduled) = (stored.get(&*entry.name), !entry.kept.line.is_empty());
-            if row.is_some() != is_scheduled || row.is_some_and(|row| *row != entry.kept) {
+            let (row, is_kept) = (stored.get(&*entry.name), entry.kept.is_kept());
+            if row.is_some() != is_kept || row.is_some_and(|row| *row != entry.kept) {
                 self.changed.insert(at);
             }
         }
@@ -77,6 +79,7 @@ impl Schedule {
             changed: BTreeSet::new(),
             gone: Vec::new(),
             backfills: Vec::new(),
+            replays: VecDeque::new(),
             runs,
             last_seen: now,
         };
@@ -119,6 +122,7 @@ impl Entry {
             next: None,
             work,
             asked_to_stop,
+            cancelled: false,
             orphan: false,
         }
     }
@@ -133,6 +137,7 @@ impl Entry {
             next: None,
             work,
             asked_to_stop,
+            cancelled: false,
             orphan: true,
         }
     }

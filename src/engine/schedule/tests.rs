@@ -34,11 +34,11 @@ fn plan(runs_max: usize, schedules: &[(&str, &str)]) -> Plan {
 }
 
 /// Minutes and seconds after a full hour.
-fn at(minute: i64, second: i64) -> DateTime<Utc> {
+pub(super) fn at(minute: i64, second: i64) -> DateTime<Utc> {
     DateTime::from_timestamp(1_767_225_600 + minute * 60 + second, 0).unwrap()
 }
 
-fn down() -> Ended {
+pub(super) fn down() -> Ended {
     Ended::Failed(Fault::halt(Code::ServerError, Blame::Remote, "503").with(Disposition::Retry { after: None }))
 }
 
@@ -47,15 +47,15 @@ fn revoked() -> Ended {
 }
 
 /// A schedule with what the store holds of it, and a process that may begin again.
-struct Rig {
+pub(super) struct Rig {
     plan: Plan,
-    schedule: Schedule,
-    stored: BTreeMap<String, Scheduled>,
+    pub(super) schedule: Schedule,
+    pub(super) stored: BTreeMap<String, Scheduled>,
     notes: Vec<Note>,
 }
 
 impl Rig {
-    fn new(runs_max: usize, schedules: &[(&str, &str)]) -> Self {
+    pub(super) fn new(runs_max: usize, schedules: &[(&str, &str)]) -> Self {
         let plan = plan(runs_max, schedules);
         let schedule = Schedule::new(&plan, BTreeMap::new(), Vec::new(), at(0, 0));
         let mut rig = Self { plan, schedule, stored: BTreeMap::new(), notes: Vec::new() };
@@ -63,7 +63,7 @@ impl Rig {
         rig
     }
 
-    fn take(&mut self, decision: Decision) -> Vec<String> {
+    pub(super) fn take(&mut self, decision: Decision) -> Vec<String> {
         for (name, row) in decision.keep {
             match row {
                 Some(row) => self.stored.insert(name, row),
@@ -75,22 +75,23 @@ impl Rig {
             Action::Begin { pipeline, due, .. } => format!("{pipeline} for {}", (due - at(0, 0)).num_seconds()),
             Action::Backfill(backfill) => format!("backfill {}/{}", backfill.pipeline, backfill.stream),
             Action::Stop { pipeline } => format!("stop {pipeline}"),
+            Action::Replay { pipeline, ticket } => format!("replay {ticket} of {pipeline}"),
         };
         decision.actions.into_iter().map(told).collect()
     }
 
-    fn decide(&mut self, minute: i64, second: i64) -> Vec<String> {
+    pub(super) fn decide(&mut self, minute: i64, second: i64) -> Vec<String> {
         let decision = self.schedule.decide(at(minute, second));
         self.take(decision)
     }
 
-    fn ended(&mut self, pipeline: &str, ended: Ended, minute: i64, second: i64) -> Vec<String> {
+    pub(super) fn ended(&mut self, pipeline: &str, ended: Ended, minute: i64, second: i64) -> Vec<String> {
         let decision = self.schedule.ended(pipeline, ended, at(minute, second));
         self.take(decision)
     }
 
     /// The process dies, and another one takes up what the store holds.
-    fn restart(&mut self, minute: i64) -> Vec<String> {
+    pub(super) fn restart(&mut self, minute: i64) -> Vec<String> {
         self.schedule = Schedule::new(&self.plan, self.stored.clone(), Vec::new(), at(minute, 0));
         self.decide(minute, 0)
     }
@@ -101,12 +102,12 @@ impl Rig {
         self.decide(minute, 0)
     }
 
-    fn left_out(&mut self) -> usize {
+    pub(super) fn left_out(&mut self) -> usize {
         std::mem::take(&mut self.notes).into_iter().filter(|note| matches!(note, Note::LeftOut { .. })).count()
     }
 }
 
-const TEN: &str = "{ cron: \"*/10 * * * *\" }";
+pub(super) const TEN: &str = "{ cron: \"*/10 * * * *\" }";
 
 #[test]
 fn a_pipeline_begins_when_its_time_comes_and_nobody_has_to_look_before() {

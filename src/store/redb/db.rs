@@ -120,9 +120,7 @@ impl Db {
 
     /// What the file takes of the disk. Its length says nothing, because redb doubles it ahead of need.
     pub fn disk_bytes(&self) -> Result<u64, Error> {
-        let path = self.layout.redb.join("db");
-        let meta = fs::metadata(&path);
-        Ok(meta.map_err(|source| self.layout.io("read", &path, source))?.blocks() * BLOCK_BYTES)
+        disk_bytes(&self.layout).map_err(|source| self.layout.io("read", &self.layout.redb, source))
     }
 
     /// Gives what is free inside the file back to the disk. It reads all of the file and moves pages in commits of its own,
@@ -179,6 +177,11 @@ impl Db {
             Ok(())
         })
     }
+}
+
+/// As [`Db::disk_bytes`], for whoever has the store's place only.
+pub fn disk_bytes(layout: &Layout) -> io::Result<u64> {
+    Ok(fs::metadata(layout.redb.join("db"))?.blocks() * BLOCK_BYTES)
 }
 
 /// Makes the file durable, and reads it from its beginning to its end: the check that follows goes through it page by page in
