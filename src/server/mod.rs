@@ -17,6 +17,7 @@ mod events;
 mod heartbeat;
 mod hub;
 mod inbox;
+mod listen;
 mod notify;
 mod reload;
 mod service;
@@ -33,6 +34,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::{heartbeat::Heartbeat, reload::Reloader, signals::Signals};
 pub use self::{
     inbox::ask_for_backfill,
+    listen::{Limits, Listening, listen},
     notify::Notify,
     service::{Asked, Service, View, What, Wish},
 };
