@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use super::output::{Output, Paint, printable};
-use crate::{config::Report, model::Fault};
+use crate::{
+    config::Report,
+    engine::letters::{Mistake, Unmended},
+    model::Fault,
+};
 
 /// The documented exit codes that are not a fault's own; `docs/exit-codes.md` has all of them.
 pub const DONE: u8 = 0;
@@ -61,6 +65,21 @@ impl Failure {
 impl From<Fault> for Failure {
     fn from(fault: Fault) -> Self {
         Self::Fault(Box::new(fault))
+    }
+}
+
+impl From<Mistake> for Failure {
+    fn from(Mistake { message, help }: Mistake) -> Self {
+        Self::Usage { message, help }
+    }
+}
+
+impl From<Unmended> for Failure {
+    fn from(unmended: Unmended) -> Self {
+        match unmended {
+            Unmended::Mistake(mistake) => mistake.into(),
+            Unmended::Fault(fault) => Self::Fault(fault),
+        }
     }
 }
 

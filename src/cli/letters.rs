@@ -10,6 +10,7 @@ use super::{
     output::{Output, Paint, printable},
     table::{self, Column},
 };
+pub use crate::engine::letters::{head, kind};
 use crate::{model::Reason, store::DeadLetter};
 
 pub async fn list(
@@ -67,28 +68,6 @@ fn cause(message: &str) -> &str {
         Some((_, cause)) => cause,
         None => rest,
     }
-}
-
-/// Everything but the record itself.
-pub fn head(letter: &DeadLetter) -> serde_json::Value {
-    serde_json::json!({
-        "id": letter.id,
-        "at": letter.at,
-        "first_at": letter.first_at.unwrap_or(letter.at),
-        "times": letter.times,
-        "pipeline": letter.pipeline,
-        "stream": letter.stream,
-        "run": letter.run,
-        "kind": kind(letter),
-        "key": letter.key,
-        "reason": letter.reason,
-        "edited": letter.edited.is_some(),
-        "in_doubt": letter.in_doubt(),
-    })
-}
-
-pub fn kind(letter: &DeadLetter) -> &'static str {
-    if letter.parked { "parked" } else { "rejected" }
 }
 
 pub async fn show(dir: &Path, id: &str, output: &Output) -> Result<u8, Failure> {

@@ -19,7 +19,10 @@ use super::{
     workspace,
 };
 use crate::{
-    engine::{Accepted, Engine, HeldBack, Stopper, choose, is_repeatable, stream_id},
+    engine::{
+        Accepted, Engine, HeldBack, Stopper,
+        letters::{Again, again},
+    },
     store::DeadLetter,
 };
 
@@ -61,25 +64,7 @@ fn agreed(letters: usize, output: &Output) -> Result<bool, Failure> {
 
 pub async fn replay(dir: &Path, picked: Picked, accepted: Accepted, output: Arc<Output>) -> Result<u8, Failure> {
     let (plan, letters, all) = letters_pick::pick(dir, &picked, &output).await?;
-    let mut by_pipeline: BTreeMap<String, Vec<DeadLetter>> = BTreeMap::new();
-    letters.into_iter().for_each(|letter| by_pipeline.entry(letter.pipeline.clone()).or_default().push(letter));
-    let (mut work, mut held) = (Vec::new(), Vec::new());
-    for (name, letters) in by_pipeline {
-        // Letters of a stream that the pipeline no longer reads have no way to go.
-        let Some(pipeline) = plan.pipelines.get(&name) else {
-            held.extend(letters.into_iter().map(|letter| (letter, None)));
-            continue;
-        };
-        let stream = stream_id(pipeline).stream;
-        let (own, others) = letters.into_iter().partition(|letter| letter.stream == stream);
-        held.extend(Vec::<DeadLetter>::into_iter(others).map(|letter| (letter, None)));
-        let of: Vec<DeadLetter> = all.iter().filter(|l| l.pipeline == name && l.stream == stream).cloned().collect();
-        let (chosen, back) = choose(own, &of, is_repeatable(pipeline), accepted);
-        held.extend(back.into_iter().map(|(letter, why)| (letter, Some(why))));
-        if !chosen.is_empty() {
-            work.push((name, chosen));
-        }
-    }
+    let Again { work, held } = again(&plan, letters, &all, accepted);
     let outcomes = run(dir, work, accepted, &output).await?;
     tell(&outcomes, &held, &output);
     let fault = outcomes.iter().find_map(|outcome| outcome.fault.as_ref());
@@ -130,7 +115,7 @@ async fn run(
 
 fn tell(outcomes: &[Outcome], held: &[(DeadLetter, Option<HeldBack>)], output: &Output) {
     if output.json() {
-        let held = held.iter().map(|(letter, why)| json!({ "id": letter.id, "why": word(*why) }));
+        let held = held.iter().map(|(letter, why)| json!({ "id": letter.id, "why": HeldBack::word(*why) }));
         let runs: Vec<_> = outcomes.iter().map(Outcome::to_json).collect();
         output.document(&json!({ "runs": runs, "held_back": held.collect::<Vec<_>>() }));
         return;
@@ -145,16 +130,6 @@ fn tell(outcomes: &[Outcome], held: &[(DeadLetter, Option<HeldBack>)], output: &
     }
     for (told, (count, id)) in reasons {
         output.line(format_args!("{} held back, such as {id}: {told}", counted(count)));
-    }
-}
-
-fn word(why: Option<HeldBack>) -> &'static str {
-    match why {
-        Some(HeldBack::Superseded) => "superseded",
-        Some(HeldBack::Doubt) => "in_doubt",
-        Some(HeldBack::Untracked) => "untracked",
-        Some(HeldBack::NoKey) => "no_key",
-        None => "no_pipeline",
     }
 }
 

@@ -18,6 +18,7 @@ mod forecast_deletions;
 mod gather;
 mod gone;
 mod hops;
+pub mod letters;
 mod limit;
 mod missing;
 mod naming;
