@@ -33,6 +33,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["sink/postgres"]),
     ("axum", &["sandbox/", "server/"]),
     ("hyper", &["server/listen.rs"]),
+    ("tokio_rustls", &["server/listen.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("indicatif", &["cli/"]),
     ("comfy_table", &["cli/"]),

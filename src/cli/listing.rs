@@ -15,10 +15,7 @@ use super::{
     workspace::{self, Opened},
 };
 use crate::{
-    config::{
-        Plan,
-        plan::{Pipeline, To},
-    },
+    config::{Plan, plan::Pipeline},
     engine::{Timetable, stream_id},
     model::{Checkpoint, Clock, SystemClock},
     store::{Run, RunState, Scheduled, Wait},
@@ -94,7 +91,7 @@ async fn standing(pipeline: &Pipeline, opened: Option<&Opened>, known: &Known) -
     let mut standing = Standing {
         pipeline: pipeline.name.clone(),
         from: format!("{}/{}", pipeline.from.api.name, pipeline.from.stream.name),
-        to: target(&pipeline.to),
+        to: pipeline.to.place(),
         checkpoint: None,
         staged: 0,
         dead_letters: 0,
@@ -147,15 +144,6 @@ fn delivered(standing: &Standing) -> String {
             format!("all of it, read whole at {}", format::time(at))
         }
         (Some(checkpoint), _) => format::checkpoint(checkpoint),
-    }
-}
-
-/// The connection, and the operation, file or table.
-pub fn target(to: &To) -> String {
-    match to {
-        To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
-        To::File { jsonl, name } => format!("{}/{name}", jsonl.name),
-        To::Table { postgres, table, .. } => format!("{}/{table}", postgres.name),
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     format,
     letters::head,
     links::link_json,
-    listing::{close, known, target},
+    listing::{close, known},
     output::{Output, printable},
     trace_text,
     workspace::{self, Opened},
@@ -155,7 +155,7 @@ async fn account(plan: &Plan, opened: &Opened, stream: &StreamId, args: &TraceAr
     events.drain(..earlier);
     Ok(Account {
         stream: stream.clone(),
-        to: pipeline.map(|pipeline| target(&pipeline.to)),
+        to: pipeline.map(|pipeline| pipeline.to.place()),
         events,
         earlier,
         staged: staged(opened, stream, &key).await?,

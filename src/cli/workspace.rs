@@ -10,6 +10,7 @@ use crate::{
         plan::{Pipeline, StorePlan},
     },
     model::{Blame, Code, Fault, Key, SystemClock, SystemEntropy},
+    server,
     store::{RedbOptions, RedbStore, Seal, SealKey, State, StateStore},
     transform::Personal,
 };
@@ -100,13 +101,24 @@ pub async fn look(plan: &StorePlan) -> Result<Option<Opened>, Failure> {
 
 /// Opens the store. `accept_older` goes on with one that lost acknowledged commits.
 pub async fn open(plan: &StorePlan, accept_older: bool) -> Result<Opened, Failure> {
-    let plan = plan.clone();
+    let (plan, path) = (plan.clone(), plan.path.clone());
     let opened = tokio::task::spawn_blocking(move || open_blocking(&plan, accept_older)).await;
-    let (store, seal) = opened.map_err(|_| {
-        Fault::halt(Code::Bug, Blame::Bug, "opening the store ended early").help("nothing was changed")
-    })??;
+    let opened = opened
+        .map_err(|_| Fault::halt(Code::Bug, Blame::Bug, "opening the store ended early").help("nothing was changed"))?;
+    let (store, seal) = opened.map_err(|fault| asked_elsewhere(fault, &path))?;
     let (store, seal) = (Arc::new(store), Arc::new(seal));
     Ok(Opened { state: State::new(store.clone(), seal.clone()), store, seal })
+}
+
+/// A service that holds the store answers the same questions itself.
+fn asked_elsewhere(fault: Fault, state: &Path) -> Fault {
+    match server::announced(state).filter(|_| fault.code == Code::AlreadyRunning) {
+        Some(address) => {
+            let help = format!("{}; the service that runs answers at {address}, see docs/admin.md", fault.help);
+            fault.help(help)
+        }
+        None => fault,
+    }
 }
 
 fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(RedbStore, Seal), Fault> {

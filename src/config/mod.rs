@@ -13,6 +13,7 @@
 mod access;
 mod calendar;
 mod check;
+mod compile_admin;
 mod compile_answer;
 mod compile_auth;
 mod compile_body;
@@ -43,6 +44,7 @@ mod mistake;
 mod names;
 mod node;
 pub mod plan;
+mod plan_admin;
 mod plan_answer;
 mod plan_auth;
 mod plan_budget;
@@ -52,6 +54,7 @@ mod plan_personal;
 mod plan_repeat;
 mod plan_schedule;
 mod plan_sign;
+mod raw_admin;
 mod raw_answer;
 mod raw_auth;
 mod raw_budget;
@@ -100,6 +103,7 @@ pub use footprint::Footprint;
 pub use load::{Checked, WORKSPACE_FILE, check, load, load_connections, load_for};
 pub use plan::Plan;
 pub use schema::{FileKind, schema};
+pub use suggest::nearest;
 
 /// A time as people write it in the files: `30s`, `7d`, `PT30S`.
 pub fn time(text: &str) -> Option<std::time::Duration> {

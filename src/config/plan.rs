@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 pub use super::{
+    plan_admin::{AdminPlan, TlsFiles},
     plan_answer::{
         AnswerShape, FirstError, JobPlan, Match, MatchBy, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
     },
@@ -436,6 +437,17 @@ pub enum To {
         /// Column types that are declared instead of learned.
         columns: BTreeMap<String, String>,
     },
+}
+
+impl To {
+    /// The connection, and the operation, file or table.
+    pub fn place(&self) -> String {
+        match self {
+            To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
+            To::File { jsonl, name } => format!("{}/{name}", jsonl.name),
+            To::Table { postgres, table, .. } => format!("{}/{table}", postgres.name),
+        }
+    }
 }
 
 /// Only for `Makes::Create`; `Same` everywhere else.

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     auth::{self, Ground, Vault},
     config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
-    http::{Accounts, Client, Meters, Priority, Transport, Usage},
+    http::{Accounts, Client, Meters, Priority, Standing, Transport, Usage, standing},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{ApiSource, Source},
@@ -131,6 +131,11 @@ impl Engine {
     pub async fn disk_bytes(&self) -> Option<u64> {
         let disk = self.disk.clone()?;
         tokio::task::spawn_blocking(move || disk.bytes()).await.ok().flatten()
+    }
+
+    /// What is known of a connection's limits.
+    pub async fn limits_of(&self, api: &Api) -> Result<Standing, Fault> {
+        standing(Some(&*self.parts.store), api, self.parts.clock.now()).await
     }
 
     /// What its connections count, over reloads too.

@@ -55,6 +55,8 @@ codes! {
     AfterCircle = 127, "pipelines that wait for each other";
     CalendarFile = 128, "a calendar's file cannot be used";
     NeverDue = 129, "a schedule that is never due";
+    AdminOpen = 140, "an admin API that lets everybody in";
+    AdminToken = 141, "a token that cannot guard the admin API";
 
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
@@ -160,6 +162,19 @@ codes! {
 
     // RK09xx: the front door. To 0929: listening and records that are pushed.
     ListenRefused = 901, "an address cannot be listened on";
+
+    // RK093x: the admin API.
+    AdminUnauthorized = 930, "the admin API does not accept the token";
+    AdminForeign = 931, "a request from another site is refused";
+    AdminRequest = 932, "a request that the admin API cannot take";
+    AdminUnknown = 933, "the admin API knows nothing of this name";
+    NotNow = 934, "a wish that cannot be granted now";
+    AdminBusy = 935, "the service cannot answer now";
+    AdminMoved = 936, "the admin API cannot be changed while the service runs";
+
+    // RK094x: the audit log.
+    AuditUnwritable = 940, "the audit log cannot be written";
+    AuditBroken = 941, "the audit log does not hold together";
 }
 
 impl Code {

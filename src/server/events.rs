@@ -24,6 +24,12 @@ pub struct EventId {
     number: u64,
 }
 
+impl EventId {
+    pub fn before(self) -> Self {
+        Self { number: self.number.saturating_sub(1), ..self }
+    }
+}
+
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}", self.began_ms, self.number)

@@ -1,20 +1,25 @@
 //! What the service tells beside its log: counts for metrics, and events for whoever listens. It is told what happened and asks nobody.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
+use tokio::sync::{broadcast, mpsc, oneshot};
 
 use super::{
     events::Events,
+    service::{Asked, View},
     tally::Tally,
     work::{Job, Over},
 };
 use crate::{
-    engine::{Ended, Note},
+    engine::{Ended, Note, Standing},
     http::BreakerChanged,
     model::{Clock, Code},
 };
+
+/// Between two looks at how far pipelines are.
+const VERDICTS_EVERY: Duration = Duration::from_secs(1);
 
 pub struct Hub {
     pub events: Events,
@@ -88,6 +93,45 @@ impl Hub {
     pub fn reload_refused(&self, because: Code, place: &str, why: &str) {
         self.tally.reload(false);
         self.tell("reload_refused", json!({ "because": because, "place": place, "why": why }));
+    }
+}
+
+/// Passes on which calls begin and end to be left alone.
+pub async fn tell_breakers(hub: Arc<Hub>, mut changes: broadcast::Receiver<BreakerChanged>) {
+    loop {
+        match changes.recv().await {
+            Ok(changed) => hub.breaker(&changed),
+            // So many came at once that some are gone; the metrics have how it stands.
+            Err(broadcast::error::RecvError::Lagged(_)) => {}
+            Err(broadcast::error::RecvError::Closed) => return,
+        }
+    }
+}
+
+/// While somebody listens, tells now and then how far the pipelines at work are.
+pub async fn tell_verdicts(hub: Arc<Hub>, ask: mpsc::Sender<Asked>) {
+    let mut told: BTreeMap<Arc<str>, u64> = BTreeMap::new();
+    loop {
+        tokio::time::sleep(VERDICTS_EVERY).await;
+        if !hub.events.is_heard() {
+            continue;
+        }
+        let (reply, view) = oneshot::channel();
+        if ask.send(Asked::Look(reply)).await.is_err() {
+            return;
+        }
+        let Ok(View { engine, standings }) = view.await else { continue };
+        for Standing { pipeline, .. } in standings {
+            let progress = engine.progress(&pipeline);
+            let settled = progress.records_settled();
+            if told.insert(pipeline.clone(), settled).is_none_or(|before| before == settled) {
+                continue;
+            }
+            let verdicts: serde_json::Map<_, _> =
+                progress.settled().into_iter().map(|(verdict, count)| (verdict.to_owned(), json!(count))).collect();
+            let read = progress.records_read();
+            hub.tell("verdicts", json!({ "pipeline": pipeline, "read": read, "verdicts": verdicts }));
+        }
     }
 }
 

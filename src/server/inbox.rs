@@ -6,6 +6,7 @@
 
 use std::{
     fs, io,
+    net::SocketAddr,
     path::{Path, PathBuf},
 };
 
@@ -26,6 +27,24 @@ fn folder(state: &Path) -> PathBuf {
 /// Makes the folder, which tells others that a service looks here.
 pub fn open(state: &Path) -> io::Result<()> {
     fs::create_dir_all(folder(state))
+}
+
+fn door(state: &Path) -> PathBuf {
+    state.join("admin")
+}
+
+/// Leaves a word about where the admin API of the service that holds the directory listens, or that there is none.
+pub fn announce(state: &Path, address: Option<SocketAddr>) {
+    // It is for people, and they have the log and the configuration too.
+    let _ = match address {
+        Some(address) => fs::write(door(state), address.to_string()),
+        None => fs::remove_file(door(state)),
+    };
+}
+
+/// Where a service that holds the state directory says that its admin API listens.
+pub fn announced(state: &Path) -> Option<SocketAddr> {
+    fs::read_to_string(door(state)).ok()?.trim().parse().ok()
 }
 
 /// Leaves a note for the service that holds the state directory. False: no service has ever looked for notes here.

@@ -6,7 +6,7 @@
 //! header drop by drop is told so (408) and hung up on; a body's time and size are the router's business (`body.rs`), because only it
 //! knows how large one may be.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, fs, io, net::SocketAddr, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
 use http::{Request, Response};
@@ -20,15 +20,19 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinHandle, JoinSet},
     time::{sleep, timeout},
 };
+use tokio_rustls::TlsAcceptor;
+use zeroize::Zeroizing;
 
 use crate::{
+    config::plan::TlsFiles,
     engine::Stop,
+    http::keys,
     model::{Blame, Code, Fault},
 };
 
@@ -75,12 +79,46 @@ impl Listening {
     }
 }
 
+/// What a listener shows to its peers, so that what is said is between them.
+pub struct Secured(TlsAcceptor);
+
+impl Secured {
+    /// Reads certificate and key once.
+    pub fn read(files: &TlsFiles) -> Result<Self, Fault> {
+        let unusable = |file: &Path, why: String| {
+            Fault::halt(Code::KeyFile, Blame::Config, format!("{} cannot be used: {why}", file.display()))
+                .help("nothing was started; write certificate and key in PEM, the key without a password")
+        };
+        let read = |file: &Path| fs::read(file).map_err(|error| unusable(file, error.to_string()));
+        let chain = keys::certificates(&read(&files.certificate)?);
+        let chain = chain.map_err(|error| unusable(&files.certificate, error.to_string()))?;
+        let key = keys::private_key(&Zeroizing::new(read(&files.key)?), None);
+        let key = key.map_err(|error| unusable(&files.key, error.to_string()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = config.and_then(|config| config.with_no_client_auth().with_single_cert(chain, key));
+        let config = config.map_err(|error| unusable(&files.key, error.to_string()))?;
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
 /// Listens at an address and answers by `router` until `stop` asks to end. Handlers find the peer as `ConnectInfo<SocketAddr>`.
 pub async fn listen(address: SocketAddr, router: Router, limits: Limits, stop: Stop) -> Result<Listening, Fault> {
+    listen_secured(address, router, limits, stop, None).await
+}
+
+/// As [`listen`], over TLS where there is something to show.
+pub async fn listen_secured(
+    address: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stop: Stop,
+    secured: Option<Secured>,
+) -> Result<Listening, Fault> {
     let listener = TcpListener::bind(address).await.map_err(|error| refused(address, &error))?;
     let address = listener.local_addr().map_err(|error| refused(address, &error))?;
     let places = Arc::new(Semaphore::new(limits.connections_max.max(1)));
-    let task = tokio::spawn(accept(Door { listener, places }, router, limits, stop));
+    let task = tokio::spawn(accept(Door { listener, places }, router, limits, stop, secured));
     Ok(Listening { address, task })
 }
 
@@ -114,7 +152,7 @@ impl Door {
     }
 }
 
-async fn accept(door: Door, router: Router, limits: Limits, stop: Stop) {
+async fn accept(door: Door, router: Router, limits: Limits, stop: Stop, secured: Option<Secured>) {
     let mut lines = JoinSet::new();
     loop {
         tokio::select! {
@@ -122,9 +160,19 @@ async fn accept(door: Door, router: Router, limits: Limits, stop: Stop) {
             () = stop.wait() => break,
             Some(_) = lines.join_next(), if !lines.is_empty() => {}
             (stream, peer, place) = door.next() => {
-                let (router, stop) = (router.clone(), stop.clone());
+                let (router, stop, acceptor) = (router.clone(), stop.clone(), secured.as_ref().map(|it| it.0.clone()));
                 lines.spawn(async move {
-                    serve(stream, peer, router, limits, stop).await;
+                    // Without this a small answer can wait 40 ms for an acknowledgement. A socket that refuses still works.
+                    let _ = stream.set_nodelay(true);
+                    match acceptor {
+                        None => serve(stream, peer, router, limits, stop).await,
+                        // Who is not done in time with the handshake, or cannot do it, is hung up on.
+                        Some(acceptor) => {
+                            if let Ok(Ok(stream)) = timeout(limits.header_time_max, acceptor.accept(stream)).await {
+                                serve(stream, peer, router, limits, stop).await;
+                            }
+                        }
+                    }
                     drop(place);
                 });
             }
@@ -141,9 +189,13 @@ async fn accept(door: Door, router: Router, limits: Limits, stop: Stop) {
 }
 
 /// One connection, request by request.
-async fn serve(stream: TcpStream, peer: SocketAddr, router: Router, limits: Limits, stop: Stop) {
-    // Without this a small answer can wait 40 ms for an acknowledgement. A socket that refuses still works.
-    let _ = stream.set_nodelay(true);
+async fn serve(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stop: Stop,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));

@@ -13,11 +13,13 @@
 //! It owes the rest nothing: people, probes and callers come here, and it calls down. The seam for whatever else talks to the
 //! service (an admin API, an ingress) is [`Asked`], which the loop answers in the order of its coming.
 
+mod admin;
 mod events;
 mod heartbeat;
 mod hub;
 mod inbox;
 mod listen;
+mod metrics;
 mod notify;
 mod reload;
 mod service;
@@ -27,25 +29,32 @@ mod tell;
 mod trim;
 mod work;
 
-use std::{path::Path, sync::Arc};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{heartbeat::Heartbeat, reload::Reloader, signals::Signals};
 pub use self::{
-    inbox::ask_for_backfill,
-    listen::{Limits, Listening, listen},
+    inbox::{announced, ask_for_backfill},
+    listen::{Limits, Listening, Secured, listen, listen_secured},
     notify::Notify,
     service::{Asked, Service, View, What, Wish},
 };
 use crate::{
     config::{self, Report, SystemEnvironment},
-    engine::Engine,
+    engine::{Engine, Stopper},
     model::{Blame, Code, Fault},
+    store::{Run, RunState},
 };
 
 /// Requests that wait for the loop. Whoever asks more waits too.
 const ASKED_MAX: usize = 64;
+
+/// Runs that are looked through for when each pipeline was done last.
+const RUNS_REMEMBERED: usize = 10_000;
+
+/// Answers under way may take so long after the service has stopped.
+const DOORS_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Why nothing is served any more.
 #[derive(Debug)]
@@ -75,17 +84,39 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
     };
     let Started { service, engine, reloader } = started;
     let plan = engine.plan();
-    let state = plan.store.path.clone();
+    let (state, at) = (plan.store.path.clone(), plan.store.path.clone());
     if let Err(error) = inbox::open(&state) {
         tracing::warn!(%error, "requests of other processes cannot be heard: the folder for them cannot be made");
     }
+    let (doors, closing) = Stopper::within(DOORS_TIME_MAX);
+    let hub = service.hub().clone();
+    let listening = match &plan.serve.admin {
+        Some(admin) => match admin::start(admin, ask.clone(), hub.clone(), closing).await {
+            Ok(listening) => Some(listening),
+            Err(fault) => {
+                engine.close().await;
+                return Err(fault.into());
+            }
+        },
+        None => None,
+    };
+    inbox::announce(&state, listening.as_ref().map(|listening| listening.address()));
     let mut others = JoinSet::new();
+    others.spawn(hub::tell_breakers(hub.clone(), engine.meters().breaker_changes()));
+    if listening.is_some() {
+        others.spawn(hub::tell_verdicts(hub, ask.clone()));
+    }
     others.spawn(trim::trim(engine.state().clone(), engine.clock().clone(), plan.serve.keep_runs));
     others.spawn(Heartbeat { ask: ask.clone(), state, clock: engine.clock().clone(), notify }.beat());
     drop(engine);
     let reload = reloader.start(ask.clone(), &mut others);
     others.spawn(async move { signals.obey(ask, reload).await });
     let ended = service.run().await;
+    doors.stop();
+    if let Some(listening) = listening {
+        listening.ended().await;
+    }
+    inbox::announce(&at, None);
     others.shutdown().await;
     Ok(ended?)
 }
@@ -102,7 +133,14 @@ async fn start(dir: &Path, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) ->
     let plan = plan.map_err(|_| panicked())?.map_err(|report| Unserved::Files(Box::new(report)))?;
     let reloader = Reloader::new(dir, &plan, notify.clone());
     let engine = Arc::new(Engine::open(plan).await?);
-    match Service::new(engine.clone(), notify, asked).await {
+    let started = async {
+        let service = Service::new(engine.clone(), notify, asked).await?;
+        let done = |run: &Run| run.state == RunState::Done;
+        let runs = engine.state().latest_runs(None, engine.clock().now(), RUNS_REMEMBERED, done).await?;
+        service.hub().tally.remember(&runs);
+        Ok::<_, Fault>(service)
+    };
+    match started.await {
         Ok(service) => Ok(Started { service, engine, reloader }),
         Err(fault) => {
             engine.close().await;

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    admin,
     hub::Hub,
     notify::Notify,
     tell,
@@ -61,6 +62,31 @@ pub enum What {
         letters: Vec<DeadLetter>,
         accept_doubt: bool,
     },
+    /// Keep what was changed about a letter.
+    Mend(Box<DeadLetter>),
+    /// Take letters away for good.
+    Drop(Vec<DeadLetter>),
+}
+
+impl What {
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Trigger => "trigger",
+            What::Pause => "pause",
+            What::Resume => "resume",
+            What::Cancel => "cancel",
+            What::Replay { .. } => "replay",
+            What::Mend(_) => "edit",
+            What::Drop(_) => "drop",
+        }
+    }
+}
+
+/// What a wish leads to.
+enum Granted {
+    Decision(Decision),
+    Mend(Box<DeadLetter>),
+    Drop(Vec<DeadLetter>),
 }
 
 /// How everything stands at one moment.
@@ -161,9 +187,10 @@ impl Service {
                 heard.send(()).ok();
             }
             Asked::Wish(wish, heard) => {
-                let granted = self.grant(wish);
-                let granted = match granted {
-                    Ok(decision) => Ok(self.carry_out(decision).await?),
+                let granted = match self.grant(wish) {
+                    Ok(Granted::Decision(decision)) => Ok(self.carry_out(decision).await?),
+                    Ok(Granted::Mend(letter)) => self.mend(&letter).await?,
+                    Ok(Granted::Drop(letters)) => Ok(self.engine.state().drop_letters(&letters).await?),
                     Err(refused) => Err(refused),
                 };
                 heard.send(granted).ok();
@@ -177,24 +204,43 @@ impl Service {
     }
 
     /// What a wish leads to.
-    fn grant(&mut self, Wish { pipeline, what }: Wish) -> Result<Decision, Refused> {
-        let now = self.clock.now();
-        let (decision, kind) = match what {
-            What::Trigger => (self.schedule.trigger(&pipeline, now)?, "triggered"),
-            What::Pause => (self.schedule.pause_one(&pipeline, now)?, "paused"),
-            What::Resume => (self.schedule.resume_one(&pipeline, now)?, "resumed"),
-            What::Cancel => (self.schedule.cancel(&pipeline)?, "cancelled"),
+    fn grant(&mut self, Wish { pipeline, what }: Wish) -> Result<Granted, Refused> {
+        let (now, kind) = (self.clock.now(), what.name());
+        let granted = match what {
+            What::Trigger => Granted::Decision(self.schedule.trigger(&pipeline, now)?),
+            What::Pause => Granted::Decision(self.schedule.pause_one(&pipeline, now)?),
+            What::Resume => Granted::Decision(self.schedule.resume_one(&pipeline, now)?),
+            What::Cancel => Granted::Decision(self.schedule.cancel(&pipeline)?),
+            // A run reads letters and ends them, so they are changed while none is under way.
+            What::Mend(letter) => {
+                self.schedule.is_free(&pipeline)?;
+                Granted::Mend(letter)
+            }
+            What::Drop(letters) => {
+                self.schedule.is_free(&pipeline)?;
+                Granted::Drop(letters)
+            }
             What::Replay { letters, accept_doubt } => {
                 self.tickets += 1;
                 // It may begin at once.
                 self.replays.insert(self.tickets, Job::Replay { letters: Arc::new(letters), accept_doubt });
                 let decision = self.schedule.replay(&pipeline, self.tickets, now);
-                (decision.inspect_err(|_| drop(self.replays.remove(&self.tickets)))?, "replay_asked")
+                Granted::Decision(decision.inspect_err(|_| drop(self.replays.remove(&self.tickets)))?)
             }
         };
         tracing::info!(pipeline, what = kind, "a person asked for it");
-        self.hub.tell(kind, serde_json::json!({ "pipeline": pipeline }));
-        Ok(decision)
+        self.hub.tell("asked", serde_json::json!({ "pipeline": pipeline, "what": kind }));
+        Ok(granted)
+    }
+
+    /// Keeps a mended letter, if it is still the one that was looked at.
+    async fn mend(&self, letter: &DeadLetter) -> Result<Result<(), Refused>, Fault> {
+        let (state, stream) = (self.engine.state(), letter.stream_id());
+        let now = state.dead_letters_named(&stream, &[&letter.id]).await?;
+        if !now.iter().any(|now| now.at == letter.at) {
+            return Ok(Err(Refused::Gone));
+        }
+        Ok(Ok(state.keep_letter(letter).await?))
     }
 
     fn show(&self, reply: oneshot::Sender<View>) {
@@ -232,6 +278,9 @@ impl Service {
         let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
         tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
         self.hub.reloaded(pipelines, scheduled);
+        if old.serve.admin != self.engine.plan().serve.admin {
+            admin::moved();
+        }
         self.notify.ready();
         Ok(then)
     }

@@ -186,7 +186,8 @@ impl DeadLetter {
         self.parked && self.reason.code.leaves_doubt()
     }
 
-    pub(super) fn stream_id(&self) -> StreamId {
+    /// Whose letter it is.
+    pub fn stream_id(&self) -> StreamId {
         StreamId::new(self.pipeline.clone(), self.stream.clone())
     }
 }

@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
 #![expect(clippy::disallowed_macros, reason = "a test prints its seed")]
 
+mod admin;
+mod admin_bad_input;
+mod admin_letters;
 mod deletes;
 mod demo;
 mod harness;

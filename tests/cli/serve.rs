@@ -22,30 +22,30 @@ use serde_json::Value;
 const LEADS: &str = "pipelines/demo-leads.yaml";
 
 /// A running service with everything that it logs.
-struct Serving {
-    child: Child,
+pub struct Serving {
+    pub child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     reader: JoinHandle<()>,
 }
 
 /// How a service ended.
-struct Ended {
-    code: Option<i32>,
+pub struct Ended {
+    pub code: Option<i32>,
     took: Duration,
-    log: Vec<Value>,
+    pub log: Vec<Value>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a process takes is real time")]
-fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }
 
 impl Serving {
-    fn start(stage: &Stage) -> Self {
+    pub fn start(stage: &Stage) -> Self {
         Self::start_with(stage, &[])
     }
 
-    fn start_with(stage: &Stage, variables: &[(&str, &str)]) -> Self {
+    pub fn start_with(stage: &Stage, variables: &[(&str, &str)]) -> Self {
         let mut command = stage.command(&["serve", "--log-format", "json"]);
         command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -60,12 +60,12 @@ impl Serving {
         Self { child, log, reader }
     }
 
-    fn log(&self) -> Vec<Value> {
+    pub fn log(&self) -> Vec<Value> {
         self.log.lock().unwrap().clone()
     }
 
     /// Waits until the log holds so many lines of this message.
-    fn until(&mut self, stage: &Stage, message: &str, count: usize) -> Value {
+    pub fn until(&mut self, stage: &Stage, message: &str, count: usize) -> Value {
         let began = now();
         loop {
             let found: Vec<Value> = self.log().into_iter().filter(|line| line["message"] == message).collect();
@@ -79,7 +79,7 @@ impl Serving {
         }
     }
 
-    fn stop(self, name: &str) -> Ended {
+    pub fn stop(self, name: &str) -> Ended {
         let began = now();
         signal(&self.child, name);
         self.ended(began)
@@ -94,13 +94,13 @@ impl Serving {
 }
 
 /// A stage whose leads pipeline has a schedule.
-fn scheduled(stage: Stage, schedule: &str) -> Stage {
+pub fn scheduled(stage: Stage, schedule: &str) -> Stage {
     let text = std::fs::read_to_string(stage.path().join(LEADS)).unwrap();
     stage.write(LEADS, &text.replace("version: 1\n", &format!("version: 1\nschedule: {schedule}\n")));
     stage
 }
 
-fn edit(stage: &Stage, path: &str, from: &str, to: &str) {
+pub fn edit(stage: &Stage, path: &str, from: &str, to: &str) {
     let text = std::fs::read_to_string(stage.path().join(path)).unwrap();
     assert!(text.contains(from), "{path} has no {from}");
     stage.write(path, &text.replace(from, to));

@@ -34,6 +34,8 @@ pub enum Refused {
     Backfill,
     /// Too much waits already.
     Full,
+    /// What it was about is not there any more, or is another one now.
+    Gone,
 }
 
 impl Schedule {
@@ -111,6 +113,14 @@ impl Schedule {
             self.ask_to_stop(at, &mut decision);
         }
         Ok(self.decided(at, now, decision))
+    }
+
+    /// Whether nothing of a pipeline is at work, so that what a run would change can be changed by hand.
+    pub fn is_free(&self, pipeline: &str) -> Result<(), Refused> {
+        match self.find(pipeline).map(|at| self.entries[at].work) {
+            None | Some(Work::Nothing) => Ok(()),
+            Some(Work::Run | Work::Backfill | Work::Replay) => Err(Refused::Busy),
+        }
     }
 
     pub(super) fn begin_replays(&mut self, now: DateTime<Utc>, decision: &mut Decision) {
