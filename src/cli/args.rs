@@ -124,6 +124,11 @@ pub enum Command {
         #[command(subcommand)]
         command: AuthCommand,
     },
+    /// Check or copy the log of what people did
+    Audit {
+        #[command(subcommand)]
+        command: AuditCommand,
+    },
     /// List connectors with their streams and operations
     Connectors,
     /// Print a JSON Schema for an editor
@@ -272,6 +277,18 @@ pub enum AuthCommand {
     },
     /// Forget the tokens of a connection
     Logout { connection: String },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum AuditCommand {
+    /// Go through the whole log and name the first entry that was changed, removed or put elsewhere
+    Verify {
+        /// The hash that an earlier `verify` showed: the log must still hold that entry
+        #[arg(long, value_name = "HASH")]
+        noted: Option<String>,
+    },
+    /// Print every entry as it stands, and the signed head as the last line
+    Export,
 }
 
 #[derive(Subcommand, Debug)]

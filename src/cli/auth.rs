@@ -118,10 +118,12 @@ async fn refresh(dir: &Path, only: Option<&str>, output: &Output) -> Result<u8, 
     let mut done = Vec::new();
     let mut failed = None;
     for api in &apis {
-        let refreshed = match Account::new(api, &opened.ground()) {
-            Ok(account) => account.refresh().await,
-            Err(fault) => Err(fault),
+        let refreshed = async {
+            let account = Account::new(api, &opened.ground())?;
+            opened.note("refresh", &api.name, json!(null)).await?;
+            account.refresh().await
         };
+        let refreshed = refreshed.await;
         match refreshed {
             Ok(true) => done.push(&api.name),
             Ok(false) => {}
@@ -146,10 +148,12 @@ async fn logout(dir: &Path, connection: &str, output: &Output) -> Result<u8, Fai
     let opened = workspace::open(&plan.store, false).await?;
     let mut forgotten = Ok(false);
     for api in &apis {
-        forgotten = match Account::new(api, &opened.ground()) {
-            Ok(account) => account.logout().await,
-            Err(fault) => Err(fault),
+        let forgetting = async {
+            let account = Account::new(api, &opened.ground())?;
+            opened.note("sign_out", &api.name, json!(null)).await?;
+            account.logout().await
         };
+        forgotten = forgetting.await;
     }
     opened.close().await;
     let forgotten = forgotten?;

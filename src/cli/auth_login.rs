@@ -42,7 +42,11 @@ pub async fn login(dir: &Path, connection: &str, output: &Output) -> Result<u8, 
             return Err(Failure::usage(message, help));
         };
         let opened = open(&plan.store, output).await?;
-        let kept = Account::new(api, &opened.ground())?.keep(signed_in).await;
+        let kept = async {
+            opened.note("sign_in", &api.name, serde_json::Value::Null).await?;
+            Account::new(api, &opened.ground())?.keep(signed_in).await
+        };
+        let kept = kept.await;
         opened.close().await;
         kept?;
     }

@@ -12,7 +12,7 @@ use super::{
     output::Output,
     workspace,
 };
-use crate::engine::letters::{self, mended};
+use crate::engine::letters::{self, audited, mended};
 
 /// What was asked for.
 pub struct Change {
@@ -46,7 +46,11 @@ pub async fn edit(dir: &Path, id: &str, change: &Change, output: &Output) -> Res
     let Some(letter) = letters.into_iter().next() else { return Ok(DONE) };
     let letter = mended(&plan, letter, &change.read()?)?;
     let opened = workspace::open(&plan.store, false).await?;
-    let kept = opened.state.keep_letter(&letter).await;
+    let kept = async {
+        opened.note("edit", &letter.pipeline, audited(std::slice::from_ref(&letter))).await?;
+        opened.state.keep_letter(&letter).await
+    };
+    let kept = kept.await;
     opened.close().await;
     kept?;
     if output.json() {

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     engine::{
         Accepted, Engine, HeldBack, Stopper,
-        letters::{Again, again},
+        letters::{Again, again, audited},
     },
     store::DeadLetter,
 };
@@ -34,7 +34,11 @@ pub async fn remove(dir: &Path, picked: Picked, yes: bool, output: &Output) -> R
             return Ok(DONE);
         }
         let opened = workspace::open(&plan.store, false).await?;
-        let dropped = opened.state.drop_letters(&letters).await;
+        let dropped = async {
+            opened.note("drop", "dead letters", audited(&letters)).await?;
+            opened.state.drop_letters(&letters).await
+        };
+        let dropped = dropped.await;
         opened.close().await;
         dropped?;
     }
@@ -99,7 +103,12 @@ async fn run(
         if stop.requested() {
             break;
         }
-        let outcome = match engine.replay(&name, letters, accepted.doubt, &stop).await {
+        let noted = engine.note(workspace::noted("replay", &name, audited(&letters))).await;
+        let replayed = async {
+            noted?;
+            engine.replay(&name, letters, accepted.doubt, &stop).await
+        };
+        let outcome = match replayed.await {
             Ok((run, fault)) => Outcome { run: Some(run), fault },
             Err(fault) => Outcome { run: None, fault: Some(fault) },
         };

@@ -112,6 +112,9 @@ pub async fn list(
 pub async fn forget(dir: &Path, pipeline: &str, key: Option<&str>, output: &Output) -> Result<u8, Failure> {
     let ledger = Ledger::open(dir, pipeline, key, output).await?;
     let key = ledger.key.clone();
+    if let Some(opened) = &ledger.opened {
+        opened.note("forget_links", &ledger.stream.pipeline, json!({ "all": key.is_none() })).await?;
+    }
     let forgotten = match (&ledger.opened, &key) {
         (None, _) => Ok(0),
         (Some(opened), None) => opened.state.forget_all_links(&ledger.stream).await,
@@ -151,6 +154,7 @@ pub async fn import(dir: &Path, pipeline: &str, file: &Path, output: &Output) ->
     });
     let pairs: Vec<(Key, String)> = pairs.collect();
     let opened = workspace::open(&plan.store, false).await?;
+    opened.note("import_links", pipeline, json!({ "links": pairs.len() })).await?;
     let imported = take_over(&opened.state, &stream_id(found), &naming(found, &personal), &pairs).await;
     opened.close().await;
     let Imported { added, replaced, known } = imported?;

@@ -4,6 +4,7 @@
 //! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
 
 mod args;
+mod audit;
 mod auth;
 mod auth_login;
 mod backfill;
@@ -106,6 +107,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::DeadLetters { command } => dead_letters(command, dir, output),
         Command::Limits { connection } => block_on(limits::limits(dir, connection.as_deref(), output))?,
         Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
+        Command::Audit { command } => audit::audit(command, dir, output),
         Command::Connectors => check::connectors(dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),

@@ -28,6 +28,7 @@ pub async fn reset(dir: &Path, pipeline: &str, links: bool, output: &Output) -> 
     streams.extend(plan.pipelines.get(pipeline).map(|pipeline| stream_id(pipeline)));
     streams.sort();
     streams.dedup();
+    opened.note("reset", pipeline, json!({ "links": links })).await?;
     for stream in &streams {
         opened.state.reset(stream, links).await?;
     }
@@ -50,6 +51,7 @@ pub async fn reset(dir: &Path, pipeline: &str, links: bool, output: &Output) -> 
 pub async fn accept_older(dir: &Path, output: &Output) -> Result<u8, Failure> {
     let plan = workspace::plan_without_secrets(dir, output)?;
     let mut opened = workspace::open(&plan.store, true).await?;
+    opened.note("accept_older", "state", json!(null)).await?;
     opened.state.doubt_links().await?;
     opened.close().await;
     if output.json() {

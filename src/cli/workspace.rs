@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use serde_json::Value;
+
 use super::{failure::Failure, output::Output};
 use crate::{
     auth::{Ground, Vault},
@@ -9,9 +11,12 @@ use crate::{
         self, Checked, Plan, SystemEnvironment,
         plan::{Pipeline, StorePlan},
     },
-    model::{Blame, Code, Fault, Key, SystemClock, SystemEntropy},
+    model::{Blame, Clock, Code, Fault, Key, SystemClock, SystemEntropy},
     server,
-    store::{RedbOptions, RedbStore, Seal, SealKey, State, StateStore},
+    store::{
+        RedbOptions, RedbStore, Seal, SealKey, State, StateStore,
+        audit::{Audit, Entry, Via},
+    },
     transform::Personal,
 };
 
@@ -70,6 +75,7 @@ pub struct Opened {
     pub state: State,
     store: Arc<RedbStore>,
     seal: Arc<Seal>,
+    audit: Audit,
 }
 
 impl Opened {
@@ -84,6 +90,11 @@ impl Opened {
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy::new()),
         }
+    }
+
+    /// Notes what this command is about to do. It may only be done when this has succeeded.
+    pub async fn note(&self, what: &str, on: &str, details: Value) -> Result<(), Fault> {
+        self.audit.append(noted(what, on, details), SystemClock.now()).await
     }
 
     pub async fn close(self) {
@@ -105,9 +116,14 @@ pub async fn open(plan: &StorePlan, accept_older: bool) -> Result<Opened, Failur
     let opened = tokio::task::spawn_blocking(move || open_blocking(&plan, accept_older)).await;
     let opened = opened
         .map_err(|_| Fault::halt(Code::Bug, Blame::Bug, "opening the store ended early").help("nothing was changed"))?;
-    let (store, seal) = opened.map_err(|fault| asked_elsewhere(fault, &path))?;
+    let (store, seal, audit) = opened.map_err(|fault| asked_elsewhere(fault, &path))?;
     let (store, seal) = (Arc::new(store), Arc::new(seal));
-    Ok(Opened { state: State::new(store.clone(), seal.clone()), store, seal })
+    Ok(Opened { state: State::new(store.clone(), seal.clone()), store, seal, audit })
+}
+
+/// What the audit log says of a command.
+pub fn noted(what: &str, on: &str, details: Value) -> Entry {
+    Entry { via: Via::Command, peer: None, what: what.to_owned(), on: Some(on.to_owned()), details }
 }
 
 /// A service that holds the store answers the same questions itself.
@@ -121,12 +137,12 @@ fn asked_elsewhere(fault: Fault, state: &Path) -> Fault {
     }
 }
 
-fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(RedbStore, Seal), Fault> {
+fn open_blocking(plan: &StorePlan, accept_older: bool) -> Result<(RedbStore, Seal, Audit), Fault> {
     let disk_bytes_max = plan.disk_bytes_max;
     let store = RedbStore::open(RedbOptions { path: plan.path.clone(), disk_bytes_max, accept_older })?;
     let key = match &plan.key {
         Some(text) => SealKey::parse(secrecy::ExposeSecret::expose_secret(text))?,
         None => SealKey::of_dir(&plan.path)?,
     };
-    Ok((store, Seal::new(&key)))
+    Ok((store, Seal::new(&key), Audit::take_up(&plan.path, &key.audit_key())))
 }

@@ -24,13 +24,13 @@ use super::{
 use crate::{
     auth::{self, Ground, Vault},
     config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
-    http::{Accounts, Client, Meters, Priority, Standing, Transport, Usage, standing},
+    http::{Accounts, Client, Meters, Priority, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{ApiSource, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore,
-        StreamId,
+        StreamId, audit::Audit,
     },
     transform::{Mapping, Personal, Transform},
 };
@@ -52,15 +52,17 @@ pub struct Parts {
 /// A workspace with its store open.
 pub struct Engine {
     plan: Arc<Plan>,
-    parts: Parts,
+    pub(super) parts: Parts,
     state: State,
     /// What all connections sign in on: one vault, so that closing can wait for their renewals.
-    ground: Ground,
+    pub(super) ground: Ground,
     /// The store on disk, to be closed in order.
-    disk: Option<Arc<RedbStore>>,
+    pub(super) disk: Option<Arc<RedbStore>>,
+    /// What people do, where the store is on a disk.
+    pub(super) audit: Option<Arc<Audit>>,
     accounts: Accounts,
-    meters: Meters,
-    clients: Mutex<BTreeMap<String, Client>>,
+    pub(super) meters: Meters,
+    pub(super) clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
 }
 
@@ -75,9 +77,10 @@ impl Engine {
                 Some(key) => SealKey::parse(key.expose_secret())?,
                 None => SealKey::of_dir(&options.path)?,
             };
-            Ok::<_, Fault>((disk, Seal::new(&key)))
+            let audit = Audit::take_up(&options.path, &key.audit_key());
+            Ok::<_, Fault>((disk, Seal::new(&key), audit))
         });
-        let (disk, seal) = opened.await.map_err(|_| bug("opening the store panicked"))??;
+        let (disk, seal, audit) = opened.await.map_err(|_| bug("opening the store panicked"))??;
         let disk = Arc::new(disk);
         let parts = Parts {
             store: disk.clone(),
@@ -86,7 +89,7 @@ impl Engine {
             entropy: Arc::new(SystemEntropy::new()),
             transport: None,
         };
-        Ok(Self { disk: Some(disk), ..Self::over(Arc::new(plan), parts) })
+        Ok(Self { disk: Some(disk), audit: Some(Arc::new(audit)), ..Self::over(Arc::new(plan), parts) })
     }
 
     /// Builds on given seams.
@@ -101,7 +104,7 @@ impl Engine {
         let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
         let (meters, clients) = (Meters::default(), Mutex::default());
-        Self { plan, parts, state, ground, disk: None, accounts, meters, clients, progress }
+        Self { plan, parts, state, ground, disk: None, audit: None, accounts, meters, clients, progress }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -120,32 +123,6 @@ impl Engine {
     /// The time as the engine sees it.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.parts.clock
-    }
-
-    /// What signing in stands on.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
-    }
-
-    /// What the store takes on disk, where it is on one.
-    pub async fn disk_bytes(&self) -> Option<u64> {
-        let disk = self.disk.clone()?;
-        tokio::task::spawn_blocking(move || disk.bytes()).await.ok().flatten()
-    }
-
-    /// What is known of a connection's limits.
-    pub async fn limits_of(&self, api: &Api) -> Result<Standing, Fault> {
-        standing(Some(&*self.parts.store), api, self.parts.clock.now()).await
-    }
-
-    /// What its connections count, over reloads too.
-    pub fn meters(&self) -> &Meters {
-        &self.meters
-    }
-
-    /// The clients of connections that were used so far.
-    pub fn clients(&self) -> Vec<Client> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Until when the pipeline's connections wait for quota, if any does.
@@ -263,6 +240,7 @@ impl Engine {
     pub async fn reloaded(&self, plan: Plan) -> Self {
         let mut clients = BTreeMap::new();
         let (parts, state, disk) = (self.parts.clone(), self.state.clone(), self.disk.clone());
+        let audit = self.audit.clone();
         let ground = self.ground.clone();
         let accounts = match plan.made_of == self.plan.made_of {
             true => {
@@ -276,7 +254,7 @@ impl Engine {
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
         let (plan, meters, clients) = (Arc::new(plan), self.meters.clone(), Mutex::new(clients));
-        Self { plan, parts, state, ground, disk, accounts, meters, clients, progress }
+        Self { plan, parts, state, ground, disk, audit, accounts, meters, clients, progress }
     }
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh

@@ -20,6 +20,7 @@ mod gone;
 mod hops;
 pub mod letters;
 mod limit;
+mod look;
 mod missing;
 mod naming;
 mod nested;

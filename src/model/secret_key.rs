@@ -3,6 +3,7 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretBox};
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 const BYTES: usize = 32;
@@ -20,6 +21,12 @@ impl SecretKey {
         });
         let bytes = <[u8; BYTES]>::try_from(bytes.as_slice()).ok()?;
         Some(Self(SecretBox::new(Box::new(bytes))))
+    }
+
+    /// Another key for another purpose. Who has it does not have this one.
+    pub fn derived(&self, purpose: &str) -> Self {
+        let digest = Sha256::new().chain_update(purpose).chain_update([0]).chain_update(self.expose()).finalize();
+        Self(SecretBox::new(Box::new(digest.into())))
     }
 
     pub fn expose(&self) -> &[u8; BYTES] {
@@ -45,6 +52,8 @@ mod tests {
         let hex = SecretKey::parse(&"aB".repeat(BYTES)).unwrap();
         assert_eq!(base64.expose(), hex.expose());
         assert!(!format!("{hex:?}").to_lowercase().contains("ab, ") && !format!("{hex:?}").contains("171"), "{hex:?}");
+        let derived = [hex.derived("a"), hex.derived("a"), hex.derived("b")].map(|key| *key.expose());
+        assert!(derived[0] == derived[1] && derived[0] != derived[2] && derived[0] != *hex.expose());
         for bad in ["", "short", &"ab".repeat(31), &"zz".repeat(BYTES), &"é".repeat(BYTES)] {
             assert!(SecretKey::parse(bad).is_none(), "{bad}");
         }

@@ -100,6 +100,8 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
         },
         None => None,
     };
+    let details = serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "pipelines": plan.pipelines.len() });
+    tell::note_own(&engine, "serve", details).await;
     inbox::announce(&state, listening.as_ref().map(|listening| listening.address()));
     let mut others = JoinSet::new();
     others.spawn(hub::tell_breakers(hub.clone(), engine.meters().breaker_changes()));

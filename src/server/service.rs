@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until, timeout_at},
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     config::{Plan, plan::StorePlan},
-    engine::{Action, Decision, Ended, Engine, Refused, Schedule, Standing},
+    engine::{Action, Decision, Ended, Engine, Refused, Schedule, Standing, letters::audited},
     model::{Clock, Code, Fault},
     store::{Backfill, DeadLetter},
 };
@@ -78,6 +79,20 @@ impl What {
             What::Replay { .. } => "replay",
             What::Mend(_) => "edit",
             What::Drop(_) => "drop",
+        }
+    }
+
+    /// What the audit log says besides: which letters, and nothing of their records.
+    pub fn details(&self) -> Value {
+        match self {
+            What::Trigger | What::Pause | What::Resume | What::Cancel => Value::Null,
+            What::Replay { letters, accept_doubt } => {
+                let mut details = audited(letters);
+                details["accept_doubt"] = json!(accept_doubt);
+                details
+            }
+            What::Mend(letter) => audited(std::slice::from_ref(letter)),
+            What::Drop(letters) => audited(letters),
         }
     }
 }
@@ -229,7 +244,7 @@ impl Service {
             }
         };
         tracing::info!(pipeline, what = kind, "a person asked for it");
-        self.hub.tell("asked", serde_json::json!({ "pipeline": pipeline, "what": kind }));
+        self.hub.tell("asked", json!({ "pipeline": pipeline, "what": kind }));
         Ok(granted)
     }
 
@@ -278,6 +293,7 @@ impl Service {
         let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
         tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
         self.hub.reloaded(pipelines, scheduled);
+        tell::note_reload(&self.engine, old).await;
         if old.serve.admin != self.engine.plan().serve.admin {
             admin::moved();
         }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
 
 use super::work::{Job, Over};
 use crate::{
@@ -10,10 +11,16 @@ use crate::{
         Plan,
         plan::{Calendar, Days},
     },
-    engine::{Ended, Note, Schedule},
+    engine::{Ended, Engine, Note, Schedule},
     model::{Code, Fault},
-    store::Run,
+    store::{
+        Run,
+        audit::{Entry, Via},
+    },
 };
+
+/// Pipelines that one entry of the audit log names.
+const NAMED_MAX: usize = 100;
 
 /// One line per run, with everything that one greps for.
 pub fn over(over: &Over) {
@@ -81,6 +88,30 @@ pub fn ended_calendars(plan: &Plan, now: DateTime<Utc>) {
             code = %Code::CalendarEnded, calendar, %end,
             "the calendar has ended: since then every weekday counts as a business day"
         );
+    }
+}
+
+/// Notes for the audit log which pipelines changed with the files. The service goes on by them in any case: it has to run.
+pub async fn note_reload(engine: &Engine, old: &Plan) {
+    let new = engine.plan();
+    let differs = |name: &&String| {
+        let (old, new) = (old.pipelines.get(*name), new.pipelines.get(*name));
+        old.zip(new).is_none_or(|(old, new)| old.made_of != new.made_of)
+    };
+    let names: BTreeSet<&String> = old.pipelines.keys().chain(new.pipelines.keys()).filter(differs).collect();
+    let details = json!({
+        "connections_or_settings": old.made_of != new.made_of,
+        "pipelines": names.len(),
+        "names": names.iter().take(NAMED_MAX).collect::<Vec<_>>(),
+    });
+    note_own(engine, "reload", details).await;
+}
+
+/// Notes what the service does itself.
+pub async fn note_own(engine: &Engine, what: &str, details: Value) {
+    let entry = Entry { via: Via::Service, peer: None, what: what.to_owned(), on: None, details };
+    if let Err(fault) = engine.note(entry).await {
+        tracing::error!(code = %fault.code, why = fault.message, "the audit log cannot be written; what people ask for is refused");
     }
 }
 

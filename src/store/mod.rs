@@ -4,6 +4,7 @@
 //! suite: [`Memory`], which loses power on demand, and `RedbStore`, which wraps the embedded database in the rules that
 //! make it keep this promise.
 
+pub mod audit;
 mod batch;
 #[cfg(test)]
 mod contract;

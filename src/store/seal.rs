@@ -54,6 +54,11 @@ impl SealKey {
         }
     }
 
+    /// The key that signs the audit log of this state directory.
+    pub fn audit_key(&self) -> SecretKey {
+        self.0.derived("renkei audit log")
+    }
+
     /// A short name of the key that tells nothing about it.
     fn id(&self) -> [u8; ID_BYTES] {
         let digest = Sha256::new().chain_update(b"renkei key id").chain_update(self.0.expose()).finalize();

@@ -5,6 +5,7 @@
 mod admin;
 mod admin_bad_input;
 mod admin_letters;
+mod audit;
 mod deletes;
 mod demo;
 mod harness;

@@ -5,9 +5,22 @@ mod again;
 mod mend;
 mod pick;
 
+use serde_json::{Value, json};
+
+use crate::store::DeadLetter;
+
 pub use again::{Again, again};
 pub use mend::{Change, Unmended, mended};
 pub use pick::{Picking, WithDetails, about, head, kind};
+
+/// Letters that one entry of the audit log names.
+const AUDITED_MAX: usize = 100;
+
+/// What the audit log says of letters: how many, and which ones first.
+pub fn audited(letters: &[DeadLetter]) -> Value {
+    let ids: Vec<&str> = letters.iter().take(AUDITED_MAX).map(|letter| letter.id.as_str()).collect();
+    json!({ "letters": letters.len(), "ids": ids })
+}
 
 /// What was asked for makes no sense here. Nothing was changed.
 #[derive(Clone, PartialEq, Eq, Debug)]

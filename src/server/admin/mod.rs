@@ -51,7 +51,8 @@ use crate::{
     config::plan::AdminPlan,
     engine::Stop,
     model::{Code, Fault},
-    telemetry::Page,
+    store::audit::{Entry, Via},
+    telemetry::{self as names, Page},
 };
 
 /// How long the loop may take to answer. It is at a commit or a decision, both of which are short.
@@ -154,17 +155,31 @@ impl Desk {
         granted.map_err(|refused| Problem::refused(pipeline, refused))
     }
 
-    /// Does what a person asks for.
+    /// Does what a person asks for, once it is noted durably. A refusal is noted too, so that the log says what was done.
     async fn act(&self, call: &Call, pipeline: &str, what: What) -> Result<(), Problem> {
-        tracing::info!(peer = %call.peer.ip(), pipeline, what = what.name(), "asked over the admin API");
-        self.wish(pipeline, what).await
+        let engine = self.look().await?.engine;
+        let entry = Entry {
+            via: Via::Api,
+            peer: Some(call.peer.ip().to_string()),
+            what: what.name().to_owned(),
+            on: Some(pipeline.to_owned()),
+            details: what.details(),
+        };
+        engine.note(entry.clone()).await?;
+        let Err(problem) = self.wish(pipeline, what).await else { return Ok(()) };
+        let details = serde_json::json!({ "refused": entry.what, "code": problem.code() });
+        engine.note(Entry { what: "refused".to_owned(), details, ..entry }).await?;
+        Err(problem)
     }
 
     /// The metrics of everything, this API included.
     async fn page(&self, view: &View) -> Result<Page, Problem> {
         let mut page = self.metrics.page(&self.hub, view).await?;
         for ((route, class), count) in &*self.answered.lock().unwrap_or_else(PoisonError::into_inner) {
-            page.put(&crate::telemetry::ADMIN_REQUESTS, &[route, class], *count as f64);
+            page.put(&names::ADMIN_REQUESTS, &[route, class], *count as f64);
+        }
+        if let Some(audit) = view.engine.audit() {
+            page.put(&names::AUDIT_ENTRIES, &[], audit.count() as f64);
         }
         Ok(page)
     }

@@ -26,6 +26,10 @@ impl Problem {
         Self { status, code, detail: detail.into(), help: help.into(), header: None }
     }
 
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
     pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some(Box::new((name, value))), ..self }
     }
