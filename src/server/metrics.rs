@@ -116,12 +116,17 @@ fn of_pipelines(page: &mut Page, hub: &Hub, view: &View, now: DateTime<Utc>) {
     for standing in &view.standings {
         let pipeline = &*standing.pipeline;
         let (progress, tally) = (view.engine.progress(pipeline), hub.tally.of(pipeline));
-        page.put(&names::RECORDS_READ, &[pipeline], progress.records_read() as f64);
-        for (verdict, count) in progress.settled() {
-            page.put(&names::RECORDS, &[pipeline, verdict], count as f64);
+        // Of thousands of pipelines most do nothing most of the time, and have nothing to tell.
+        if progress.records_read() + progress.records_settled() > 0 {
+            page.put(&names::RECORDS_READ, &[pipeline], progress.records_read() as f64);
+            for (verdict, count) in progress.settled() {
+                page.put(&names::RECORDS, &[pipeline, verdict], count as f64);
+            }
         }
-        for (outcome, count) in tally.outcomes() {
-            page.put(&names::RUNS, &[pipeline, outcome], count as f64);
+        if tally.outcomes().iter().any(|(_, count)| *count > 0) {
+            for (outcome, count) in tally.outcomes() {
+                page.put(&names::RUNS, &[pipeline, outcome], count as f64);
+            }
         }
         page.put(&names::FAILURES, &[pipeline], f64::from(standing.failures));
         if let Some(at) = tally.done_at {

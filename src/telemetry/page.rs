@@ -14,7 +14,7 @@ use super::{
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Samples of a page. A workspace of thousands of pipelines is over it; those that came first stay.
-const SAMPLES_MAX: usize = 100_000;
+const SAMPLES_MAX: usize = 200_000;
 
 #[derive(Default)]
 pub struct Page {

@@ -337,3 +337,46 @@ fn logs_in_json_name_the_run_of_every_call_that_it_makes() {
         assert!(line["span"]["run"].is_string() && line["span"]["pipeline"] == "demo-leads", "{line}");
     }
 }
+
+#[test]
+fn over_tls_the_api_answers_those_who_speak_it_and_says_nothing_in_the_clear() {
+    let stage = scheduled(Stage::leads(fast(1), FaultPlan::none()), YEARLY);
+    let made = std::process::Command::new("openssl")
+        .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -subj /CN=renkei".split(' '))
+        .args("-addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE".split(' '))
+        .current_dir(stage.path())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let admin = "serve: { admin: { address: \"127.0.0.1:0\", token: \"${ADMIN}\", tls: { certificate: cert.pem, key: key.pem } } }\n";
+    edit(&stage, "renkei.yaml", "version: 1\n", &format!("version: 1\n{admin}"));
+    let mut serving = Serving::start_with(&stage, &[("ADMIN", TOKEN)]);
+    let listens = serving.until(&stage, "the admin API listens", 1);
+    let address: SocketAddr = listens["address"].as_str().unwrap().trim_start_matches("https://").parse().unwrap();
+    let request = format!(
+        "GET /metrics HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\r\n"
+    );
+    let clear = raw(address, &request);
+    assert!(clear.status == 0 && !clear.head.contains("http"), "{clear:?}");
+
+    let pem = std::fs::read(stage.path().join("cert.pem")).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(renkei::http::keys::certificates(&pem).unwrap().remove(0)).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let name = rustls::pki_types::ServerName::from(address.ip());
+    let client = rustls::ClientConnection::new(std::sync::Arc::new(config), name).unwrap();
+    let mut line = rustls::StreamOwned::new(client, TcpStream::connect(address).unwrap());
+    line.write_all(request.as_bytes()).unwrap();
+    let mut text = Vec::new();
+    let _ = line.read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    assert!(text.starts_with("HTTP/1.1 200") && text.contains("renkei_build_info{"), "{text}");
+    assert_eq!(serving.stop("TERM").code, Some(0));
+
+    std::fs::write(stage.path().join("key.pem"), "no key").unwrap();
+    let ran = stage.command(&["serve"]).env("ADMIN", TOKEN).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.code() == Some(3) && said.contains("RK0119") && said.contains("key.pem"), "{said}");
+}

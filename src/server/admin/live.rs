@@ -82,3 +82,32 @@ impl Listener {
         Some(text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+    use crate::{engine::Stopper, model::SystemClock};
+
+    #[tokio::test]
+    async fn a_listener_that_fell_behind_is_told_what_it_lost_and_goes_on_with_the_id_that_it_got() {
+        let hub = Arc::new(Hub::new(Arc::new(SystemClock)));
+        let (_stopper, stop) = Stopper::new();
+        let listener =
+            |seen, place| Listener { hub: hub.clone(), seen, stop: stop.clone(), over: false, _place: place };
+        let places = Arc::new(Semaphore::new(2));
+        let place = || places.clone().try_acquire_owned().unwrap();
+        let mut slow = listener(hub.events.now(), place());
+        (0..1_003).for_each(|n| hub.tell("run_ended", json!({ "n": n })));
+        let lost = slow.next().await.unwrap();
+        assert!(slow.over && lost.contains("event: lost\ndata: {\"lost\":3}\n"), "{lost}");
+        let id = lost.lines().next().unwrap().trim_start_matches("id: ");
+        let mut back = listener(id.parse().unwrap(), place());
+        let news = back.next().await.unwrap();
+        assert!(!back.over && news.matches("event: run_ended").count() == 1_000 && news.contains("\"n\":1002"));
+    }
+}

@@ -37,10 +37,8 @@ use self::{
 use super::files;
 use crate::model::{Blame, Code, Fault, SecretKey};
 
-/// A file that reached this size is closed and the next one begun.
-const FILE_BYTES_MAX: u64 = 4 << 20;
-/// Files that are kept; with one more begun, the oldest goes.
-const FILES_MAX: usize = 16;
+/// A file that reached this size is closed and the next one begun; and so many are kept, the oldest of more goes.
+const BOUNDS: (u64, usize) = (4 << 20, 16);
 /// A longer entry is cut: it tells what was done, not with what.
 const DETAIL_BYTES_MAX: usize = 16 << 10;
 
@@ -56,6 +54,8 @@ struct Log {
     head: Head,
     /// The file that is written to, and its size; nothing: the next entry begins one.
     open: Option<(File, u64)>,
+    /// A file's size, and how many there are.
+    bounds: (u64, usize),
     /// After a failed write nobody knows what the file holds.
     failed: bool,
 }
@@ -92,7 +92,7 @@ impl Log {
         let head = Head::read(&dir, &key.public())?;
         let Some(newest) = files_of(&dir)?.pop() else {
             return match head {
-                None => Ok(Self { dir, key, head: Head::empty(), open: None, failed: false }),
+                None => Ok(Self { dir, key, head: Head::empty(), open: None, bounds: BOUNDS, failed: false }),
                 Some(_) => Err(io::Error::other("its entries are gone, and its head is there")),
             };
         };
@@ -119,7 +119,7 @@ impl Log {
             (None, Some(head)) => head,
             (None, None) => Head::empty(),
         };
-        Ok(Self { dir, key, head, open: Some((file, whole_bytes)), failed: false })
+        Ok(Self { dir, key, head, open: Some((file, whole_bytes)), bounds: BOUNDS, failed: false })
     }
 
     fn append(&mut self, mut entry: Entry, at: DateTime<Utc>) -> io::Result<()> {
@@ -146,7 +146,7 @@ impl Log {
 
     /// Sees that there is a file with room for one more line, and that there are not too many.
     fn room(&mut self, n: u64) -> io::Result<()> {
-        if self.open.as_ref().is_some_and(|(_, bytes)| *bytes < FILE_BYTES_MAX) {
+        if self.open.as_ref().is_some_and(|(_, bytes)| *bytes < self.bounds.0) {
             return Ok(());
         }
         files::make_dir(&self.dir)?;
@@ -158,7 +158,7 @@ impl Log {
             self.head.first = n;
         }
         let files = files_of(&self.dir)?;
-        let over = files.len().saturating_sub(FILES_MAX);
+        let over = files.len().saturating_sub(self.bounds.1);
         if let Some(first) = files.get(over).and_then(|path| check::first_of(path)).filter(|_| over > 0) {
             // The head first: it says from where on entries must be there.
             self.head.first = first;
