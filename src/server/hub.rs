@@ -1,6 +1,13 @@
 //! What the service tells beside its log: counts for metrics, and events for whoever listens. It is told what happened and asks nobody.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -24,13 +31,24 @@ const VERDICTS_EVERY: Duration = Duration::from_secs(1);
 pub struct Hub {
     pub events: Events,
     pub tally: Tally,
+    stopping: AtomicBool,
     clock: Arc<dyn Clock>,
 }
 
 impl Hub {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
-        Self { events: Events::new(now), tally: Tally::new(now), clock }
+        let stopping = AtomicBool::new(false);
+        Self { events: Events::new(now), tally: Tally::new(now), stopping, clock }
+    }
+
+    /// From here on nothing is begun any more.
+    pub fn stopping(&self) {
+        self.stopping.store(true, Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
     }
 
     pub fn tell(&self, kind: &'static str, data: Value) {

@@ -151,6 +151,7 @@ impl Service {
         }
         let limit = Instant::now() + self.engine.plan().serve.stop_within;
         self.notify.stopping();
+        self.hub.stopping();
         let stopped = self.stop(limit).await;
         drop(timeout_at(limit, self.engine.close()).await);
         served.and(stopped)

@@ -14,12 +14,13 @@ use crate::model::Fault;
 
 /// Rows of the outbox that are read at once: they are whole batches.
 const BATCHES: usize = 16;
-/// The first look back at runs; each further one is longer.
+/// The first look back at runs; each further one is longer, as long as it finds few.
 const LOOK_BACK: TimeDelta = TimeDelta::minutes(1);
-/// Runs older than this are not looked for.
+const FEW: usize = 500;
+/// A look that would go further back goes to the beginning.
 const LOOK_BACK_MAX: TimeDelta = TimeDelta::days(3_660);
-/// Rows that one question looks at.
-const ROWS_MAX: usize = 100_000;
+/// Rows that one question looks at, but for those of one look.
+const ROWS_MAX: usize = 20_000;
 
 /// What is staged of a pipeline.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -88,15 +89,19 @@ impl State {
         wanted: impl Fn(&Run) -> bool,
     ) -> Result<Vec<Run>, Fault> {
         let mut end = before.map_or_else(|| run_bound(now + TimeDelta::days(1)), |id| id.as_bytes().to_vec());
+        let mut from = before.and_then(time_of).unwrap_or(now);
         let (mut back, mut looked, mut found) = (LOOK_BACK, 0, Vec::new());
-        let from = before.and_then(time_of).unwrap_or(now);
-        while found.len() < limit && looked < ROWS_MAX && back <= LOOK_BACK_MAX {
-            let start = from.checked_sub_signed(back).map(run_bound).unwrap_or_default();
+        while found.len() < limit && looked < ROWS_MAX && !end.is_empty() {
+            let earlier = from.checked_sub_signed(back).filter(|_| back < LOOK_BACK_MAX);
+            let start = earlier.map(run_bound).unwrap_or_default();
             let mut window = self.runs_between(&start, &end).await?;
             looked += window.len();
+            if window.len() < FEW {
+                back = back * 4;
+            }
             window.retain(&wanted);
             found.extend(window.into_iter().rev());
-            (end, back) = (start, back * 4);
+            (end, from) = (start, earlier.unwrap_or(from));
         }
         found.truncate(limit);
         Ok(found)
@@ -108,7 +113,7 @@ impl State {
             let page = self.scan(Tree::Runs, &[], Some(&after)).await?;
             let is_last = page.len() < SCAN_LIMIT;
             for (key, bytes) in page {
-                if key.as_slice() >= end || all.len() >= ROWS_MAX {
+                if key.as_slice() >= end {
                     return Ok(all);
                 }
                 all.push(self.decode(Tree::Runs, &key, &bytes)?);

@@ -151,7 +151,7 @@ impl Desk {
             self.ask.send(Asked::Wish(wish, heard)).await.ok()?;
             granted.await.ok()
         };
-        let granted = timeout(LOOP_TIME_MAX, asked).await.ok().flatten().ok_or_else(Problem::busy)?;
+        let granted = timeout(LOOP_TIME_MAX, asked).await.map_err(|_| Problem::late())?.ok_or_else(Problem::busy)?;
         granted.map_err(|refused| Problem::refused(pipeline, refused))
     }
 

@@ -12,7 +12,7 @@ pub async fn live(_: &Desk, _: &Call) -> Result<Response, Problem> {
 }
 
 pub async fn ready(desk: &Desk, _: &Call) -> Result<Response, Problem> {
-    if desk.stop.requested() {
+    if desk.hub.is_stopping() {
         return Err(Problem::busy());
     }
     desk.look().await?;
@@ -23,7 +23,7 @@ pub async fn ready(desk: &Desk, _: &Call) -> Result<Response, Problem> {
 pub async fn health(desk: &Desk, _: &Call) -> Result<Response, Problem> {
     let view = desk.look().await;
     let store = match &view {
-        Ok(view) => Some(view.engine.state().checkpoints().await.is_ok()),
+        Ok(view) => Some(view.engine.state().run("").await.is_ok()),
         Err(_) => None,
     };
     let count = |doing| {

@@ -61,6 +61,13 @@ impl Problem {
         .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// The loop has heard of it, and has not said yet what came of it.
+    pub fn late() -> Self {
+        let detail = "the service did not say in time whether it was done";
+        let help = "it may still be done: look before asking again, for asking twice does no harm but may be refused";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, Code::AdminBusy, detail, help)
+    }
+
     pub fn bug(why: &str) -> Self {
         Fault::halt(Code::Bug, Blame::Bug, why).help("please report it").into()
     }
