@@ -98,6 +98,7 @@ fn the_examples_of_the_reference_are_a_workspace() {
     let keys = ["a", "1", "2"].map(|digit| digit.repeat(64));
     let personal = ["PERSONAL_HASH_KEY", "PERSONAL_KEY_1", "PERSONAL_KEY_2"];
     let mut variables = vec![("BILLING_ID", "a"), ("BILLING_SECRET", "b"), ("PGPASSWORD", "c")];
+    variables.push(("RENKEI_ADMIN_TOKEN", "of-sixteen-letters"));
     variables.extend(personal.into_iter().zip(keys.iter().map(String::as_str)));
     let checked = Workspace::new(&files).check(&variables);
     assert!(checked.report.is_empty(), "{}", checked.report);
