@@ -157,6 +157,9 @@ codes! {
     StopOverrun = 825, "a stop took longer than it may";
     CalendarEnded = 826, "a calendar has ended";
     Bug = 899, "renkei did something it must never do";
+
+    // RK09xx: the front door. To 0929: listening and records that are pushed.
+    ListenRefused = 901, "an address cannot be listened on";
 }
 
 impl Code {

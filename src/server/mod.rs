@@ -15,6 +15,7 @@
 
 mod heartbeat;
 mod inbox;
+mod listen;
 mod notify;
 mod reload;
 mod service;
@@ -30,6 +31,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::{heartbeat::Heartbeat, reload::Reloader, signals::Signals};
 pub use self::{
     inbox::ask_for_backfill,
+    listen::{Limits, Listening, listen},
     notify::Notify,
     service::{Asked, Service},
 };
