@@ -95,6 +95,7 @@ fn set(record: &Fields, all: &[String]) -> Result<Fields, Failure> {
         overlap: Overlap::default(),
         gone: false,
         fields: record.clone(),
+        slip: None,
     };
     match Transform::new(&[StepPlan::Set(fields)]).apply(record) {
         Outcome::Kept(record) => Ok(record.fields),

@@ -93,7 +93,10 @@ async fn standing(pipeline: &Pipeline, opened: Option<&Opened>, known: &Known) -
     let next = waits.as_ref().map(|wait| wait.until).or(next.map(|next| next.start));
     let mut standing = Standing {
         pipeline: pipeline.name.clone(),
-        from: format!("{}/{}", pipeline.from.api.name, pipeline.from.stream.name),
+        from: match &pipeline.from.api {
+            Some(api) => format!("{}/{}", api.name, pipeline.from.stream.name),
+            None => "ingress".to_owned(),
+        },
         to: target(&pipeline.to),
         checkpoint: None,
         staged: 0,

@@ -41,6 +41,7 @@ impl Check<'_> {
             stop_within: self.time(raw.stop_within.as_ref(), stop_within.0, stop_within.1),
             watch: raw.watch.unwrap_or(true),
             keep_runs: self.time(raw.keep_runs.as_ref(), 90 * DAY, DAY..=3660 * DAY),
+            ingress: self.listen(raw.ingress.as_ref().map(|ingress| &ingress.value)),
         }
     }
 

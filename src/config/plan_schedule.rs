@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use chrono::NaiveDate;
 use chrono_tz::Tz;
 
+use super::plan_ingress::ListenPlan;
+
 /// When a pipeline runs by itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
@@ -94,6 +96,8 @@ pub struct ServePlan {
     /// Changed files are noticed.
     pub watch: bool,
     pub keep_runs: Duration,
+    /// Where pushed records are taken in.
+    pub ingress: ListenPlan,
 }
 
 impl fmt::Display for Schedule {

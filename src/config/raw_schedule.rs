@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_ingress::RawListen,
     shape::{OneOrMany, Spanned},
     units::Time,
 };
@@ -84,4 +85,6 @@ pub struct RawServe {
     pub watch: Option<bool>,
     /// Records of runs that ended longer ago are removed. Default 90d, from 1d to 3660d.
     pub keep_runs: Option<Spanned<Time>>,
+    /// Where records are taken in that others push. It listens where a pipeline has `from: { ingress: .. }`.
+    pub ingress: Option<Spanned<RawListen>>,
 }

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use super::{
     deletes::{Deletes, Sweep},
     forecast::{Bounds, Forecast, Wanted, forecast},
+    ingress::{Desk, Intake},
     limit::RejectLimit,
     naming::{agree, check, naming},
     plan_file::{Planned, unusable},
@@ -61,6 +62,8 @@ pub struct Engine {
     accounts: Accounts,
     clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
+    /// Takes in what others push.
+    pub(super) desk: Arc<Desk>,
 }
 
 impl Engine {
@@ -99,7 +102,8 @@ impl Engine {
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
-        Self { plan, parts, state, ground, disk: None, accounts, clients: Mutex::default(), progress }
+        let desk = Arc::default();
+        Self { plan, parts, state, ground, disk: None, accounts, clients: Mutex::default(), progress, desk }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -130,6 +134,7 @@ impl Engine {
     /// Runs a pipeline once. The fault, if there is one, is also in the run's record.
     pub async fn run(&self, pipeline: &str, options: Options, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
+        let _gate = self.gate(plan).await;
         let route = self.route(plan, None, self.urgency(plan, options.full_refresh).await?)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         self.deliver_others(plan, &route.stream, stop).await?;
@@ -148,6 +153,7 @@ impl Engine {
         stop: &Stop,
     ) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
+        let _gate = self.gate(plan).await;
         let route = self.route(plan, None, Priority::Incremental)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         self.deliver_others(plan, &route.stream, stop).await?;
@@ -247,7 +253,18 @@ impl Engine {
             }
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
-        Self { plan: Arc::new(plan), parts, state, ground, disk, accounts, clients: Mutex::new(clients), progress }
+        let desk = self.desk.clone();
+        Self {
+            plan: Arc::new(plan),
+            parts,
+            state,
+            ground,
+            disk,
+            accounts,
+            clients: Mutex::new(clients),
+            progress,
+            desk,
+        }
     }
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh
@@ -283,15 +300,20 @@ impl Engine {
         priority: Priority,
     ) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
-        let client = self.client(&pipeline.from.api)?.at(priority);
         let before = total(&clients);
         let personal = Arc::new(Personal::new(&pipeline.personal));
-        let source = ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client);
+        let source: Box<dyn Source> = match &pipeline.from.api {
+            Some(api) => {
+                let source = ApiSource::new(api.clone(), pipeline.from.stream.clone(), self.client(api)?.at(priority));
+                Box::new(source.protected(personal.clone()))
+            }
+            None => Box::new(Intake::new(&self.state, &stream, Duration::ZERO)),
+        };
         Ok(Route {
-            source: Box::new(source.protected(personal.clone())),
+            source,
             transform: Transform::new(&pipeline.steps),
             mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
-            writes: writes(&pipeline.to),
+            writes: writes(pipeline),
             sink: self.sink(pipeline, &stream, Clear::new(personal.clone()), priority)?,
             stream,
             deletes: self.deletes(pipeline, personal, priority)?,
@@ -340,7 +362,7 @@ impl Engine {
         priority: Priority,
     ) -> Result<Option<Deletes>, Fault> {
         let To::Operation { deletes: Some(plan), .. } = &pipeline.to else { return Ok(None) };
-        let From { api, stream } = &pipeline.from;
+        let From { api: Some(api), stream, .. } = &pipeline.from else { return Ok(None) };
         let client = self.client(api)?.at(priority);
         let listing = |stream: &Arc<Stream>, personal: Personal| -> Box<dyn Source> {
             Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(Arc::new(personal)))
@@ -384,12 +406,12 @@ pub fn stream_id(pipeline: &Pipeline) -> StreamId {
 
 /// The API connections of a pipeline, the same one once.
 fn apis(pipeline: &Pipeline) -> impl Iterator<Item = &Arc<Api>> {
-    let from = &pipeline.from.api;
+    let from = pipeline.from.api.as_ref();
     let to = match &pipeline.to {
-        To::Operation { api, .. } if api.name != from.name => Some(api),
+        To::Operation { api, .. } if from.is_none_or(|from| api.name != from.name) => Some(api),
         _ => None,
     };
-    [from].into_iter().chain(to)
+    from.into_iter().chain(to)
 }
 
 fn total(clients: &[Client]) -> Usage {
@@ -410,17 +432,19 @@ fn difference(now: Usage, before: Usage) -> Usage {
     }
 }
 
-fn writes(to: &To) -> Writes {
-    match to {
+fn writes(pipeline: &Pipeline) -> Writes {
+    let newest_only = pipeline.from.ingress.is_some();
+    match &pipeline.to {
         To::Operation { api, operation, key, changed, deletes } => Writes {
             connection: api.name.clone(),
             operation: operation.name.clone(),
             durability: Durability::Outbox,
             key: key.clone(),
             skip_changed: matches!(changed, Changed::Skip),
+            newest_only,
             keeps: Keeps {
                 key: deletes.as_ref().is_some_and(|deletes| deletes.sweep.is_some()),
-                version: deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
+                version: newest_only || deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
             },
         },
         To::File { jsonl, name } => Writes {
@@ -429,6 +453,7 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Mark,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
         To::Table { postgres, table, .. } => Writes {
@@ -437,6 +462,7 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Transaction,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
     }

@@ -11,6 +11,7 @@ use tokio::{
 };
 
 use super::{
+    ingress::FrontDoor,
     notify::Notify,
     tell,
     work::{Job, Over, Work},
@@ -46,6 +47,7 @@ pub struct Service {
     /// One that came while runs were ended for another one.
     next_plan: Option<Box<Plan>>,
     notify: Arc<Notify>,
+    door: FrontDoor,
 }
 
 impl Service {
@@ -53,8 +55,10 @@ impl Service {
     pub async fn new(engine: Arc<Engine>, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) -> Result<Self, Fault> {
         let clock = engine.clock().clone();
         let (kept, backfills) = (engine.state().schedules().await?, engine.state().backfills().await?);
+        let mut door = FrontDoor::default();
+        door.follow(&engine, engine.plan().serve.stop_within / 2).await?;
         let schedule = Schedule::new(engine.plan(), kept, backfills, clock.now());
-        Ok(Self { engine, clock, schedule, work: Work::default(), asked, next_plan: None, notify })
+        Ok(Self { engine, clock, schedule, work: Work::default(), asked, next_plan: None, notify, door })
     }
 
     /// Runs until it is asked to stop, or the store fails. Everything is closed when it returns.
@@ -145,10 +149,15 @@ impl Service {
             then = self.end_all(Instant::now() + old.serve.stop_within, Then::GoOn).await?;
         }
         stopped.iter().for_each(|name| self.work.stop(name));
+        // Its deliveries end with the old plan, and so before an account is used by the new one.
+        self.door.end_lanes(Instant::now() + old.serve.stop_within).await;
         self.engine = Arc::new(self.engine.reloaded(plan).await);
         let now = self.clock.now();
         self.schedule.replan(self.engine.plan(), now);
         tell::ended_calendars(self.engine.plan(), now);
+        if let Err(fault) = self.door.follow(&self.engine, old.serve.stop_within / 2).await {
+            tell::door_stays(&fault);
+        }
         let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
         tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
         self.notify.ready();
@@ -192,7 +201,12 @@ impl Service {
     async fn stop(&mut self, limit: Instant) -> Result<(), Fault> {
         tracing::info!(under_way = self.work.len(), "stopping");
         self.schedule.pause();
-        self.end_all(limit, Then::Stop).await.map(drop)
+        // First nothing comes in any more; then what came is delivered as far as the time allows, beside the runs.
+        self.door.close_intake().await;
+        let mut door = std::mem::take(&mut self.door);
+        let soft = limit - (self.engine.plan().serve.stop_within / 10).max(Duration::from_millis(200));
+        let (ended, ()) = tokio::join!(self.end_all(limit, Then::Stop), door.end_lanes(soft));
+        ended.map(drop)
     }
 
     /// Ends everything within the limit: runs at their checkpoints where they get there in time, and where they do not, or a

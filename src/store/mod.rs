@@ -4,6 +4,7 @@
 //! suite: [`Memory`], which loses power on demand, and `RedbStore`, which wraps the embedded database in the rules that
 //! make it keep this promise.
 
+mod answers;
 mod batch;
 #[cfg(test)]
 mod contract;
@@ -11,6 +12,7 @@ mod error;
 mod files;
 mod history;
 mod history_rows;
+mod intake;
 mod journal;
 mod ledger;
 mod letters;
@@ -26,9 +28,11 @@ mod seen;
 mod state;
 mod trace;
 
+pub use answers::{AnswerName, Answered, Remembered};
 pub use batch::{Batch, Deed, Doubt, Item, Settled, Staged};
 pub use error::Error;
 pub use history::{About, Asks, HistoryRule, Hop, Passed, Sending, Sendings, Why};
+pub use intake::{Accepted, Accepting, Pushed, Standing, Told, Waiting};
 pub use journal::{Journal, Noted};
 pub use ledger::Imported;
 pub use link::{Keeps, Link};
@@ -64,11 +68,15 @@ pub enum Tree {
     History,
     /// Where schedules and backfills stand.
     Schedules,
+    /// Records that were pushed, and what became of them.
+    Intake,
+    /// What callers were answered, by the key that they gave.
+    Answers,
     Meta,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 12] = [
+    pub const ALL: [Tree; 14] = [
         Tree::Checkpoints,
         Tree::Outbox,
         Tree::Links,
@@ -80,6 +88,8 @@ impl Tree {
         Tree::Seen,
         Tree::History,
         Tree::Schedules,
+        Tree::Intake,
+        Tree::Answers,
         Tree::Meta,
     ];
 
@@ -98,6 +108,8 @@ impl Tree {
             Tree::Seen => "seen",
             Tree::History => "history",
             Tree::Schedules => "schedules",
+            Tree::Intake => "intake",
+            Tree::Answers => "answers",
         }
     }
 }

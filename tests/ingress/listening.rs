@@ -1,10 +1,6 @@
 //! The listener under every router: what a peer may take, and how it ends.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
 use renkei::{
@@ -16,6 +12,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::Notify,
+    time::Instant,
 };
 
 const QUICK: Limits =

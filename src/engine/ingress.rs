@@ -1,0 +1,238 @@
+//! Records that others push: accepted together, and delivered by ordinary runs that read what waits.
+//!
+//! Pushed records are a part of their pipeline's stream (`customers~in`), as a backfill is: with a cursor and an outbox of its own, and
+//! with the stream's links. So what is polled and what is pushed meet in the links, by key and version, and nothing is doubled.
+//!
+//! Two hard ideas. **One sync for many callers:** records that came while the last commit was under way share the next one, and all
+//! of their callers are answered by it; the clerk is a task of its own, so a caller that hangs up takes nothing back. **One at work:**
+//! a gate lets a run, a backfill, a replay and a delivery of one pipeline go one after the other, for links tell what the sink holds
+//! only once the write before is committed (decision 6).
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, OwnedMutexGuard, mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{
+    Engine,
+    build::bug,
+    deletes::Deletes,
+    limit::RejectLimit,
+    naming::{agree, naming},
+    stop::Stop,
+    stream_id,
+    sync::{Options, sync},
+};
+use crate::{
+    config::plan::Pipeline,
+    http::Priority,
+    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Fields, Page, Reject},
+    source::{Source, read_one},
+    store::{Accepted, Accepting, AnswerName, Pushed, Remembered, Run, State, StreamId},
+    transform::Personal,
+};
+
+/// Requests that wait for the clerk. Whoever comes then waits too.
+const ASKED_MAX: usize = 1_024;
+/// Of one commit.
+const REQUESTS_MAX: usize = 1_024;
+const BYTES_MAX: usize = 8 << 20;
+/// How long a delivery waits for more before it ends.
+const LINGER: Duration = Duration::from_secs(5);
+/// A delivery that never runs dry ends here, and the next one begins.
+const RUN_RECORDS_MAX: u64 = 10_000;
+/// Records of one batch. Small, because the first of them is answered when the last one is.
+const BATCH: usize = 25;
+
+/// The stream of what is pushed to a pipeline.
+pub fn pushed_stream(pipeline: &Pipeline) -> StreamId {
+    match pipeline.from.api {
+        Some(_) => stream_id(pipeline).part("in"),
+        None => stream_id(pipeline),
+    }
+}
+
+struct Ask {
+    request: Accepting,
+    reply: oneshot::Sender<Result<Vec<Accepted>, Fault>>,
+}
+
+/// What pushing needs in one process, whatever the plan.
+#[derive(Default)]
+pub struct Desk {
+    clerk: OnceLock<mpsc::Sender<Ask>>,
+    gates: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// Accepts what came, one commit after the other, until nobody can ask any more.
+async fn clerk(state: State, mut asked: mpsc::Receiver<Ask>) {
+    while let Some(first) = asked.recv().await {
+        let (mut requests, mut replies, mut bytes, mut next) = (Vec::new(), Vec::new(), 0, Some(first));
+        while let Some(Ask { request, reply }) = next {
+            bytes += request.records.iter().map(|record| record.fields.len()).sum::<usize>();
+            requests.push(request);
+            replies.push(reply);
+            next = (requests.len() < REQUESTS_MAX && bytes < BYTES_MAX).then(|| asked.try_recv().ok()).flatten();
+        }
+        match state.accept(requests).await {
+            Ok(all) => {
+                for (accepted, reply) in all.into_iter().zip(replies) {
+                    // Whoever hung up finds the record under its key, or not at all.
+                    reply.send(Ok(accepted)).ok();
+                }
+            }
+            Err(fault) => replies.into_iter().for_each(|reply| drop(reply.send(Err(fault.clone())))),
+        }
+    }
+}
+
+impl Engine {
+    /// Learns what waits to be delivered. Records may be accepted from here on.
+    pub async fn open_intake(&self) -> Result<(), Fault> {
+        for pipeline in self.plan().pipelines.values().filter(|pipeline| pipeline.from.ingress.is_some()) {
+            self.state().open_intake(&pushed_stream(pipeline)).await?;
+        }
+        Ok(())
+    }
+
+    /// A record as it is accepted: named, and its personal fields protected.
+    pub fn pushed(&self, pipeline: &Pipeline, fields: Fields) -> Result<Pushed, Reject> {
+        let personal = Personal::new(&pipeline.personal);
+        let record = read_one(&pipeline.from.stream, fields)?;
+        Ok(Pushed {
+            key: personal.key(record.key),
+            version: record.version,
+            gone: record.gone,
+            fields: personal.read(record.fields, true),
+        })
+    }
+
+    /// Accepts the records of one request: durable, in the order of their coming, when it resolves.
+    pub async fn accept(
+        &self,
+        pipeline: &Pipeline,
+        records: Vec<Pushed>,
+        remember: Option<(AnswerName, Remembered)>,
+    ) -> Result<Vec<Accepted>, Fault> {
+        let stream = pushed_stream(pipeline);
+        let max = pipeline.from.ingress.as_ref().map_or(0, |ingress| ingress.waiting_max);
+        if self.state().waiting(&stream) + records.len() > max {
+            let message = format!("{max} records of {} wait to be delivered already", pipeline.name);
+            return Err(Fault::halt(Code::IntakeFull, Blame::Remote, message)
+                .help("nothing of this request was accepted; send it again later"));
+        }
+        let tag = (self.context(&pipeline.name).entropy.bits() >> 32) as u32;
+        let request = Accepting { stream, records, tag, remember };
+        let clerk = self.desk.clerk.get_or_init(|| {
+            let (ask, asked) = mpsc::channel(ASKED_MAX);
+            tokio::spawn(clerk(self.state().clone(), asked));
+            ask
+        });
+        let (reply, accepted) = oneshot::channel();
+        let gone = || bug("the clerk is gone");
+        clerk.send(Ask { request, reply }).await.map_err(|_| gone())?;
+        accepted.await.map_err(|_| gone())?
+    }
+
+    /// Delivers what was pushed to a pipeline, and what more is pushed meanwhile, until nothing comes for a while.
+    pub async fn deliver_pushed(&self, pipeline: &str, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
+        let plan = self.pipeline(pipeline)?;
+        let _gate = self.gate(plan).await;
+        let stream = pushed_stream(plan);
+        let mut route = self.route_of(plan, stream.clone(), Priority::Interactive)?;
+        agree(self.state(), &stream, &naming(plan, route.mapping.personal())).await?;
+        self.deliver_others(plan, &stream, stop).await?;
+        // What is pushed does not tell what is gone from the whole, only records that say so of themselves.
+        route.deletes = route.deletes.map(|deletes| Deletes { tombstones: None, sweep: None, ..deletes });
+        // Where the stream is read as well, its runs shall get their turn.
+        let linger = if plan.from.api.is_some() { Duration::ZERO } else { LINGER };
+        let batch = BATCH.max(route.sink.records_per_write());
+        route.source = Box::new(Intake { batch, ..Intake::new(self.state(), &stream, linger) });
+        let options = Options { rejects: plan.limits.map(RejectLimit), ..Options::default() };
+        let ended = sync(&self.context(pipeline), &route, options, stop).await;
+        self.trim(&stream).await?;
+        Ok(ended)
+    }
+
+    /// Whether anything that was pushed to a pipeline has no verdict.
+    pub async fn has_pushed(&self, pipeline: &Pipeline) -> Result<bool, Fault> {
+        let stream = pushed_stream(pipeline);
+        Ok(self.state().waiting(&stream) > 0 || self.state().outbox_depth(&stream).await? > 0)
+    }
+
+    /// Waits until nothing else of the pipeline is at work, where that could be.
+    pub(super) async fn gate(&self, pipeline: &Pipeline) -> Option<OwnedMutexGuard<()>> {
+        pipeline.from.ingress.as_ref()?;
+        let gate = {
+            let mut gates = self.desk.gates.lock().unwrap_or_else(PoisonError::into_inner);
+            gates.entry(pipeline.name.clone()).or_default().clone()
+        };
+        Some(gate.lock_owned().await)
+    }
+}
+
+/// What waits, as a stream whose cursor is the number of the last record that was read.
+pub struct Intake {
+    state: State,
+    stream: StreamId,
+    came: Arc<Notify>,
+    linger: Duration,
+    batch: usize,
+    /// Records that were read, against the bound of a run. No position: that is the checkpoint's.
+    read: AtomicU64,
+}
+
+impl Intake {
+    pub fn new(state: &State, stream: &StreamId, linger: Duration) -> Self {
+        let (state, stream, came) = (state.clone(), stream.clone(), state.came(stream));
+        Self { state, stream, came, linger, batch: BATCH, read: AtomicU64::new(0) }
+    }
+
+    async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
+        let after = match at.cursor {
+            Some(Cursor::Integer(number)) => u64::try_from(number).unwrap_or_default(),
+            _ => 0,
+        };
+        loop {
+            let came = self.came.notified();
+            tokio::pin!(came);
+            came.as_mut().enable();
+            let waiting = self.state.read_waiting(&self.stream, after, self.batch).await?;
+            let is_dry = waiting.records.is_empty();
+            if is_dry && !self.linger.is_zero() && timeout(self.linger, came).await.is_ok() {
+                continue;
+            }
+            let count = waiting.records.len() as u64;
+            let so_far = self.read.fetch_add(count, Ordering::Relaxed) + count;
+            let cursor = i64::try_from(waiting.up_to).ok().filter(|number| *number > 0).map(Cursor::Integer);
+            return Ok(Page {
+                body_bytes: waiting.records.iter().map(|record| record.fields.len()).sum(),
+                records: waiting.records,
+                rejects: Vec::new(),
+                next: Checkpoint { cursor, scan: None, ..at.clone() },
+                scan: at.scan.clone().unwrap_or_default(),
+                end: is_dry || so_far >= RUN_RECORDS_MAX,
+                restarted: false,
+            });
+        }
+    }
+}
+
+impl Source for Intake {
+    fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
+        Box::pin(self.read_page(at))
+    }
+
+    fn is_live(&self) -> bool {
+        true
+    }
+}
