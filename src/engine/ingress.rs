@@ -35,7 +35,7 @@ use super::{
 use crate::{
     config::plan::Pipeline,
     http::Priority,
-    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Fields, Page, Reject},
+    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Fields, Page, Record, Reject},
     source::{Source, read_one},
     store::{Accepted, Accepting, AnswerName, Pushed, Remembered, Run, State, StreamId},
     transform::Personal,
@@ -104,16 +104,14 @@ impl Engine {
         Ok(())
     }
 
-    /// A record as it is accepted: named, and its personal fields protected.
-    pub fn pushed(&self, pipeline: &Pipeline, fields: Fields) -> Result<Pushed, Reject> {
+    /// Records as they are accepted: named, and their personal fields protected.
+    pub fn pushed(&self, pipeline: &Pipeline, records: Vec<Fields>) -> Result<Vec<Pushed>, Reject> {
         let personal = Personal::new(&pipeline.personal);
-        let record = read_one(&pipeline.from.stream, fields)?;
-        Ok(Pushed {
-            key: personal.key(record.key),
-            version: record.version,
-            gone: record.gone,
-            fields: personal.read(record.fields, true),
-        })
+        let one = |fields| {
+            let Record { key, version, gone, fields, .. } = read_one(&pipeline.from.stream, fields)?;
+            Ok(Pushed { key: personal.key(key), version, gone, fields: personal.read(fields, true) })
+        };
+        records.into_iter().map(one).collect()
     }
 
     /// Accepts the records of one request: durable, in the order of their coming, when it resolves.
@@ -165,8 +163,17 @@ impl Engine {
 
     /// Whether anything that was pushed to a pipeline has no verdict.
     pub async fn has_pushed(&self, pipeline: &Pipeline) -> Result<bool, Fault> {
-        let stream = pushed_stream(pipeline);
-        Ok(self.state().waiting(&stream) > 0 || self.state().outbox_depth(&stream).await? > 0)
+        let (state, stream) = (self.state(), pushed_stream(pipeline));
+        if state.outbox_depth(&stream).await? > 0 {
+            return Ok(true);
+        }
+        let after = delivered(state.checkpoint(&stream).await?.as_ref());
+        if !state.read_waiting(&stream, after, BATCH).await?.records.is_empty() {
+            return Ok(true);
+        }
+        // What was counted and dropped with a delivery that was cut off is set right.
+        state.none_waits(&stream);
+        Ok(false)
     }
 
     /// Waits until nothing else of the pipeline is at work, where that could be.
@@ -177,6 +184,14 @@ impl Engine {
             gates.entry(pipeline.name.clone()).or_default().clone()
         };
         Some(gate.lock_owned().await)
+    }
+}
+
+/// The number of the last record that a checkpoint has passed.
+fn delivered(at: Option<&Checkpoint>) -> u64 {
+    match at.and_then(|at| at.cursor.as_ref()) {
+        Some(Cursor::Integer(number)) => u64::try_from(*number).unwrap_or_default(),
+        _ => 0,
     }
 }
 
@@ -198,10 +213,7 @@ impl Intake {
     }
 
     async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
-        let after = match at.cursor {
-            Some(Cursor::Integer(number)) => u64::try_from(number).unwrap_or_default(),
-            _ => 0,
-        };
+        let after = delivered(Some(at));
         loop {
             let came = self.came.notified();
             tokio::pin!(came);

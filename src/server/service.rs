@@ -202,7 +202,8 @@ impl Service {
         tracing::info!(under_way = self.work.len(), "stopping");
         self.schedule.pause();
         // First nothing comes in any more; then what came is delivered as far as the time allows, beside the runs.
-        self.door.close_intake().await;
+        let half = limit - self.engine.plan().serve.stop_within / 2;
+        drop(timeout_at(half, self.door.close_intake()).await);
         let mut door = std::mem::take(&mut self.door);
         let soft = limit - (self.engine.plan().serve.stop_within / 10).max(Duration::from_millis(200));
         let (ended, ()) = tokio::join!(self.end_all(limit, Then::Stop), door.end_lanes(soft));

@@ -84,8 +84,21 @@ impl State {
     /// Forgets the answers of a pipeline that were given before `before`, and the oldest of more than `max`. Says how many are
     /// left.
     pub async fn sweep_answers(&self, pipeline: &str, before: DateTime<Utc>, max: usize) -> Result<usize, Fault> {
-        let rows: Vec<(Vec<u8>, Remembered)> = self.rows(Tree::Answers, &[pipeline.as_bytes(), b"\0"].concat()).await?;
-        let mut by_age: Vec<(DateTime<Utc>, Vec<u8>)> = rows.into_iter().map(|(key, row)| (row.at, key)).collect();
+        let prefix = [pipeline.as_bytes(), b"\0"].concat();
+        let mut by_age: Vec<(DateTime<Utc>, Vec<u8>)> = Vec::new();
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let page = self.scan(Tree::Answers, &prefix, after.as_deref()).await?;
+            let is_last = page.len() < SCAN_LIMIT;
+            after = page.last().map(|(key, _)| key.clone());
+            for (key, bytes) in page {
+                let row: Remembered = self.decode(Tree::Answers, &key, &bytes)?;
+                by_age.push((row.at, key));
+            }
+            if is_last {
+                break;
+            }
+        }
         by_age.sort_unstable();
         let too_many = by_age.len().saturating_sub(max);
         let gone = by_age.iter().enumerate().take_while(|(place, (at, _))| *place < too_many || *at < before).count();

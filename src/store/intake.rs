@@ -179,14 +179,22 @@ impl State {
         let waiting = rows.iter().filter(|(_, row)| matches!(row, Row::Waiting(_))).count();
         let mut boards = self.intake.boards();
         let board = boards.entry(stream.clone()).or_default();
-        board.next = board.next.max(last.max(delivered) + 1);
-        board.waiting = waiting;
+        // One that is open counts for itself.
+        if board.next == 0 {
+            board.next = last.max(delivered) + 1;
+            board.waiting = waiting;
+        }
         Ok(())
     }
 
     /// How many records of a stream wait for their verdict.
     pub fn waiting(&self, stream: &StreamId) -> usize {
         self.intake.boards().get(stream).map_or(0, |board| board.waiting)
+    }
+
+    /// Nothing was found that waits.
+    pub fn none_waits(&self, stream: &StreamId) {
+        self.intake.boards().entry(stream.clone()).or_default().waiting = 0;
     }
 
     /// Whether delivery of a stream met a fault, and nothing was told since: whoever waits for a verdict waits long.

@@ -58,7 +58,8 @@ fn serve(stage: &Stage) -> Child {
             return child;
         }
     }
-    panic!("it never served: {log:#?}");
+    let status = child.wait().unwrap();
+    panic!("it never served and ended with {status}: {log:#?}");
 }
 
 /// One request; nothing where the service went away before the whole answer was there.

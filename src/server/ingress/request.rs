@@ -31,7 +31,7 @@ pub fn target(path: &str) -> Option<Target<'_>> {
     let pipeline = parts.next().filter(|part| !part.is_empty())?;
     match (parts.next(), parts.next(), parts.next()) {
         (None, ..) => Some(Target::Push { pipeline }),
-        (Some("records"), Some(slip), None) => Some(Target::Record { pipeline, slip }),
+        (Some("records"), Some(slip), None) if !slip.is_empty() => Some(Target::Record { pipeline, slip }),
         _ => None,
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     engine::Engine,
     model::{Code, Slip},
     server::body::{self, Unread},
-    store::{Accepted, AnswerName, Answered, Pushed, Remembered, Standing, StreamId},
+    store::{Accepted, AnswerName, Answered, Remembered, Standing, StreamId},
 };
 
 /// A caller has an answer within five seconds of its last byte; the rest is for the way.
@@ -170,8 +170,7 @@ impl Push {
         let records = request::records(&self.body, self.form, &self.route.ingress)?;
         request::fit(&records, &self.route.ingress)?;
         let count = records.len();
-        let named = |fields| engine.pushed(&self.route.pipeline, fields);
-        let records: Result<Vec<Pushed>, _> = records.into_iter().map(named).collect();
+        let records = engine.pushed(&self.route.pipeline, records);
         let records = records.map_err(|reject| request::malformed(reject.reason.message))?;
         let remember =
             taken.as_ref().map(|taken| (taken.name.clone(), Remembered::of(&self.body, engine.clock().now())));
