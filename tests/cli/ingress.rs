@@ -25,7 +25,7 @@ use crate::{
 
 /// Callers at once.
 const CALLERS: u64 = 16;
-const KILLS: u64 = 4;
+const KILLS: u64 = 10;
 
 const PIPELINE: &str = "version: 1\ndescription: Leads that others push\nfrom: { ingress: { key: id, mode: MODE, idempotency: { required: \
     true } } }\nto:\n  connection: crm\n  operation: create_lead\n  changed: { operation: update_lead }\n  key: external_id\n  fields: { \
