@@ -19,7 +19,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, OwnedMutexGuard, mpsc, oneshot},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -46,6 +46,8 @@ const ASKED_MAX: usize = 1_024;
 /// Of one commit.
 const REQUESTS_MAX: usize = 1_024;
 const BYTES_MAX: usize = 8 << 20;
+/// How long a commit waits for as many requests as the last one had: callers that were answered together come back together.
+const COMPANY: Duration = Duration::from_millis(2);
 /// How long a delivery waits for more before it ends.
 const LINGER: Duration = Duration::from_secs(5);
 /// A delivery that never runs dry ends here, and the next one begins.
@@ -75,14 +77,22 @@ pub struct Desk {
 
 /// Accepts what came, one commit after the other, until nobody can ask any more.
 async fn clerk(state: State, mut asked: mpsc::Receiver<Ask>) {
+    let mut last = 0;
     while let Some(first) = asked.recv().await {
+        let limit = Instant::now() + COMPANY;
         let (mut requests, mut replies, mut bytes, mut next) = (Vec::new(), Vec::new(), 0, Some(first));
         while let Some(Ask { request, reply }) = next {
             bytes += request.records.iter().map(|record| record.fields.len()).sum::<usize>();
             requests.push(request);
             replies.push(reply);
-            next = (requests.len() < REQUESTS_MAX && bytes < BYTES_MAX).then(|| asked.try_recv().ok()).flatten();
+            next = match requests.len() {
+                _ if bytes >= BYTES_MAX => None,
+                REQUESTS_MAX.. => None,
+                few if few < last => timeout_at(limit, asked.recv()).await.ok().flatten(),
+                _ => asked.try_recv().ok(),
+            };
         }
+        last = requests.len();
         match state.accept(requests).await {
             Ok(all) => {
                 for (accepted, reply) in all.into_iter().zip(replies) {

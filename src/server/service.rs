@@ -96,6 +96,7 @@ impl Service {
                     Some(asked) => if self.answer(asked).await? == Then::Stop { return Ok(()) },
                 },
                 over = self.work.next() => self.take(over).await?,
+                fault = self.door.failed() => return Err(fault),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }

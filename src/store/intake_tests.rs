@@ -34,7 +34,9 @@ async fn deliver(state: &State, after: u64, now: DateTime<Utc>) {
     let items: Vec<_> = waiting.records.iter().map(item).collect();
     let verdicts = items.iter().map(|item| Verdict::Created(Some(format!("sink {}", item.key)))).collect();
     let mut run = Run::begin("r", &stream(), now);
-    let batch = Batch { items, ..Batch::default() };
+    let cursor = i64::try_from(waiting.up_to).ok().map(crate::model::Cursor::Integer);
+    let next = crate::model::Checkpoint { cursor, ..crate::model::Checkpoint::default() };
+    let batch = Batch { items, next, ..Batch::default() };
     let staged = state.stage(&stream(), batch, now, &mut run).await.unwrap();
     let settled = staged.settle(verdicts).unwrap();
     state.commit(&stream(), vec![settled], None, now, &mut run).await.unwrap();
@@ -75,6 +77,11 @@ async fn numbers_go_on_after_a_restart_and_after_everything_was_swept() {
     assert_eq!(after.waiting(&stream()), 2);
     let accepted = after.accept(vec![request(&["c"])]).await.unwrap();
     assert_eq!(accepted[0][0].slip.number(), 3);
+    deliver(&after, 0, at(100)).await;
+    assert_eq!(after.sweep_intake(&stream(), at(200), 9).await.unwrap(), 3);
+    let last = open();
+    last.open_intake(&stream()).await.unwrap();
+    assert_eq!(last.accept(vec![request(&["d"])]).await.unwrap()[0][0].slip.number(), 4, "the cursor is beyond it");
 }
 
 #[tokio::test]

@@ -1,15 +1,16 @@
 //! Delivers what is pushed to one pipeline: a run whenever something waits, and after a fault again and again, ever more slowly. And
 //! forgets, now and then, what nobody may ask about any more.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
+use futures_util::FutureExt;
 use tokio::time::{Instant, sleep};
 
 use super::hall::Route;
 use crate::{
     engine::{Engine, Stop},
-    model::Fault,
+    model::{Blame, Code, Fault},
 };
 
 /// The first wait after a fault; each further one is twice as long.
@@ -27,8 +28,8 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// Delivers until it is asked to stop.
-    pub async fn run(self) {
+    /// Delivers until it is asked to stop, or the store is of no use any more.
+    pub async fn run(self) -> Result<(), Fault> {
         let came = self.engine.state().came(&self.route.stream);
         let mut wait = WAIT;
         let mut sweep = Instant::now() + SWEEP;
@@ -40,13 +41,15 @@ impl Lane {
                 sweep = Instant::now() + SWEEP;
                 self.sweep().await;
             }
-            match self.deliver().await {
+            let delivered = AssertUnwindSafe(self.deliver()).catch_unwind().await;
+            match delivered.unwrap_or_else(|_| Err(panicked())) {
                 Ok(true) => wait = WAIT,
                 Ok(false) => tokio::select! {
                     () = self.stop.wait() => {}
                     () = &mut came => {}
                     () = tokio::time::sleep_until(sweep) => {}
                 },
+                Err(fault) if fault.code == Code::StoreClosed => return Err(fault),
                 Err(fault) => {
                     self.engine.state().set_stuck(&self.route.stream);
                     tracing::warn!(
@@ -62,6 +65,7 @@ impl Lane {
                 }
             }
         }
+        Ok(())
     }
 
     /// Whether there was anything to deliver.
@@ -98,4 +102,9 @@ impl Lane {
             tracing::warn!(code = %fault.code, why = fault.message, "old verdicts and answers stay");
         }
     }
+}
+
+fn panicked() -> Fault {
+    Fault::halt(Code::Bug, Blame::Bug, "delivering pushed records panicked")
+        .help("nothing is lost: it is tried again, and other pipelines go on; please report it with the lines above")
 }

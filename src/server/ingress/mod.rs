@@ -46,7 +46,7 @@ const LAST_ANSWERS: Duration = Duration::from_secs(5);
 #[derive(Default)]
 pub struct FrontDoor {
     open: Option<Open>,
-    lanes: JoinSet<()>,
+    lanes: JoinSet<Result<(), Fault>>,
     lanes_stop: Option<Stopper>,
 }
 
@@ -93,6 +93,17 @@ impl FrontDoor {
             _ => self.close_intake().await,
         }
         Ok(())
+    }
+
+    /// Waits until a delivery finds that the store is of no use any more; for ever while all goes well.
+    pub async fn failed(&mut self) -> Fault {
+        loop {
+            match self.lanes.join_next().await {
+                Some(Ok(Err(fault))) => return fault,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Where it listens.
