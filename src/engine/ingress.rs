@@ -10,15 +10,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::{Notify, OwnedMutexGuard, mpsc, oneshot},
+    sync::{Notify, OwnedMutexGuard, mpsc, oneshot, watch},
     time::{Instant, timeout, timeout_at},
 };
 
@@ -48,10 +45,10 @@ const REQUESTS_MAX: usize = 1_024;
 const BYTES_MAX: usize = 8 << 20;
 /// How long a commit waits for as many requests as the last one had: callers that were answered together come back together.
 const COMPANY: Duration = Duration::from_millis(2);
-/// How long a delivery waits for more before it ends.
-const LINGER: Duration = Duration::from_secs(5);
-/// A delivery that never runs dry ends here, and the next one begins.
-const RUN_RECORDS_MAX: u64 = 10_000;
+/// How long a delivery waits for more before it ends: each is a run with a record of its own.
+const LINGER: Duration = Duration::from_secs(60);
+/// A delivery that never runs dry ends after this, and the next one begins.
+const RUN_MAX: Duration = Duration::from_secs(600);
 /// Records of one batch. Small, because the first of them is answered when the last one is.
 const BATCH: usize = 25;
 
@@ -72,7 +69,37 @@ struct Ask {
 #[derive(Default)]
 pub struct Desk {
     clerk: OnceLock<mpsc::Sender<Ask>>,
-    gates: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    gates: Mutex<BTreeMap<String, Gate>>,
+}
+
+/// Lets one at a time work on a pipeline, and tells whoever is at work that others wait.
+#[derive(Clone, Default)]
+struct Gate {
+    turn: Arc<tokio::sync::Mutex<()>>,
+    waiting: watch::Sender<usize>,
+}
+
+impl Gate {
+    async fn pass(self) -> OwnedMutexGuard<()> {
+        let _waits = Waits::begin(self.waiting);
+        self.turn.lock_owned().await
+    }
+}
+
+/// Somebody waits before a gate for as long as this lives.
+struct Waits(watch::Sender<usize>);
+
+impl Waits {
+    fn begin(waiting: watch::Sender<usize>) -> Self {
+        waiting.send_modify(|count| *count += 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 /// Accepts what came, one commit after the other, until nobody can ask any more.
@@ -161,10 +188,9 @@ impl Engine {
         self.deliver_others(plan, &stream, stop).await?;
         // What is pushed does not tell what is gone from the whole, only records that say so of themselves.
         route.deletes = route.deletes.map(|deletes| Deletes { tombstones: None, sweep: None, ..deletes });
-        // Where the stream is read as well, its runs shall get their turn.
-        let linger = if plan.from.api.is_some() { Duration::ZERO } else { LINGER };
         let batch = BATCH.max(route.sink.records_per_write());
-        route.source = Box::new(Intake { batch, ..Intake::new(self.state(), &stream, linger) });
+        let others = self.gate_of(plan).waiting.subscribe();
+        route.source = Box::new(Intake { batch, others: Some(others), ..Intake::new(self.state(), &stream, LINGER) });
         let options = Options { rejects: plan.limits.map(RejectLimit), ..Options::default() };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
         self.trim(&stream).await?;
@@ -189,11 +215,12 @@ impl Engine {
     /// Waits until nothing else of the pipeline is at work, where that could be.
     pub(super) async fn gate(&self, pipeline: &Pipeline) -> Option<OwnedMutexGuard<()>> {
         pipeline.from.ingress.as_ref()?;
-        let gate = {
-            let mut gates = self.desk.gates.lock().unwrap_or_else(PoisonError::into_inner);
-            gates.entry(pipeline.name.clone()).or_default().clone()
-        };
-        Some(gate.lock_owned().await)
+        Some(self.gate_of(pipeline).pass().await)
+    }
+
+    fn gate_of(&self, pipeline: &Pipeline) -> Gate {
+        let mut gates = self.desk.gates.lock().unwrap_or_else(PoisonError::into_inner);
+        gates.entry(pipeline.name.clone()).or_default().clone()
     }
 }
 
@@ -212,14 +239,29 @@ pub struct Intake {
     came: Arc<Notify>,
     linger: Duration,
     batch: usize,
-    /// Records that were read, against the bound of a run. No position: that is the checkpoint's.
-    read: AtomicU64,
+    /// How many others wait for their turn with the pipeline.
+    others: Option<watch::Receiver<usize>>,
+    /// When it ends, whatever waits.
+    until: Instant,
 }
 
 impl Intake {
     pub fn new(state: &State, stream: &StreamId, linger: Duration) -> Self {
         let (state, stream, came) = (state.clone(), stream.clone(), state.came(stream));
-        Self { state, stream, came, linger, batch: BATCH, read: AtomicU64::new(0) }
+        Self { state, stream, came, linger, batch: BATCH, others: None, until: Instant::now() + RUN_MAX }
+    }
+
+    /// Resolves when others wait for their turn; never where there are none.
+    async fn wanted(&self) {
+        match self.others.clone() {
+            // The sender lives as long as the engine.
+            Some(mut others) => drop(others.wait_for(|count| *count > 0).await),
+            None => std::future::pending().await,
+        }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.others.as_ref().is_some_and(|others| *others.borrow() > 0)
     }
 
     async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
@@ -230,11 +272,16 @@ impl Intake {
             came.as_mut().enable();
             let waiting = self.state.read_waiting(&self.stream, after, self.batch).await?;
             let is_dry = waiting.records.is_empty();
-            if is_dry && !self.linger.is_zero() && timeout(self.linger, came).await.is_ok() {
-                continue;
+            if is_dry && !self.linger.is_zero() {
+                let more = tokio::select! {
+                    biased;
+                    () = self.wanted() => false,
+                    more = timeout(self.linger, came) => more.is_ok(),
+                };
+                if more {
+                    continue;
+                }
             }
-            let count = waiting.records.len() as u64;
-            let so_far = self.read.fetch_add(count, Ordering::Relaxed) + count;
             let cursor = i64::try_from(waiting.up_to).ok().filter(|number| *number > 0).map(Cursor::Integer);
             return Ok(Page {
                 body_bytes: waiting.records.iter().map(|record| record.fields.len()).sum(),
@@ -242,7 +289,7 @@ impl Intake {
                 rejects: Vec::new(),
                 next: Checkpoint { cursor, scan: None, ..at.clone() },
                 scan: at.scan.clone().unwrap_or_default(),
-                end: is_dry || so_far >= RUN_RECORDS_MAX,
+                end: is_dry || self.is_wanted() || Instant::now() >= self.until,
                 restarted: false,
             });
         }

@@ -281,7 +281,8 @@ impl Preparer<'_> {
     fn touched(&self, item: &Item, link: &Link) -> Option<(Key, Link)> {
         let Keeps { key, version } = self.writes.keeps;
         let names = key && link.key.is_none();
-        let is_newer = version && item.version.is_some() && item.version != link.version;
+        let is_late = self.writes.newest_only && is_older(item, link);
+        let is_newer = version && item.version.is_some() && item.version != link.version && !is_late;
         let link = Link {
             key: Some(item.key.clone()).filter(|_| key),
             version: item.version.clone().filter(|_| version),

@@ -115,7 +115,7 @@ struct Board {
     /// Who waits for which number.
     asked: BTreeMap<u64, oneshot::Sender<Told>>,
     came: Arc<Notify>,
-    /// Delivery met a fault, and nothing was told since.
+    /// Delivery met a fault or was too slow, and nothing was told since.
     is_stuck: bool,
 }
 
@@ -197,7 +197,8 @@ impl State {
         self.intake.boards().entry(stream.clone()).or_default().waiting = 0;
     }
 
-    /// Whether delivery of a stream met a fault, and nothing was told since: whoever waits for a verdict waits long.
+    /// Whether delivery of a stream met a fault or let somebody wait in vain, and nothing was told since: whoever waits for a
+    /// verdict waits long.
     pub fn is_stuck(&self, stream: &StreamId) -> bool {
         self.intake.boards().get(stream).is_some_and(|board| board.is_stuck)
     }

@@ -58,6 +58,12 @@ async fn what_one_side_brought_is_unchanged_for_the_other_and_an_older_state_is_
     assert_eq!(verdict("of long ago", "2001-01-01T00:00:00Z").await, "unchanged");
     assert_eq!(verdict("of tomorrow", "2999-01-01T00:00:00Z").await, "updated");
     assert_eq!(verdict("of tomorrow", "2999-01-01T00:00:00+00:00").await, "unchanged");
+    assert_eq!(verdict("of tomorrow", "2998-01-01T00:00:00Z").await, "unchanged", "the same content, late");
+    assert_eq!(
+        verdict("between the two", "2998-06-01T00:00:00Z").await,
+        "unchanged",
+        "what is late makes nothing newer"
+    );
     // The listing shows the older state once more; it lost to the pushed one.
     let (run, _) = rig.engine.run("leads", Options { full_refresh: true, ..Options::default() }, &stop).await.unwrap();
     assert_eq!((run.counts.updated, run.counts.created), (0, 0), "{:?}", run.counts);

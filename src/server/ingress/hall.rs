@@ -11,8 +11,12 @@ use super::{pace::Pace, request::segment};
 use crate::{
     config::plan::{Ingress, Pipeline},
     engine::{Engine, Stop, pushed_stream},
+    server::body::Room,
     store::{AnswerName, StreamId},
 };
+
+/// Of all bodies that are being read and worked on.
+const BODIES_BYTES_MAX: usize = 128 << 20;
 
 /// One pipeline that records are pushed to.
 pub struct Route {
@@ -55,12 +59,19 @@ impl Routes {
 pub struct Hall {
     routes: RwLock<Arc<Routes>>,
     under_way: Mutex<HashSet<AnswerName>>,
+    /// What bodies under way may take together.
+    pub room: Arc<Room>,
     pub stop: Stop,
 }
 
 impl Hall {
     pub fn new(routes: Routes, stop: Stop) -> Self {
-        Self { routes: RwLock::new(Arc::new(routes)), under_way: Mutex::default(), stop }
+        Self {
+            routes: RwLock::new(Arc::new(routes)),
+            under_way: Mutex::default(),
+            room: Room::new(BODIES_BYTES_MAX),
+            stop,
+        }
     }
 
     pub fn routes(&self) -> Arc<Routes> {

@@ -62,35 +62,36 @@ impl FrontDoor {
     /// be listened on, the old one stays.
     pub async fn follow(&mut self, engine: &Arc<Engine>, grace: Duration) -> Result<(), Fault> {
         self.end_lanes(Instant::now() + grace).await;
-        let routes = Routes::of(engine);
         engine.open_intake().await?;
+        let opened = self.open_by(engine).await;
+        if opened.is_err() && self.open.is_none() {
+            return opened;
+        }
         let (stopper, stop) = Stopper::within(grace);
-        for route in routes.all() {
+        for route in Routes::of(engine).all() {
             let (engine, route, stop) = (engine.clone(), route.clone(), stop.clone());
             self.lanes.spawn(Lane { engine, route, stop }.run());
         }
         self.lanes_stop = Some(stopper);
-        let is_needed = routes.all().next().is_some();
-        let plan = engine.plan().serve.ingress.clone();
-        match &self.open {
-            Some(open) if open.plan == plan && is_needed => open.hall.replace(routes),
-            _ if is_needed => {
-                let next = Open::at(plan, routes).await;
-                match (next, &self.open) {
-                    (Ok(next), _) => {
-                        tracing::info!(address = %next.listening.address(), "records are taken in");
-                        if let Some(before) = self.open.replace(next) {
-                            before.close().await;
-                        }
-                    }
-                    (Err(fault), Some(open)) => {
-                        open.hall.replace(Routes::of(engine));
-                        return Err(fault);
-                    }
-                    (Err(fault), None) => return Err(fault),
-                }
+        opened
+    }
+
+    async fn open_by(&mut self, engine: &Arc<Engine>) -> Result<(), Fault> {
+        let (routes, plan) = (Routes::of(engine), engine.plan().serve.ingress.clone());
+        if routes.all().next().is_none() {
+            self.close_intake().await;
+            return Ok(());
+        }
+        if let Some(open) = &self.open {
+            open.hall.replace(Routes::of(engine));
+            if open.plan == plan {
+                return Ok(());
             }
-            _ => self.close_intake().await,
+        }
+        let next = Open::at(plan, routes).await?;
+        tracing::info!(address = %next.listening.address(), "records are taken in");
+        if let Some(before) = self.open.replace(next) {
+            before.close().await;
         }
         Ok(())
     }

@@ -21,13 +21,13 @@ use super::{
     openapi,
     problem::Problem,
     request::{self, Form, Target},
-    verify::{Known, Refused, verify},
+    verify::{Known, Refused, tells_by_head, verify},
 };
 use crate::{
     config::plan::Mode,
     engine::Engine,
     model::{Code, Slip},
-    server::body::{self, Unread},
+    server::body::{self, Held, Room, Unread},
     store::{Accepted, AnswerName, Answered, Remembered, Standing, StreamId},
 };
 
@@ -60,11 +60,17 @@ async fn handle(hall: Arc<Hall>, request: Request<axum::body::Body>) -> Result<R
                 return Err(problem.later(Duration::from_secs(10)).hang_up());
             }
             let form = request::form(&head.headers)?;
-            let body = read(body, &head.headers, &route).await?;
+            // Strangers shall not make us read.
+            if tells_by_head(&route.ingress.callers) {
+                known(&route, &routes.engine, &head.headers, b"").map_err(Problem::hang_up)?;
+            }
+            let (body, held) = read(body, &head.headers, &route, &hall.room).await?;
             let known = known(&route, &routes.engine, &head.headers, &body)?;
             keep_pace(&route)?;
             let push = Push { hall, routes, route, headers: head.headers, body, form, since: Instant::now() };
-            push.run(known).await
+            let answer = push.run(known).await;
+            drop(held);
+            answer
         }
         Target::Record { pipeline, slip } => {
             let route = routes.get(pipeline).ok_or_else(nothing)?;
@@ -94,7 +100,12 @@ fn only(method: &Method, taken: &Method) -> Result<(), Problem> {
     Err(problem.header(header::ALLOW, taken.as_str()).hang_up())
 }
 
-async fn read(body: axum::body::Body, headers: &HeaderMap, route: &Route) -> Result<Bytes, Problem> {
+async fn read(
+    body: axum::body::Body,
+    headers: &HeaderMap,
+    route: &Route,
+    room: &Arc<Room>,
+) -> Result<(Bytes, Held), Problem> {
     let max = route.ingress.body_bytes_max;
     let too_large = || {
         let detail = format!("the body is larger than {max} bytes");
@@ -104,10 +115,15 @@ async fn read(body: axum::body::Body, headers: &HeaderMap, route: &Route) -> Res
     if declared.is_some_and(|declared| declared > max) {
         return Err(too_large());
     }
-    body::read(body, max, route.ingress.body_time_max).await.map_err(|unread| match unread {
+    body::read(body, max, route.ingress.body_time_max, room).await.map_err(|unread| match unread {
         Unread::TooLarge => too_large(),
         Unread::TooSlow => {
             Problem::new(StatusCode::REQUEST_TIMEOUT, Code::PushTooSlow, "the body did not come in time").hang_up()
+        }
+        Unread::NoRoom => {
+            let detail = "too much is sent at the same time";
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, Code::IntakeFull, detail);
+            problem.later(Duration::from_secs(1)).hang_up()
         }
         Unread::Broken => Problem::new(StatusCode::BAD_REQUEST, Code::NotARecord, "the body broke off").hang_up(),
     })
@@ -238,7 +254,13 @@ impl Push {
             };
             (accepted.slip, told)
         };
-        join_all(accepted.into_iter().map(one)).await
+        let outcomes = join_all(accepted.into_iter().map(one)).await;
+        // The next ones shall not wait in vain as well; the first verdict that comes lets callers wait again.
+        let is_over = Instant::now() >= self.since + self.route.ingress.deadline;
+        if is_over && outcomes.iter().any(|(_, told)| told.is_none()) {
+            engine.state().set_stuck(&self.route.stream);
+        }
+        outcomes
     }
 }
 

@@ -54,6 +54,14 @@ pub fn verify(callers: &Callers, headers: &HeaderMap, body: &[u8], now: DateTime
     if is_known { Ok(Known::default()) } else { Err(Refused::Unknown) }
 }
 
+/// Whether the head alone tells who calls.
+pub fn tells_by_head(callers: &Callers) -> bool {
+    match callers {
+        Callers::Anybody | Callers::Bearer(_) | Callers::ApiKey { .. } => true,
+        Callers::StandardWebhooks(_) | Callers::Signed(_) => false,
+    }
+}
+
 /// The header's text, where it stands once.
 fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let mut all = headers.get_all(name).iter();
