@@ -115,7 +115,7 @@ impl SimTransport {
     pub fn kill_in(&self, n: u64) {
         self.kill_in.store(n, Ordering::Relaxed);
         // A process that was killed while it lost its power anyway was told of by nobody.
-        drop(self.killed.notified().now_or_never());
+        let _ = self.killed.notified().now_or_never();
     }
 
     fn fate(&self) -> (Fate, Duration) {
