@@ -53,8 +53,13 @@ impl Source for Existing {
         let end = keys.len() <= number * 2 + 2;
         let reason = Reason::new(Code::MissingRecordKey, "no key");
         let fields = Fields::from_object("{}".into());
-        let rejects =
-            (end && *self.nameless.lock().unwrap()).then_some(Reject { key: None, gone: false, fields, reason });
+        let rejects = (end && *self.nameless.lock().unwrap()).then_some(Reject {
+            key: None,
+            gone: false,
+            fields,
+            reason,
+            slip: None,
+        });
         let scan = |number| Scan { position: Some(Position::Page(number)), ..Scan::default() };
         let next = Checkpoint { scan: (!end).then(|| scan(number as u64 + 1)), ..at.clone() };
         let (rejects, scan) = (rejects.into_iter().collect(), scan(number as u64));
@@ -64,7 +69,7 @@ impl Source for Existing {
 
 fn record(key: &str) -> Record {
     let fields = Fields::parse(format!(r#"{{"id":"{key}"}}"#).as_bytes()).unwrap();
-    Record { key: Key::new(key), version: None, overlap: Overlap::default(), gone: false, fields }
+    Record { key: Key::new(key), version: None, overlap: Overlap::default(), gone: false, fields, slip: None }
 }
 
 /// What exists at the sink.
@@ -162,6 +167,7 @@ impl Rig {
                 durability: Durability::Outbox,
                 key: None,
                 skip_changed: false,
+                newest_only: false,
                 keeps: Keeps { key: true, version: false },
             },
             sink: Box::new(self.shelf.clone()),

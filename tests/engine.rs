@@ -56,6 +56,7 @@ fn record(key: &str, value: u32) -> Record {
         overlap: Overlap::default(),
         gone: false,
         fields: Fields::parse(format!(r#"{{"id":"{key}","value":{value}}}"#).as_bytes()).unwrap(),
+        slip: None,
     }
 }
 
@@ -156,6 +157,7 @@ impl Rig {
                 durability: Durability::Outbox,
                 key: None,
                 skip_changed: false,
+                newest_only: false,
                 keeps: Keeps::default(),
             },
             sink: Box::new(self.shelf.clone()),

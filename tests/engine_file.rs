@@ -91,6 +91,7 @@ fn record(n: u64, overlap: Overlap) -> Record {
         overlap,
         gone: false,
         fields: Fields::parse(format!(r#"{{"id":{n}}}"#).as_bytes()).unwrap(),
+        slip: None,
     }
 }
 
@@ -116,6 +117,7 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
             durability: Durability::Mark,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
         sink: Box::new(JsonlSink::new(folder.to_owned(), "out".into(), 20)),

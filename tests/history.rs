@@ -64,6 +64,7 @@ impl Source for Pages {
                     gone: false,
                     fields,
                     reason: Reason::new(Code::MissingRecordKey, "no key"),
+                    slip: None,
                 }),
                 key => records.push(Record {
                     key: Key::new(key),
@@ -71,6 +72,7 @@ impl Source for Pages {
                     overlap: Overlap::default(),
                     gone: false,
                     fields,
+                    slip: None,
                 }),
             }
         }
@@ -170,6 +172,7 @@ impl Rig {
                 durability: self.durability,
                 key: None,
                 skip_changed: false,
+                newest_only: false,
                 keeps: Keeps::default(),
             },
             deletes: None,

@@ -176,6 +176,7 @@ impl Rig {
                 durability: Durability::Outbox,
                 key: None,
                 skip_changed: false,
+                newest_only: false,
                 keeps: Keeps::default(),
             },
             sink: Box::new(self.vendor.clone()),

@@ -145,7 +145,7 @@ async fn seen(api: &Api, plan: &Plan, opened: Option<&Opened>) -> Result<Limits,
 
 fn uses(pipeline: &Pipeline, api: &Api) -> bool {
     let writes = matches!(&pipeline.to, To::Operation { api: to, .. } if to.name == api.name);
-    writes || pipeline.from.api.name == api.name
+    writes || pipeline.from.api.as_ref().is_some_and(|from| from.name == api.name)
 }
 
 fn waits(run: Run) -> Waits {

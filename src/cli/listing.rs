@@ -90,14 +90,14 @@ async fn standing(pipeline: &Pipeline, opened: Option<&Opened>, known: &Known) -
     let next = waits.as_ref().map(|wait| wait.until).or(next.map(|next| next.start));
     let mut standing = Standing {
         pipeline: pipeline.name.clone(),
-        from: format!("{}/{}", pipeline.from.api.name, pipeline.from.stream.name),
+        from: pipeline.from.place(),
         to: pipeline.to.place(),
         checkpoint: None,
         staged: 0,
         dead_letters: 0,
         last_run: None,
         last_success_at: None,
-        full_listing: pipeline.from.stream.incremental.is_none(),
+        full_listing: pipeline.from.api.is_some() && pipeline.from.stream.incremental.is_none(),
         schedule: schedule.map(ToString::to_string),
         next_run_at: next,
         waits,

@@ -311,5 +311,6 @@ pub fn passed(why: &Why) -> (&'static str, &str) {
         Why::Created => ("created", "the sink took it"),
         Why::Updated => ("updated", "the sink took it"),
         Why::Held => ("unchanged", "the sink holds it already"),
+        Why::Superseded => ("unchanged", "a newer state of it was delivered before"),
     }
 }

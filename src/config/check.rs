@@ -43,6 +43,10 @@ pub struct Check<'a> {
     pub settings: RefCell<Vec<String>>,
     /// What connectors and the workspace say about personal fields.
     pub personal: RefCell<Ground>,
+    /// Where pushed records are taken in, once that is known.
+    pub listens_at: RefCell<Option<std::net::SocketAddr>>,
+    /// Files of records' schemas.
+    pub schemas: RefCell<Vec<PathBuf>>,
     /// Expressions by their texts.
     pub expressions: RefCell<HashMap<String, Expression>>,
 }

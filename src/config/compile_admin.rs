@@ -38,19 +38,6 @@ impl Check<'_> {
         AdminPlan { address, token, tls }
     }
 
-    fn address(&self, address: &Spanned<String>) -> Option<SocketAddr> {
-        if address.value.contains(HOLE) {
-            return None;
-        }
-        let parsed = address.value.parse().ok();
-        if parsed.is_none() {
-            let message = format!("`{}` is no address to listen on", address.value.escape_debug());
-            let help = "write an IP address and a port, such as 127.0.0.1:7365, 0.0.0.0:7365 or \"[::1]:7365\"";
-            self.report(Problem::new(Code::BadPath, address.span, message).help(help));
-        }
-        parsed
-    }
-
     fn token(&self, token: &Spanned<Secret>) -> Option<SecretString> {
         let text = token.value.0.expose_secret();
         if text.contains(HOLE) {

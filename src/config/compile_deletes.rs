@@ -158,7 +158,7 @@ impl Check<'_> {
             self.conflict(raw.span, message, help);
             return None;
         };
-        let stream = |name: &String| from.api.streams.get(name).cloned();
+        let stream = |name: &String| from.api.as_ref()?.streams.get(name).cloned();
         let sweep = deletions
             .sweep
             .as_ref()

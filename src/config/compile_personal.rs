@@ -68,7 +68,7 @@ impl Check<'_> {
         let ground = self.personal.borrow();
         let of_stream = way.from.and_then(|from| {
             let Stream { name, .. } = &*from.stream;
-            ground.streams.get(&(from.api.connector.clone(), name.clone()))
+            ground.streams.get(&(from.api.as_ref()?.connector.clone(), name.clone()))
         });
         let mut rules: Vec<Declared> = Vec::new();
         for rule in of_stream.cloned().unwrap_or_default().into_iter().chain(own) {
@@ -109,7 +109,8 @@ impl Check<'_> {
         rules: &[Declared],
         hashed: &[bool],
     ) -> Vec<Declared> {
-        let own = ground.streams.get(&(from.api.connector.clone(), listed.name.clone()));
+        let api = from.api.as_ref();
+        let own = api.and_then(|api| ground.streams.get(&(api.connector.clone(), listed.name.clone())));
         let mut all = own.cloned().unwrap_or_default();
         for (is_hashed, (key, is_wanted)) in self.stream_fits(listed, &all).iter().zip(listed.key.iter().zip(hashed)) {
             if let Some(rule) = all.iter().find(|rule| rule.path == *key).filter(|_| *is_hashed && !is_wanted) {

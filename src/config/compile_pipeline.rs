@@ -46,7 +46,7 @@ impl Check<'_> {
         if from.is_none() {
             self.missing_key(raw.version.span, owner, "from", "write `from: { connection: .., stream: .. }`");
         }
-        let from = from.and_then(|from| self.from(from, connections));
+        let from = from.and_then(|from| self.from(from, raw, connections));
         let steps: Vec<Option<StepPlan>> = raw.steps.iter().map(|step| self.step(step)).collect();
         let to = raw.to.as_ref();
         if to.is_none() {
@@ -86,22 +86,77 @@ impl Check<'_> {
         }
     }
 
-    fn from(&self, raw: &RawFrom, connections: &Connections) -> Option<From> {
-        let api = match self.known(&raw.connection, connections)? {
+    fn from(&self, raw: &Spanned<RawFrom>, pipeline: &RawPipeline, connections: &Connections) -> Option<From> {
+        let RawFrom { connection, stream, ingress } = &raw.value;
+        let pushed = ingress.as_ref().map(|ingress| (ingress, self.ingress(ingress)));
+        if pushed.is_some() {
+            self.push_fits(raw, pipeline);
+        }
+        let (api, stream) = match (connection, stream, &pushed) {
+            (None, None, Some((ingress, _))) => (None, self.pushed_stream(ingress)),
+            _ => {
+                if let Some((ingress, _)) = &pushed {
+                    self.nothing_of_its_own(&ingress.value);
+                }
+                let (api, stream) = self.read_from(raw, connections)?;
+                (Some(api), Some(stream))
+            }
+        };
+        let ingress = match pushed {
+            Some((_, ingress)) => Some(Arc::new(ingress?)),
+            None => None,
+        };
+        Some(From { api, stream: stream?, ingress })
+    }
+
+    fn read_from(&self, raw: &Spanned<RawFrom>, connections: &Connections) -> Option<(Arc<Api>, Arc<Stream>)> {
+        let RawFrom { connection, stream, .. } = &raw.value;
+        for (key, is_there) in [("connection", connection.is_some()), ("stream", stream.is_some())] {
+            if !is_there {
+                let help = "write `from: { connection: .., stream: .. }`, or `from: { ingress: .. }`";
+                self.missing_key(raw.span, raw.span, key, help);
+            }
+        }
+        let (connection, stream) = (connection.as_ref()?, stream.as_ref()?);
+        let api = match self.known(connection, connections)? {
             Connection::Api(api) => api,
             Connection::Jsonl(_) | Connection::Postgres(_) => {
-                let message = format!("`{}` can only be written to", raw.connection.value);
-                let problem = Problem::new(Code::UnknownName, raw.connection.span, message);
+                let message = format!("`{}` can only be written to", connection.value);
+                let problem = Problem::new(Code::UnknownName, connection.span, message);
                 self.report(problem.help("read from a connection with a connector"));
                 return None;
             }
         };
-        match api.streams.get(&raw.stream.value) {
-            Some(stream) => Some(From { api: Arc::clone(api), stream: Arc::clone(stream) }),
+        match api.streams.get(&stream.value) {
+            Some(stream) => Some((Arc::clone(api), Arc::clone(stream))),
             None => {
-                self.unknown_stream(&raw.stream, api, connections);
+                self.unknown_stream(stream, api, connections);
                 None
             }
+        }
+    }
+
+    /// What a pipeline that records are pushed to cannot do.
+    fn push_fits(&self, from: &Spanned<RawFrom>, pipeline: &RawPipeline) {
+        let is_read = from.value.connection.is_some() || from.value.stream.is_some();
+        if let Some(schedule) = pipeline.schedule.as_ref().filter(|_| !is_read) {
+            self.conflict(
+                schedule.span,
+                "nothing is read here on a schedule",
+                "remove `schedule`; records are delivered as they come",
+            );
+        }
+        let Some(to) = &pipeline.to else { return };
+        if let Some(file) = to.value.file.as_ref().filter(|_| is_read) {
+            let message = "a file is written in one order, and records that are read and pushed have none";
+            self.conflict(file.span, message, "write to an operation, or use a pipeline for each");
+        }
+        if let Some(table) = to.value.table.as_ref().filter(|_| is_read) {
+            let message = "a table does not tell which of two states is newer";
+            self.conflict(table.span, message, "write to an operation, or use a pipeline for each");
+        }
+        if let Some(deletes) = to.value.deletes.as_ref().filter(|_| !is_read) {
+            self.conflict(deletes.span, "nothing that is pushed tells what is gone", "remove `deletes`");
         }
     }
 

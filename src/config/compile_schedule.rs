@@ -42,6 +42,7 @@ impl Check<'_> {
             watch: raw.watch.unwrap_or(true),
             keep_runs: self.time(raw.keep_runs.as_ref(), 90 * DAY, DAY..=3660 * DAY),
             admin: raw.admin.as_ref().map(|admin| self.admin(admin)),
+            ingress: self.listen(raw.ingress.as_ref().map(|ingress| &ingress.value)),
         }
     }
 

@@ -214,7 +214,7 @@ impl Check<'_> {
     }
 }
 
-fn hash(raw: Option<RawHash>) -> Hash {
+pub fn hash(raw: Option<RawHash>) -> Hash {
     match raw {
         Some(RawHash::Sha1) => Hash::Sha1,
         None | Some(RawHash::Sha256) => Hash::Sha256,
@@ -222,7 +222,7 @@ fn hash(raw: Option<RawHash>) -> Hash {
     }
 }
 
-fn encoding(raw: Option<RawEncoding>) -> Encoding {
+pub fn encoding(raw: Option<RawEncoding>) -> Encoding {
     match raw {
         None | Some(RawEncoding::Hex) => Encoding::Hex,
         Some(RawEncoding::Base64) => Encoding::Base64,

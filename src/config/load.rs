@@ -108,6 +108,8 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<Want
         broken: RefCell::default(),
         settings: RefCell::default(),
         personal: RefCell::default(),
+        listens_at: RefCell::default(),
+        schemas: RefCell::default(),
         expressions: RefCell::default(),
     };
     let unused =
@@ -150,7 +152,7 @@ fn unused(
         }
     };
     let ends = wanted.iter().flat_map(|raw| {
-        let from = raw.from.as_ref().map(|from| from.connection.value.as_str());
+        let from = raw.from.as_ref().and_then(|from| from.value.connection.as_ref()).map(|name| name.value.as_str());
         from.into_iter().chain(raw.to.as_ref().map(|to| to.value.connection.value.as_str()))
     });
     let used: BTreeSet<&str> = used.into_iter().chain(ends).collect();
@@ -174,10 +176,10 @@ fn needs_personal_keys(
 ) -> bool {
     let needs = |rules: &Named<Spanned<RawProtect>>| rules.iter().any(|(_, rule)| rule.value != RawProtect::Mask);
     let of_stream = |from: &RawFrom, deletes: bool| {
-        let (_, connection) = workspace.value.connections.get(&from.connection.value)?;
+        let (_, connection) = workspace.value.connections.get(&from.connection.as_ref()?.value)?;
         let name = connection.value.connector.as_ref()?;
         let raw = connectors.iter().find(|connector| connector.name == name.value)?.raw.as_ref()?;
-        let (_, stream) = raw.value.streams.get(&from.stream.value)?;
+        let (_, stream) = raw.value.streams.get(&from.stream.as_ref()?.value)?;
         // Those that tell of its deletions count, where the pipeline listens.
         let deletions = stream.value.deletions.as_ref().filter(|_| deletes);
         let tombstones = deletions.and_then(|deletions| Some(&deletions.tombstones.as_ref()?.stream));
@@ -188,7 +190,7 @@ fn needs_personal_keys(
     };
     let any = |raw: &&RawPipeline| {
         let deletes = raw.to.as_ref().is_some_and(|to| to.value.deletes.is_some());
-        needs(&raw.personal) || raw.from.as_ref().and_then(|from| of_stream(from, deletes)).unwrap_or(false)
+        needs(&raw.personal) || raw.from.as_ref().and_then(|from| of_stream(&from.value, deletes)).unwrap_or(false)
     };
     pipelines.iter().any(any)
 }
@@ -235,6 +237,7 @@ fn everything(
     let mut connections: Connections = connections.into_iter().chain(dropped).collect();
     share_accounts(&mut connections);
     let (serve, calendars) = (check.serve(workspace.serve.as_ref()), check.calendars(&workspace.calendars));
+    check.listens_at.replace(Some(serve.ingress.address));
     let mut plans = BTreeMap::new();
     let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
     for Loaded { name, raw } in pipelines {
@@ -247,7 +250,8 @@ fn everything(
     who_waits_for_whom(check, pipelines);
     let connections: BTreeMap<String, Connection> =
         connections.into_iter().filter_map(|(name, connection)| Some((name, connection?))).collect();
-    let files = workspace.calendars.iter().map(|(_, raw)| check.reading.base.join(&raw.file.value)).collect();
+    let calendars = workspace.calendars.iter().map(|(_, raw)| check.reading.base.join(&raw.file.value));
+    let files = calendars.chain(check.schemas.take()).collect();
     let made_of = Digest::default();
     Some(Plan { store, dead_letters, history, serve, connections, pipelines: plans, made_of, files })
 }

@@ -21,6 +21,7 @@ mod compile_budget;
 mod compile_connection;
 mod compile_connector;
 mod compile_deletes;
+mod compile_ingress;
 mod compile_job;
 mod compile_oauth2;
 mod compile_operation;
@@ -39,6 +40,7 @@ mod environment;
 mod files;
 mod fill;
 mod footprint;
+mod json_schema;
 mod load;
 mod mistake;
 mod names;
@@ -49,6 +51,7 @@ mod plan_answer;
 mod plan_auth;
 mod plan_budget;
 mod plan_deletes;
+mod plan_ingress;
 mod plan_operation;
 mod plan_personal;
 mod plan_repeat;
@@ -60,6 +63,7 @@ mod raw_auth;
 mod raw_budget;
 mod raw_connector;
 mod raw_deletes;
+mod raw_ingress;
 mod raw_operation;
 mod raw_personal;
 mod raw_pipeline;
@@ -83,6 +87,8 @@ mod tests_auth;
 mod tests_budget;
 #[cfg(test)]
 mod tests_deletes;
+#[cfg(test)]
+mod tests_ingress;
 #[cfg(test)]
 mod tests_load;
 #[cfg(test)]

@@ -17,6 +17,9 @@ pub use super::{
     },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
+    plan_ingress::{
+        Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
+    },
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation, ReadBack},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
@@ -387,20 +390,23 @@ pub struct Limits {
 
 impl Pipeline {
     /// The names of the connections it reads from and writes to.
-    pub fn connections(&self) -> [&str; 2] {
+    pub fn connections(&self) -> impl Iterator<Item = &str> {
         let to = match &self.to {
             To::Operation { api, .. } => &api.name,
             To::File { jsonl, .. } => &jsonl.name,
             To::Table { postgres, .. } => &postgres.name,
         };
-        [&self.from.api.name, to]
+        self.from.api.iter().map(|api| api.name.as_str()).chain([to.as_str()])
     }
 }
 
 #[derive(Debug)]
 pub struct From {
-    pub api: Arc<Api>,
+    /// Where the stream is read. Nothing: its records are only pushed here.
+    pub api: Option<Arc<Api>>,
     pub stream: Arc<Stream>,
+    /// How records of the stream are taken in that others push.
+    pub ingress: Option<Arc<Ingress>>,
 }
 
 #[derive(Debug)]
@@ -437,6 +443,16 @@ pub enum To {
         /// Column types that are declared instead of learned.
         columns: BTreeMap<String, String>,
     },
+}
+
+impl From {
+    /// The connection and the stream; or that its records are only pushed here.
+    pub fn place(&self) -> String {
+        match &self.api {
+            Some(api) => format!("{}/{}", api.name, self.stream.name),
+            None => "ingress".to_owned(),
+        }
+    }
 }
 
 impl To {

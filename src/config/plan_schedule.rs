@@ -6,6 +6,7 @@ use chrono::NaiveDate;
 use chrono_tz::Tz;
 
 use super::plan_admin::AdminPlan;
+use super::plan_ingress::ListenPlan;
 
 /// When a pipeline runs by itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -98,6 +99,8 @@ pub struct ServePlan {
     pub keep_runs: Duration,
     /// Nothing: it does not listen.
     pub admin: Option<AdminPlan>,
+    /// Where pushed records are taken in.
+    pub ingress: ListenPlan,
 }
 
 impl fmt::Display for Schedule {

@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     raw_deletes::RawDeletes,
+    raw_ingress::RawIngress,
     raw_personal::RawProtect,
     raw_schedule::RawSchedule,
     shape::{Named, OneOrMany, Source, Spanned},
@@ -23,7 +24,7 @@ pub struct RawPipeline {
     pub schedule: Option<Spanned<RawSchedule>>,
     /// What is read.
     #[schemars(required)]
-    pub from: Option<RawFrom>,
+    pub from: Option<Spanned<RawFrom>>,
     /// What happens to each record, in order.
     #[serde(default)]
     pub steps: Vec<RawStep>,
@@ -49,14 +50,16 @@ pub struct RawLimits {
     pub sample: Option<u64>,
 }
 
-/// A stream of a connection.
+/// A stream of a connection, records that are pushed here, or both: then they are records of one stream.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawFrom {
     /// A connection of `renkei.yaml`.
-    pub connection: Spanned<String>,
+    pub connection: Option<Spanned<String>>,
     /// A stream of its connector.
-    pub stream: Spanned<String>,
+    pub stream: Option<Spanned<String>>,
+    /// Records that others push to `POST /in/<pipeline>` of `renkei serve`.
+    pub ingress: Option<Spanned<RawIngress>>,
 }
 
 /// One step. Expressions see `record`.

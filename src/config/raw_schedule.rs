@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     raw_admin::RawAdmin,
+    raw_ingress::RawListen,
     shape::{OneOrMany, Spanned},
     units::Time,
 };
@@ -87,4 +88,6 @@ pub struct RawServe {
     pub keep_runs: Option<Spanned<Time>>,
     /// Health, metrics, and what people do with a running service, over HTTP. Default: it does not listen.
     pub admin: Option<Spanned<RawAdmin>>,
+    /// Where records are taken in that others push. It listens where a pipeline has `from: { ingress: .. }`.
+    pub ingress: Option<Spanned<RawListen>>,
 }

@@ -59,6 +59,7 @@ impl Engine {
     pub async fn backfill(&self, backfill: &Backfill, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(&backfill.pipeline)?;
         readable(plan)?;
+        let _gate = self.gate(plan).await;
         let stream = backfill.stream_id();
         if stream.ledger() != stream_id(plan) {
             return Err(window("its pipeline reads another stream now", "Drop it with --drop, and ask for it again."));

@@ -12,6 +12,7 @@ use secrecy::ExposeSecret;
 use super::{
     deletes::{Deletes, Sweep},
     forecast::{Bounds, Forecast, Wanted, forecast},
+    ingress::{Desk, Intake},
     limit::RejectLimit,
     naming::{agree, check, naming},
     plan_file::{Planned, unusable},
@@ -64,6 +65,8 @@ pub struct Engine {
     pub(super) meters: Meters,
     pub(super) clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
+    /// Takes in what others push.
+    pub(super) desk: Arc<Desk>,
 }
 
 impl Engine {
@@ -103,8 +106,8 @@ impl Engine {
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
-        let (meters, clients) = (Meters::default(), Mutex::default());
-        Self { plan, parts, state, ground, disk: None, audit: None, accounts, meters, clients, progress }
+        let (meters, clients, desk) = (Meters::default(), Mutex::default(), Arc::default());
+        Self { plan, parts, state, ground, disk: None, audit: None, accounts, meters, clients, progress, desk }
     }
 
     pub fn plan(&self) -> &Plan {
@@ -135,6 +138,7 @@ impl Engine {
     /// Runs a pipeline once. The fault, if there is one, is also in the run's record.
     pub async fn run(&self, pipeline: &str, options: Options, stop: &Stop) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
+        let _gate = self.gate(plan).await;
         let route = self.route(plan, None, self.urgency(plan, options.full_refresh).await?)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         self.deliver_others(plan, &route.stream, stop).await?;
@@ -153,6 +157,7 @@ impl Engine {
         stop: &Stop,
     ) -> Result<(Run, Option<Fault>), Fault> {
         let plan = self.pipeline(pipeline)?;
+        let _gate = self.gate(plan).await;
         let route = self.route(plan, None, Priority::Incremental)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         self.deliver_others(plan, &route.stream, stop).await?;
@@ -254,7 +259,8 @@ impl Engine {
         };
         let progress = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
         let (plan, meters, clients) = (Arc::new(plan), self.meters.clone(), Mutex::new(clients));
-        Self { plan, parts, state, ground, disk, audit, accounts, meters, clients, progress }
+        let desk = self.desk.clone();
+        Self { plan, parts, state, ground, disk, audit, accounts, meters, clients, progress, desk }
     }
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh
@@ -290,15 +296,20 @@ impl Engine {
         priority: Priority,
     ) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
-        let client = self.client(&pipeline.from.api)?.at(priority);
         let before = total(&clients);
         let personal = Arc::new(Personal::new(&pipeline.personal));
-        let source = ApiSource::new(pipeline.from.api.clone(), pipeline.from.stream.clone(), client);
+        let source: Box<dyn Source> = match &pipeline.from.api {
+            Some(api) => {
+                let source = ApiSource::new(api.clone(), pipeline.from.stream.clone(), self.client(api)?.at(priority));
+                Box::new(source.protected(personal.clone()))
+            }
+            None => Box::new(Intake::new(&self.state, &stream, Duration::ZERO)),
+        };
         Ok(Route {
-            source: Box::new(source.protected(personal.clone())),
+            source,
             transform: Transform::new(&pipeline.steps),
             mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
-            writes: writes(&pipeline.to),
+            writes: writes(pipeline),
             sink: self.sink(pipeline, &stream, Clear::new(personal.clone()), priority)?,
             stream,
             deletes: self.deletes(pipeline, personal, priority)?,
@@ -347,7 +358,7 @@ impl Engine {
         priority: Priority,
     ) -> Result<Option<Deletes>, Fault> {
         let To::Operation { deletes: Some(plan), .. } = &pipeline.to else { return Ok(None) };
-        let From { api, stream } = &pipeline.from;
+        let From { api: Some(api), stream, .. } = &pipeline.from else { return Ok(None) };
         let client = self.client(api)?.at(priority);
         let listing = |stream: &Arc<Stream>, personal: Personal| -> Box<dyn Source> {
             Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(Arc::new(personal)))
@@ -391,12 +402,12 @@ pub fn stream_id(pipeline: &Pipeline) -> StreamId {
 
 /// The API connections of a pipeline, the same one once.
 fn apis(pipeline: &Pipeline) -> impl Iterator<Item = &Arc<Api>> {
-    let from = &pipeline.from.api;
+    let from = pipeline.from.api.as_ref();
     let to = match &pipeline.to {
-        To::Operation { api, .. } if api.name != from.name => Some(api),
+        To::Operation { api, .. } if from.is_none_or(|from| api.name != from.name) => Some(api),
         _ => None,
     };
-    [from].into_iter().chain(to)
+    from.into_iter().chain(to)
 }
 
 fn total(clients: &[Client]) -> Usage {
@@ -417,17 +428,19 @@ fn difference(now: Usage, before: Usage) -> Usage {
     }
 }
 
-fn writes(to: &To) -> Writes {
-    match to {
+fn writes(pipeline: &Pipeline) -> Writes {
+    let newest_only = pipeline.from.ingress.is_some();
+    match &pipeline.to {
         To::Operation { api, operation, key, changed, deletes } => Writes {
             connection: api.name.clone(),
             operation: operation.name.clone(),
             durability: Durability::Outbox,
             key: key.clone(),
             skip_changed: matches!(changed, Changed::Skip),
+            newest_only,
             keeps: Keeps {
                 key: deletes.as_ref().is_some_and(|deletes| deletes.sweep.is_some()),
-                version: deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
+                version: newest_only || deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
             },
         },
         To::File { jsonl, name } => Writes {
@@ -436,6 +449,7 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Mark,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
         To::Table { postgres, table, .. } => Writes {
@@ -444,6 +458,7 @@ fn writes(to: &To) -> Writes {
             durability: Durability::Transaction,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
     }

@@ -37,6 +37,7 @@ impl Source for Numbers {
             overlap: Overlap::default(),
             gone: false,
             fields: Fields::parse(format!(r#"{{"id":{number},"at":{place}}}"#).as_bytes()).unwrap(),
+            slip: None,
         };
         let records = self.0.iter().enumerate().map(record).collect();
         let (next, scan) = (at.clone(), Scan::default());
@@ -105,6 +106,7 @@ async fn told(numbers: Vec<u64>, shelf: &Shelf, wanted: Wanted) -> Forecast {
             durability: Durability::Outbox,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
         deletes: None,

@@ -9,7 +9,7 @@
 
 use super::prepare::{Mapped, Preparer};
 use crate::{
-    model::{Fault, Record, Reject},
+    model::{Fault, Record, Reject, Verdict},
     store::{Batch, Deed, Item, Link, Why},
     transform::Skip,
 };
@@ -21,12 +21,17 @@ impl Preparer<'_> {
     /// Makes a deletion of a tombstone. Steps are not for it: what they are about may no longer stand in it.
     pub(super) fn bury(&self, record: Record) -> Result<Mapped, Reject> {
         let Some(deletes) = self.deletes else {
-            return Ok(Mapped::Skipped(Skip { key: record.key, by: IGNORED.into() }));
+            return Ok(Mapped::Skipped(Skip { key: record.key, by: IGNORED.into(), slip: record.slip }));
         };
-        let Record { key, version, overlap, fields: source, .. } = record;
+        let Record { key, version, overlap, fields: source, slip, .. } = record;
         let fields = deletes.mapping.apply(source.clone());
-        let fields =
-            fields.map_err(|reason| Reject { key: Some(key.clone()), gone: true, fields: source.clone(), reason })?;
+        let fields = fields.map_err(|reason| Reject {
+            key: Some(key.clone()),
+            gone: true,
+            fields: source.clone(),
+            reason,
+            slip,
+        })?;
         Ok(Mapped::Item(Item {
             deed: Deed::Delete,
             key,
@@ -40,6 +45,7 @@ impl Preparer<'_> {
             doubt: None,
             sink_id: None,
             idempotency_key: String::new(),
+            slip,
         }))
     }
 
@@ -49,10 +55,12 @@ impl Preparer<'_> {
             None => {
                 batch.decided.skipped += 1;
                 self.pass(batch, &Why::NeverWritten, &item.key);
+                batch.tell(item.slip, Verdict::Skipped, None);
             }
             Some(link) if is_done(&item, &link) => {
                 batch.decided.unchanged += 1;
                 self.pass(batch, &Why::Buried, &item.key);
+                batch.tell(item.slip, Verdict::Unchanged, link.sink_id);
             }
             Some(link) => {
                 if let Some(brake) = self.brake {

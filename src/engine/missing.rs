@@ -100,7 +100,7 @@ impl Missing<'_> {
 /// The tombstone of a record of which only the key is known.
 pub fn tombstone(key: Key, paths: &[Path]) -> Option<Record> {
     let fields = record_of(&key, paths)?;
-    Some(Record { key, version: None, overlap: Overlap::default(), gone: true, fields })
+    Some(Record { key, version: None, overlap: Overlap::default(), gone: true, fields, slip: None })
 }
 
 /// A record of which only the key is known, as the stream would show it.

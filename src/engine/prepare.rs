@@ -15,7 +15,8 @@ use tokio::sync::Notify;
 use super::deletes::{Brake, Deletes};
 use crate::{
     model::{
-        Checkpoint, Code, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject, idempotency_key,
+        Checkpoint, Code, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject, Verdict,
+        idempotency_key,
     },
     sink::Durability,
     store::{Batch, Deed, Doubt, Item, Keeps, Link, NAMELESS, Settled, State, StreamId, Why},
@@ -32,6 +33,8 @@ pub struct Writes {
     pub key: Option<Path>,
     /// A record that this route created is left alone when it changes.
     pub skip_changed: bool,
+    /// A state that is older than the one that was read last is not written: it comes from two sides, and one may be late.
+    pub newest_only: bool,
     /// What the route's links keep besides contents and ids.
     pub keeps: Keeps,
 }
@@ -200,6 +203,7 @@ impl Preparer<'_> {
                 Ok(Mapped::Skipped(skip)) => {
                     batch.decided.skipped += 1;
                     self.pass(&mut batch, &Why::Filtered(skip.by), &skip.key);
+                    batch.tell(skip.slip, Verdict::Skipped, None);
                     skipped.push(skip.key);
                 }
                 Err(reject) => batch.rejects.push(reject),
@@ -255,10 +259,17 @@ impl Preparer<'_> {
                     batch.decided.unchanged += 1;
                     batch.touched.extend(self.touched(&item, link));
                     self.pass(&mut batch, &Why::Unchanged, &item.key);
+                    batch.tell(item.slip, Verdict::Unchanged, link.sink_id.clone());
                 }
                 Some(link) if self.writes.skip_changed && !link.uncertain && !link.gone => {
                     batch.decided.skipped += 1;
                     self.pass(&mut batch, &Why::LeftAlone, &item.key);
+                    batch.tell(item.slip, Verdict::Skipped, link.sink_id.clone());
+                }
+                Some(link) if self.writes.newest_only && is_older(&item, link) => {
+                    batch.decided.unchanged += 1;
+                    self.pass(&mut batch, &Why::Superseded, &item.key);
+                    batch.tell(item.slip, Verdict::Unchanged, link.sink_id.clone());
                 }
                 _ => batch.items.push(self.named(item, link)),
             }
@@ -270,7 +281,8 @@ impl Preparer<'_> {
     fn touched(&self, item: &Item, link: &Link) -> Option<(Key, Link)> {
         let Keeps { key, version } = self.writes.keeps;
         let names = key && link.key.is_none();
-        let is_newer = version && item.version.is_some() && item.version != link.version;
+        let is_late = self.writes.newest_only && is_older(item, link);
+        let is_newer = version && item.version.is_some() && item.version != link.version && !is_late;
         let link = Link {
             key: Some(item.key.clone()).filter(|_| key),
             version: item.version.clone().filter(|_| version),
@@ -300,12 +312,12 @@ impl Preparer<'_> {
     /// Applies the steps and the mapping.
     fn map(&self, record: Record) -> Result<Mapped, Reject> {
         let source = record.fields.clone();
-        let Record { key, version, overlap, fields, .. } = match self.transform.apply(record) {
+        let Record { key, version, overlap, fields, slip, .. } = match self.transform.apply(record) {
             Outcome::Kept(record) => record,
             Outcome::Skipped(skip) => return Ok(Mapped::Skipped(skip)),
             Outcome::Rejected(reject) => return Err(reject),
         };
-        let refuse = |reason| Reject { key: Some(key.clone()), gone: false, fields: source.clone(), reason };
+        let refuse = |reason| Reject { key: Some(key.clone()), gone: false, fields: source.clone(), reason, slip };
         let fields = self.mapping.apply(fields).map_err(refuse)?;
         let sink_key = self.writes.key.as_ref().map(|path| sink_key(&fields, path)).transpose().map_err(refuse)?;
         let content = self.needs_content(overlap).then(|| self.mapping.content(&fields));
@@ -322,6 +334,7 @@ impl Preparer<'_> {
             doubt: None,
             sink_id: None,
             idempotency_key: String::new(),
+            slip,
         }))
     }
 
@@ -378,6 +391,11 @@ impl Drafted {
     fn at(items: Vec<Item>, checkpoint: &Checkpoint, keeps: Keeps) -> Self {
         Self { items, batch: Batch { next: checkpoint.clone(), keeps, ..Batch::default() } }
     }
+}
+
+/// A newer state of the record was read before this one.
+fn is_older(item: &Item, link: &Link) -> bool {
+    matches!((&item.version, &link.version), (Some(this), Some(newest)) if this.is_before(newest))
 }
 
 /// What is in doubt about a record. Of one that exists, another state is another write; of one that may not exist, every state

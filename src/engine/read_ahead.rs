@@ -147,6 +147,7 @@ impl Reader<'_> {
 
     fn is_enough(&self, gathered: &Gathered) -> bool {
         match self.route.sink.durability() {
+            _ if self.source.is_live() => true,
             Durability::Outbox => {
                 gathered.undecided() >= self.route.sink.records_per_write() || gathered.sum.is_enough()
             }
@@ -221,6 +222,7 @@ impl Gathered {
                 batch.touched.extend(more.touched);
                 batch.seen.extend(more.seen);
                 batch.passed.merge(more.passed);
+                batch.told.extend(more.told);
                 batch.next = more.next;
             }
         }

@@ -121,7 +121,7 @@ impl Replay {
                 (Ok(fields), Some(key)) if letter.gone => Ok(tombstone(key.clone(), fields)),
                 (Ok(fields), _) => read_one(&self.stream, fields),
                 (Err(reason), key) => {
-                    Err(Reject { key: key.clone(), gone: letter.gone, fields: letter.record(), reason })
+                    Err(Reject { key: key.clone(), gone: letter.gone, fields: letter.record(), reason, slip: None })
                 }
             };
             let key = match &read {
@@ -138,7 +138,7 @@ impl Replay {
 }
 
 fn tombstone(key: Key, fields: Fields) -> Record {
-    Record { key, version: None, overlap: Overlap::default(), gone: true, fields }
+    Record { key, version: None, overlap: Overlap::default(), gone: true, fields, slip: None }
 }
 
 /// The records of letters. Unlike other sources it keeps its place: what a crash leaves unread is still a letter.

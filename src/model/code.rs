@@ -58,6 +58,13 @@ codes! {
     AdminOpen = 140, "an admin API that lets everybody in";
     AdminToken = 141, "a token that cannot guard the admin API";
 
+    // To 0139: records that are pushed.
+    ListenAddress = 130, "an address to listen at cannot be used";
+    OpenToAnybody = 131, "anybody could push records";
+    SchemaFile = 132, "a record's schema cannot be used";
+    SignedText = 133, "a signed text that proves nothing";
+    SecretForm = 134, "a secret is not written as it should be";
+
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
     Tls = 202, "TLS failed";
@@ -162,6 +169,20 @@ codes! {
 
     // RK09xx: the front door. To 0929: listening and records that are pushed.
     ListenRefused = 901, "an address cannot be listened on";
+    IntakeFull = 902, "too many records wait to be delivered";
+    CallerUnknown = 903, "a caller that is not known";
+    SignedElsewhen = 904, "a signature of another time";
+    TooManyRequests = 905, "requests come faster than the route allows";
+    PushTooLarge = 906, "a body that is too large";
+    PushTooSlow = 907, "a body that takes too long";
+    NotARecord = 908, "a body that is no record";
+    SchemaRefused = 909, "a record that does not fit its schema";
+    KeyReused = 910, "an idempotency key with another body";
+    KeyInFlight = 911, "an idempotency key whose request is under way";
+    KeyUnusable = 912, "an idempotency key that is missing or unusable";
+    NoSuchRoute = 913, "nothing at this address";
+    NotTaken = 914, "a method or a content type that is not taken";
+    Stopping = 915, "the service is stopping";
 
     // RK093x: the admin API.
     AdminUnauthorized = 930, "the admin API does not accept the token";

@@ -26,8 +26,8 @@ pub use fault::{Blame, Disposition, Fault};
 pub use hash::{ContentHash, KeyHash};
 pub use idempotency::{idempotency_key, idempotency_key_of_batch, letter_name};
 pub use path::{Path, PathError, Step, entries};
-pub use record::{Fields, Key, Overlap, Page, Record, Reject, Version};
-pub use secret_key::SecretKey;
+pub use record::{Fields, Key, Overlap, Page, Record, Reject, Slip, Version};
+pub use secret_key::{SecretKey, from_hex};
 pub use verdict::{Reason, Verdict};
 
 /// A future behind a `dyn` seam.

@@ -3,7 +3,7 @@
 //! A page of 200 records costs about 90 microseconds to slice and 500 to build as trees, so the tree is never built
 //! unless somebody asks, and integers and decimals travel as the text the vendor sent.
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, num::NonZeroU64};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -137,6 +137,38 @@ impl Version {
     }
 }
 
+/// What a record was given that somebody pushed here and may ask about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct Slip {
+    /// Its place in the order in which records of its stream came, from 1.
+    number: NonZeroU64,
+    /// Chance, so that a store that went back gives no two records one slip.
+    pub tag: u32,
+}
+
+impl Slip {
+    pub fn new(number: u64, tag: u32) -> Self {
+        Self { number: NonZeroU64::new(number).unwrap_or(NonZeroU64::MIN), tag }
+    }
+
+    pub fn number(&self) -> u64 {
+        self.number.get()
+    }
+
+    /// Reads what `Display` writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (number, tag) = text.split_once('-').filter(|(number, tag)| number.len() <= 16 && tag.len() == 8)?;
+        let slip = Self::new(u64::from_str_radix(number, 16).ok()?, u32::from_str_radix(tag, 16).ok()?);
+        (slip.to_string() == text).then_some(slip)
+    }
+}
+
+impl fmt::Display for Slip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:08x}", self.number, self.tag)
+    }
+}
+
 /// Whether neighbouring passes over a stream can meet the same record state.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Overlap {
@@ -155,6 +187,8 @@ pub struct Record {
     /// The source says that it exists no more.
     pub gone: bool,
     pub fields: Fields,
+    /// Of a record that was pushed.
+    pub slip: Option<Slip>,
 }
 
 /// A record that cannot go on, with the reason. It becomes a dead letter.
@@ -165,6 +199,8 @@ pub struct Reject {
     pub gone: bool,
     pub fields: Fields,
     pub reason: Reason,
+    /// Of a record that was pushed.
+    pub slip: Option<Slip>,
 }
 
 /// What one read returned, with the checkpoint that holds once all of it is delivered.

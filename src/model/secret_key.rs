@@ -35,8 +35,13 @@ impl SecretKey {
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
+    from_hex(text).filter(|bytes| bytes.len() == BYTES)
+}
+
+/// Reads hexadecimal digits, two for each byte.
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
-    if digits.len() != 2 * BYTES || !digits.iter().all(u8::is_ascii_hexdigit) {
+    if !digits.len().is_multiple_of(2) || !digits.iter().all(u8::is_ascii_hexdigit) {
         return None;
     }
     (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()

@@ -11,13 +11,16 @@
 //! ```
 //!
 //! It owes the rest nothing: people, probes and callers come here, and it calls down. The seam for whatever else talks to the
-//! service (an admin API, an ingress) is [`Asked`], which the loop answers in the order of its coming.
+//! service (an admin API) is [`Asked`], which the loop answers in the order of its coming. Records that others push come in beside the
+//! loop, by the front door (`ingress/`); the loop opens it, hands it each new plan, and closes it first.
 
 mod admin;
+mod body;
 mod events;
 mod heartbeat;
 mod hub;
 mod inbox;
+mod ingress;
 mod listen;
 mod metrics;
 mod notify;
@@ -36,6 +39,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::{heartbeat::Heartbeat, reload::Reloader, signals::Signals};
 pub use self::{
     inbox::{announced, ask_for_backfill},
+    ingress::FrontDoor,
     listen::{Limits, Listening, Secured, listen, listen_secured},
     notify::Notify,
     service::{Asked, Service, View, What, Wish},

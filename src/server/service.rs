@@ -14,6 +14,7 @@ use tokio::{
 use super::{
     admin,
     hub::Hub,
+    ingress::FrontDoor,
     notify::Notify,
     tell,
     work::{Job, Over, Work},
@@ -124,6 +125,7 @@ pub struct Service {
     /// Replays that were asked for and not begun, by their ticket.
     replays: BTreeMap<u64, Job>,
     tickets: u64,
+    door: FrontDoor,
 }
 
 impl Service {
@@ -131,10 +133,12 @@ impl Service {
     pub async fn new(engine: Arc<Engine>, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) -> Result<Self, Fault> {
         let clock = engine.clock().clone();
         let (kept, backfills) = (engine.state().schedules().await?, engine.state().backfills().await?);
+        let mut door = FrontDoor::default();
+        door.follow(&engine, engine.plan().serve.stop_within / 2).await?;
         let schedule = Schedule::new(engine.plan(), kept, backfills, clock.now());
         let hub = Arc::new(Hub::new(clock.clone()));
         let (work, replays) = (Work::default(), BTreeMap::new());
-        Ok(Self { engine, clock, schedule, work, asked, next_plan: None, notify, hub, replays, tickets: 0 })
+        Ok(Self { engine, clock, schedule, work, asked, next_plan: None, notify, hub, replays, tickets: 0, door })
     }
 
     /// What it tells beside its log.
@@ -178,6 +182,7 @@ impl Service {
                     Some(asked) => if self.answer(asked).await? == Then::Stop { return Ok(()) },
                 },
                 over = self.work.next() => self.take(over).await?,
+                fault = self.door.failed() => return Err(fault),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
             }
         }
@@ -206,7 +211,7 @@ impl Service {
                 let granted = match self.grant(wish) {
                     Ok(Granted::Decision(decision)) => Ok(self.carry_out(decision).await?),
                     Ok(Granted::Mend(letter)) => self.mend(&letter).await?,
-                    Ok(Granted::Drop(letters)) => Ok(self.engine.state().drop_letters(&letters).await?),
+                    Ok(Granted::Drop(letters)) => self.drop(&letters).await?,
                     Err(refused) => Err(refused),
                 };
                 heard.send(granted).ok();
@@ -251,12 +256,20 @@ impl Service {
 
     /// Keeps a mended letter, if it is still the one that was looked at.
     async fn mend(&self, letter: &DeadLetter) -> Result<Result<(), Refused>, Fault> {
+        let Some(_rest) = self.engine.at_rest(&letter.pipeline).await else { return Ok(Err(Refused::Busy)) };
         let (state, stream) = (self.engine.state(), letter.stream_id());
         let now = state.dead_letters_named(&stream, &[&letter.id]).await?;
         if !now.iter().any(|now| now.at == letter.at) {
             return Ok(Err(Refused::Gone));
         }
         Ok(Ok(state.keep_letter(letter).await?))
+    }
+
+    /// Takes letters of one pipeline away for good.
+    async fn drop(&self, letters: &[DeadLetter]) -> Result<Result<(), Refused>, Fault> {
+        let pipeline = letters.first().map_or("", |letter| letter.pipeline.as_str());
+        let Some(_rest) = self.engine.at_rest(pipeline).await else { return Ok(Err(Refused::Busy)) };
+        Ok(Ok(self.engine.state().drop_letters(letters).await?))
     }
 
     fn show(&self, reply: oneshot::Sender<View>) {
@@ -287,10 +300,15 @@ impl Service {
             then = self.end_all(Instant::now() + old.serve.stop_within, Then::GoOn).await?;
         }
         stopped.iter().for_each(|name| self.work.stop(name));
+        // Its deliveries end with the old plan, and so before an account is used by the new one.
+        self.door.end_lanes(Instant::now() + old.serve.stop_within).await;
         self.engine = Arc::new(self.engine.reloaded(plan).await);
         let now = self.clock.now();
         self.schedule.replan(self.engine.plan(), now);
         tell::ended_calendars(self.engine.plan(), now);
+        if let Err(fault) = self.door.follow(&self.engine, old.serve.stop_within / 2).await {
+            tell::door_stays(&fault);
+        }
         let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
         tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
         self.hub.reloaded(pipelines, scheduled);
@@ -348,7 +366,13 @@ impl Service {
     async fn stop(&mut self, limit: Instant) -> Result<(), Fault> {
         tracing::info!(under_way = self.work.len(), "stopping");
         self.schedule.pause();
-        self.end_all(limit, Then::Stop).await.map(drop)
+        // First nothing comes in any more; then what came is delivered as far as the time allows, beside the runs.
+        let half = limit - self.engine.plan().serve.stop_within / 2;
+        drop(timeout_at(half, self.door.close_intake()).await);
+        let mut door = std::mem::take(&mut self.door);
+        let soft = limit - (self.engine.plan().serve.stop_within / 10).max(Duration::from_millis(200));
+        let (ended, ()) = tokio::join!(self.end_all(limit, Then::Stop), door.end_lanes(soft));
+        ended.map(drop)
     }
 
     /// Ends everything within the limit: runs at their checkpoints where they get there in time, and where they do not, or a

@@ -123,6 +123,13 @@ pub fn store_moved() {
     );
 }
 
+pub fn door_stays(fault: &Fault) {
+    tracing::error!(
+        code = %fault.code, why = fault.message,
+        "the front door cannot follow the changed files; it stays where it is until the next change or restart"
+    );
+}
+
 pub fn dropped(pipelines: &[Arc<str>]) {
     let names = pipelines.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
     tracing::warn!(

@@ -22,4 +22,9 @@ pub trait Source: Send + Sync {
     /// Reads the page at `at`. A checkpoint without a scan begins a new pass over the stream, and a pass ends with the
     /// page that says so. Dropping the future is safe: nothing moved.
     fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>>;
+
+    /// Somebody waits for what becomes of its records: a page is delivered at once, and waits for no others to share a request.
+    fn is_live(&self) -> bool {
+        false
+    }
 }

@@ -130,7 +130,7 @@ pub fn sort(items: Vec<Item>, stream: &Stream, cursor: Option<&Cursor>, scan: &m
         }
         if let Some(reason) = unusable(&item, stream, field) {
             let gone = stream.says_gone(&item.fields);
-            sorted.rejects.push(Reject { key: item.key, gone, fields: item.fields, reason });
+            sorted.rejects.push(Reject { key: item.key, gone, fields: item.fields, reason, slip: None });
             continue;
         }
         let at = item.cursor.as_ref();
@@ -142,7 +142,7 @@ pub fn sort(items: Vec<Item>, stream: &Stream, cursor: Option<&Cursor>, scan: &m
         };
         if let Some(key) = item.key {
             let gone = stream.says_gone(&item.fields);
-            sorted.records.push(Record { key, version: item.version, overlap, gone, fields: item.fields });
+            sorted.records.push(Record { key, version: item.version, overlap, gone, fields: item.fields, slip: None });
         }
     }
     sorted

@@ -13,11 +13,12 @@ use serde_json::value::RawValue;
 
 use super::{
     history::{Hop, Passed},
+    intake::Told,
     journal::Noted,
     link::{Keeps, Link},
 };
 use crate::model::{
-    Blame, Checkpoint, Code, ContentHash, Counts, Fault, Fields, Key, KeyHash, Overlap, Reason, Reject, Verdict,
+    Blame, Checkpoint, Code, ContentHash, Counts, Fault, Fields, Key, KeyHash, Overlap, Reason, Reject, Slip, Verdict,
     Version,
 };
 
@@ -42,6 +43,8 @@ pub struct Batch {
     pub seen: Vec<KeyHash>,
     /// Records of `decided`, for the history. Nothing where none is kept.
     pub passed: Passed,
+    /// Records of `decided` that were pushed.
+    pub told: Vec<Told>,
     /// When the first of its pages was read.
     pub read_at: Option<DateTime<Utc>>,
     /// The checkpoint that holds once every record of the batch has a verdict.
@@ -99,6 +102,8 @@ pub struct Item {
     pub doubt: Option<Doubt>,
     /// The name of this write, for outbox sinks.
     pub idempotency_key: String,
+    /// Of a record that was pushed.
+    pub slip: Option<Slip>,
 }
 
 impl Item {
@@ -117,6 +122,7 @@ impl Item {
             sink_id: None,
             doubt: None,
             idempotency_key: String::new(),
+            slip: None,
         }
     }
 
@@ -237,7 +243,9 @@ impl Settled {
         counts.rejected += staged.batch.rejects.len() as u64;
         verdicts.iter().for_each(|verdict| counts.add(verdict));
         let matters = |item: &Item, verdict: &Verdict| {
-            item.content.is_some() || matches!(verdict, Verdict::Rejected(_) | Verdict::Parked(_))
+            item.content.is_some()
+                || item.slip.is_some()
+                || matches!(verdict, Verdict::Rejected(_) | Verdict::Parked(_))
         };
         let items = std::mem::take(&mut staged.batch.items);
         // Where nothing matters, as is usual with files and tables, nothing is moved either.
@@ -305,6 +313,8 @@ pub(super) struct Row {
     touched: Vec<(Key, Link)>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     seen: Vec<KeyHash>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told: Vec<Told>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -327,6 +337,8 @@ struct RowItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     doubt: Option<Doubt>,
     idempotency_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slip: Option<Slip>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -336,6 +348,8 @@ struct RowReject {
     gone: bool,
     fields: Box<RawValue>,
     reason: Reason,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slip: Option<Slip>,
 }
 
 impl Row {
@@ -362,6 +376,7 @@ impl Row {
             keeps: batch.keeps,
             touched: batch.touched.clone(),
             seen: batch.seen.clone(),
+            told: batch.told.clone(),
         })
     }
 
@@ -375,6 +390,7 @@ impl Row {
             keeps: self.keeps,
             touched: self.touched,
             seen: self.seen,
+            told: self.told,
             passed: self.passed,
             read_at: self.read_at,
             next: self.next,
@@ -401,6 +417,7 @@ impl RowItem {
             sink_id: item.sink_id.clone(),
             doubt: item.doubt,
             idempotency_key: item.idempotency_key.clone(),
+            slip: item.slip,
         })
     }
 
@@ -419,6 +436,7 @@ impl RowItem {
             sink_id: self.sink_id,
             doubt: self.doubt,
             idempotency_key: self.idempotency_key,
+            slip: self.slip,
         }
     }
 }
@@ -430,11 +448,12 @@ impl RowReject {
             gone: reject.gone,
             fields: raw(&reject.fields)?,
             reason: reject.reason.clone(),
+            slip: reject.slip,
         })
     }
 
     fn reject(self) -> Reject {
-        Reject { key: self.key, gone: self.gone, fields: fields(self.fields), reason: self.reason }
+        Reject { key: self.key, gone: self.gone, fields: fields(self.fields), reason: self.reason, slip: self.slip }
     }
 }
 

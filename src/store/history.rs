@@ -137,6 +137,8 @@ pub enum Why {
     Updated,
     /// A table holds it already.
     Held,
+    /// A newer state of it was delivered before.
+    Superseded,
 }
 
 /// Records without a hop, by the reason.

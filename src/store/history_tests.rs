@@ -85,6 +85,7 @@ async fn a_record_is_followed_through_its_batches_in_their_order() {
         gone: false,
         fields: Fields::parse(b"{}").unwrap(),
         reason: Reason::new(Code::Evaluation, "no"),
+        slip: None,
     };
     let read = Batch { read_at: Some(at(0)), ..Batch::default() };
     commit(&state, "run-1", at(1), vec![item("7", r#"{"id":7}"#), item("8", r#"{"id":8}"#)], read).await;

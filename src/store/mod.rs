@@ -4,6 +4,7 @@
 //! suite: [`Memory`], which loses power on demand, and `RedbStore`, which wraps the embedded database in the rules that
 //! make it keep this promise.
 
+mod answers;
 pub mod audit;
 mod batch;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod error;
 mod files;
 mod history;
 mod history_rows;
+mod intake;
 mod journal;
 mod ledger;
 mod letters;
@@ -28,9 +30,11 @@ mod standing;
 mod state;
 mod trace;
 
+pub use answers::{AnswerName, Answered, Remembered};
 pub use batch::{Batch, Deed, Doubt, Item, Settled, Staged};
 pub use error::Error;
 pub use history::{About, Asks, HistoryRule, Hop, Passed, Sending, Sendings, Why};
+pub use intake::{Accepted, Accepting, Pushed, Standing, Told, Waiting};
 pub use journal::{Journal, Noted};
 pub use ledger::Imported;
 pub use link::{Keeps, Link};
@@ -67,11 +71,15 @@ pub enum Tree {
     History,
     /// Where schedules and backfills stand.
     Schedules,
+    /// Records that were pushed, and what became of them.
+    Intake,
+    /// What callers were answered, by the key that they gave.
+    Answers,
     Meta,
 }
 
 impl Tree {
-    pub const ALL: [Tree; 12] = [
+    pub const ALL: [Tree; 14] = [
         Tree::Checkpoints,
         Tree::Outbox,
         Tree::Links,
@@ -83,6 +91,8 @@ impl Tree {
         Tree::Seen,
         Tree::History,
         Tree::Schedules,
+        Tree::Intake,
+        Tree::Answers,
         Tree::Meta,
     ];
 
@@ -101,6 +111,8 @@ impl Tree {
             Tree::Seen => "seen",
             Tree::History => "history",
             Tree::Schedules => "schedules",
+            Tree::Intake => "intake",
+            Tree::Answers => "answers",
         }
     }
 }

@@ -15,6 +15,7 @@ use super::{
     Op, Seal, StateStore, Tree,
     batch::{Batch, Row, Settled, Staged},
     history::HistoryRule,
+    intake::{Intake, Told},
     journal::{Noted, Notes, place_of},
     letters::Letters,
     link::{Link, link_ops},
@@ -32,6 +33,7 @@ pub struct State {
     pub(super) store: Arc<dyn StateStore>,
     pub(super) notes: Arc<Notes>,
     pub(super) open: Arc<OpenLetters>,
+    pub(super) intake: Arc<Intake>,
     /// Seals what holds records: the outbox, dead letters, and the history.
     pub(super) seal: Arc<Seal>,
     pub(super) history: HistoryRule,
@@ -53,7 +55,8 @@ struct Order {
 impl State {
     pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
         let (notes, open, order, epoch) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        Self { store, notes, open, seal, history: HistoryRule::OFF, order, epoch }
+        let intake = Arc::default();
+        Self { store, notes, open, intake, seal, history: HistoryRule::OFF, order, epoch }
     }
 
     /// The same, with a history of what became of its records.
@@ -170,12 +173,15 @@ impl State {
             ops.extend(seen_op(stream, run, batch.seq(), &batch.staged.batch.seen));
         }
         ops.push(self.put_run(run)?);
+        let told: Vec<Told> = settled.iter().flat_map(Settled::told).collect();
+        ops.extend(self.told_ops(stream, &told, now)?);
         let batches: Vec<u64> = settled.iter().map(Settled::seq).collect();
         let commit = self.notes.leave(stream, &batches, |notes| {
             ops.extend(notes);
             self.store.commit(ops)
         });
         commit.await?;
+        self.intake.tell(stream, told);
         Ok(checkpoint)
     }
 
@@ -406,7 +412,7 @@ fn format_of(tree: Tree) -> u32 {
 }
 
 fn is_sealed(tree: Tree) -> bool {
-    matches!(tree, Tree::Outbox | Tree::DeadLetters)
+    matches!(tree, Tree::Outbox | Tree::DeadLetters | Tree::Intake | Tree::Answers)
 }
 
 pub(super) fn decode_link(bytes: &[u8], epoch: u32) -> Result<Link, Fault> {

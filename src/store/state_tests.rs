@@ -28,6 +28,7 @@ fn refused(key: &str, fields: &str, code: Code, message: &str) -> Reject {
         key: Some(Key::new(key)),
         fields: Fields::parse(fields.as_bytes()).unwrap(),
         reason: Reason::new(code, message),
+        slip: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::draft::Draft;
 use crate::{
     config::plan::StepPlan,
     expr::{Expression, Scope},
-    model::{Code, Key, Path, Reason, Record, Reject, Step},
+    model::{Code, Key, Path, Reason, Record, Reject, Slip, Step},
 };
 
 /// What became of a record.
@@ -25,6 +25,8 @@ pub struct Skip {
     pub key: Key,
     /// Which step said so, in its own words.
     pub by: Arc<str>,
+    /// Of a record that was pushed.
+    pub slip: Option<Slip>,
 }
 
 /// Characters of a step's words that are kept.
@@ -77,9 +79,10 @@ impl Transform {
         match self.run(&record) {
             Ok(Verdict::Unchanged) => Outcome::Kept(record),
             Ok(Verdict::Changed(fields)) => Outcome::Kept(Record { fields, ..record }),
-            Ok(Verdict::Skipped(by)) => Outcome::Skipped(Skip { key: record.key, by }),
+            Ok(Verdict::Skipped(by)) => Outcome::Skipped(Skip { key: record.key, by, slip: record.slip }),
             Err(reason) => {
-                Outcome::Rejected(Reject { key: Some(record.key), gone: record.gone, fields: record.fields, reason })
+                let Record { key, gone, fields, slip, .. } = record;
+                Outcome::Rejected(Reject { key: Some(key), gone, fields, reason, slip })
             }
         }
     }

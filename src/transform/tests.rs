@@ -12,7 +12,7 @@ use crate::{
 
 fn record(text: &str) -> Record {
     let fields = Fields::from_object(Bytes::copy_from_slice(text.as_bytes()));
-    Record { key: Key::new("k"), version: None, overlap: Overlap::default(), gone: false, fields }
+    Record { key: Key::new("k"), version: None, overlap: Overlap::default(), gone: false, fields, slip: None }
 }
 
 fn path(text: &str) -> Path {

@@ -176,7 +176,7 @@ fn a_port_in_use_and_an_api_that_is_open_to_everybody_are_told_before_anything_b
     edit(&stage, "renkei.yaml", "\"0.0.0.0:0\"", "nowhere, token: \"${ADMIN:-short}\"");
     let validated = stage.renkei(&["validate"]);
     assert!(
-        validated.code == 3 && validated.stdout.contains("RK0141") && validated.stdout.contains("RK0116"),
+        validated.code == 3 && validated.stdout.contains("RK0141") && validated.stdout.contains("RK0130"),
         "{}",
         validated.transcript()
     );

@@ -10,6 +10,7 @@ mod deletes;
 mod demo;
 mod harness;
 mod host;
+mod ingress;
 mod kill;
 mod letters;
 mod limits;

@@ -29,6 +29,7 @@ impl Source for TwoPages {
             overlap: Overlap::default(),
             gone: false,
             fields: Fields::parse(br#"{"id":1}"#).unwrap(),
+            slip: None,
         };
         let page = Page {
             scan: Scan::default(),
@@ -61,6 +62,7 @@ async fn run(db: &Database, state: &State) -> Run {
             durability: Durability::Transaction,
             key: None,
             skip_changed: false,
+            newest_only: false,
             keeps: Keeps::default(),
         },
         sink: Box::new(renkei::sink::PostgresSink::new(db.config())),

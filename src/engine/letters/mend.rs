@@ -108,6 +108,7 @@ fn set(record: &Fields, all: &[(String, String)]) -> Result<Fields, Unmended> {
         overlap: Overlap::default(),
         gone: false,
         fields: record.clone(),
+        slip: None,
     };
     match Transform::new(&[StepPlan::Set(fields)]).apply(record) {
         Outcome::Kept(record) => Ok(record.fields),

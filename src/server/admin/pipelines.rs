@@ -33,7 +33,7 @@ fn shown(desk: &Desk, view: &View, stored: &Stored, standing: &Standing) -> Opti
     let plan = view.engine.plan().pipelines.get(&*standing.pipeline)?;
     let staged = stored.staged.get(&plan.name).copied().unwrap_or_default();
     let mut shown = json!(standing);
-    shown["from"] = json!(format!("{}/{}", plan.from.api.name, plan.from.stream.name));
+    shown["from"] = json!(plan.from.place());
     shown["to"] = json!(plan.to.place());
     shown["schedule"] = json!(plan.schedule.as_ref().map(ToString::to_string));
     shown["fresh_as_of"] = json!(desk.hub.tally.of(&plan.name).done_at);
