@@ -4,6 +4,8 @@
 
 mod deletes;
 mod demo;
+mod doctor;
+mod doctor_tls;
 mod harness;
 mod host;
 mod kill;
@@ -11,6 +13,9 @@ mod letters;
 mod limits;
 mod links;
 mod mistakes;
+#[path = "../auth/openssl.rs"]
+#[expect(dead_code, reason = "the tests of signing in use more of it")]
+mod openssl;
 mod personal;
 mod plan;
 mod plan_sink;
