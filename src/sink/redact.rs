@@ -91,6 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_signed_the_request_is_taken_out_before_the_message_is_cut() {
+        let fields = Fields::parse(br#"{"id":"r1"}"#).unwrap();
+        let message = format!("{}planted-token-of-some-length", "x".repeat(CHARS_MAX - 7));
+        let told = without_values(&message, &fields, &["planted-token-of-some-length".into()]);
+        assert!(told.ends_with("x***") && !told.contains("plan"), "{told}");
+    }
+
+    #[test]
     fn the_message_is_found_in_the_shapes_vendors_use() {
         for (said, expected) in [
             (r#""email is taken""#, "email is taken"),
