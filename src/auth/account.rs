@@ -62,8 +62,21 @@ pub struct Status {
     pub refresh_token: bool,
     pub pending: Option<Pending>,
     pub parked: Option<Parked>,
+    /// The scopes that the connection asks for, beside those that it was granted, where it asks for any.
+    pub scopes: Option<Scopes>,
     /// The client certificate, where the connection has one.
     pub certificate: Option<Certificate>,
+}
+
+/// Scopes. Those that were granted without being asked for are only counted: they are a server's own words.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Scopes {
+    pub declared: Vec<String>,
+    /// Of the declared ones. Empty where the server named none, because that means all that were asked for.
+    pub missing: Vec<String>,
+    pub others: usize,
+    /// Whether the server named any.
+    pub named: bool,
 }
 
 /// A client certificate as its files are now.
@@ -110,6 +123,7 @@ impl<'a> Account<'a> {
             access_ends_at: kept.access.as_ref().and_then(|access| access.ends_at),
             refresh_at: kept.access.as_ref().and_then(|access| access.refresh_at),
             refresh_token: kept.refresh.is_some(),
+            scopes: self.scopes(&kept),
             pending: kept.pending,
             parked: kept.parked,
             certificate: self.certificate(),
@@ -132,7 +146,31 @@ impl<'a> Account<'a> {
         matches!(oauth2.grant, Grant::AuthorizationCode(_) | Grant::DeviceCode { .. })
     }
 
-    fn certificate(&self) -> Option<Certificate> {
+    fn scopes(&self, kept: &Kept) -> Option<Scopes> {
+        let Auth::OAuth2(oauth2) = &self.api.auth else { return None };
+        let declared = oauth2.scopes.clone();
+        let has_token = kept.access.is_some() || kept.refresh.is_some();
+        if declared.is_empty() || !has_token {
+            return None;
+        }
+        let granted = kept.scopes.as_deref();
+        let is_missing = |scope: &&String| granted.is_some_and(|granted| !granted.contains(*scope));
+        let missing = declared.iter().filter(is_missing).cloned().collect();
+        let others = granted.unwrap_or_default().iter().filter(|scope| !declared.contains(scope)).count();
+        Some(Scopes { missing, others, named: granted.is_some(), declared })
+    }
+
+    /// Makes sure that there is a token as a request would: one that holds is left as it is, and one that has ended or is
+    /// not there is got and kept. False where there is none to get.
+    pub async fn ready(&self) -> Result<bool, Fault> {
+        match &self.keeper {
+            Some(keeper) => keeper.fresh().await.map(|_| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The client certificate as its files are now, where the connection has one.
+    pub fn certificate(&self) -> Option<Certificate> {
         let plan = self.api.client_certificate.as_ref()?;
         let (dates, trouble) = match identity::look(plan) {
             Ok(dates) => (Some(dates), None),

@@ -18,6 +18,9 @@ use crate::{
 /// Characters of a server's own words that are shown.
 const SAID_CHARS_MAX: usize = 200;
 
+/// Scopes of one grant that are kept.
+const SCOPES_MAX: usize = 500;
+
 pub enum Reply {
     Granted(Granted),
     Refused(Refusal),
@@ -39,7 +42,7 @@ pub fn read(answer: &Answer, from: &str, secrets: &[SecretString]) -> Reply {
         Ok(Value::Object(json)) => json,
         _ => {
             let access = Err(unusable(from, unreadable(&answer.body)));
-            return Reply::Granted(Granted { access, refresh: None, lives_seconds: None });
+            return Reply::Granted(Granted { access, refresh: None, lives_seconds: None, scopes: None });
         }
     };
     if let Some(refusal) = refusal(&json, answer.attempts, secrets) {
@@ -51,7 +54,8 @@ pub fn read(answer: &Answer, from: &str, secrets: &[SecretString]) -> Reply {
     };
     let refresh = json.get("refresh_token").and_then(Value::as_str).filter(|token| !token.is_empty());
     let refresh = refresh.map(SecretString::from);
-    Reply::Granted(Granted { access, refresh, lives_seconds: json.get("expires_in").and_then(whole_seconds) })
+    let lives_seconds = json.get("expires_in").and_then(whole_seconds);
+    Reply::Granted(Granted { access, refresh, lives_seconds, scopes: json.get("scope").and_then(scopes) })
 }
 
 /// Reads an answer that is an object but no token, such as the codes of a device.
@@ -95,6 +99,19 @@ fn access(json: &Map<String, Value>) -> Result<SecretString, &'static str> {
         return Err("its access token is empty or holds a character that no header can carry");
     }
     Ok(token.into())
+}
+
+/// The scopes that were granted. The standard (RFC 6749, 3.3) puts spaces between them; commas and lists are met too.
+fn scopes(said: &Value) -> Option<Vec<String>> {
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split([' ', ',']).filter(|word| !word.is_empty());
+        words.map(|word| word.chars().take(SAID_CHARS_MAX).collect()).take(SCOPES_MAX).collect()
+    };
+    match said {
+        Value::String(text) => Some(words(text)),
+        Value::Array(list) => Some(list.iter().filter_map(Value::as_str).flat_map(words).take(SCOPES_MAX).collect()),
+        _ => None,
+    }
 }
 
 /// A life as number or text, in whole seconds. Nothing for a negative one and for what is none.

@@ -57,6 +57,8 @@ pub struct Granted {
     pub access: Result<SecretString, Fault>,
     pub refresh: Option<SecretString>,
     pub lives_seconds: Option<u64>,
+    /// The scopes that the server named. Nothing: it named none, which means those that were asked for.
+    pub scopes: Option<Vec<String>>,
 }
 
 #[derive(Clone)]
@@ -277,6 +279,10 @@ impl Shared {
         if matches!(self.issuer.needs(), Needs::Refresh(_)) {
             // A server that rotates sends the next one; one that does not means the old one to hold.
             state.kept.refresh = granted.refresh.or(spent);
+            // RFC 6749, 6: a refresh that names no scopes keeps those of the grant.
+            state.kept.scopes = granted.scopes.or(state.kept.scopes.take());
+        } else {
+            state.kept.scopes = granted.scopes;
         }
         (state.kept.pending, state.kept.parked) = (None, None);
         state.kept.made_with.clone_from(&self.made_with);

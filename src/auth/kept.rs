@@ -33,6 +33,8 @@ pub struct Kept {
     pub since: Option<DateTime<Utc>>,
     /// A hash of the secrets it was got with, where they are not in its name.
     pub made_with: Option<String>,
+    /// The scopes that its server named.
+    pub scopes: Option<Vec<String>>,
 }
 
 /// What requests carry. It has no Debug.
@@ -100,6 +102,7 @@ impl Kept {
             parked: self.parked.clone(),
             since: self.since,
             made_with: self.made_with.clone(),
+            scopes: self.scopes.clone(),
         };
         // Texts, numbers and times always serialize.
         Zeroizing::new(serde_json::to_vec(&saved).unwrap_or_default())
@@ -118,6 +121,7 @@ impl Kept {
             parked: saved.parked,
             since: saved.since,
             made_with: saved.made_with,
+            scopes: saved.scopes,
         })
     }
 }
@@ -133,6 +137,8 @@ struct Saved {
     parked: Option<Parked>,
     since: Option<DateTime<Utc>>,
     made_with: Option<String>,
+    /// Nothing in what was written before there were any.
+    scopes: Option<Vec<String>>,
 }
 
 /// A life of zero is how some servers say that it has none.
@@ -189,6 +195,7 @@ mod tests {
             parked: Some(Parked::new(now(), &parked)),
             since: Some(now()),
             made_with: Some("h".to_owned()),
+            scopes: Some(vec!["read".to_owned()]),
         };
         let bytes = kept.to_bytes();
         let read = Kept::from_bytes(&bytes).unwrap();
@@ -196,10 +203,20 @@ mod tests {
         assert_eq!((access.token.expose_secret(), access.refresh_at), ("a", Some(now() + TimeDelta::seconds(80))));
         assert_eq!(access.ends_at, Some(now() + TimeDelta::seconds(100)));
         assert_eq!(read.refresh.unwrap().expose_secret(), "r");
-        assert_eq!((read.pending, read.since), (kept.pending, kept.since));
+        assert_eq!((read.pending, read.since, read.scopes), (kept.pending, kept.since, kept.scopes));
         assert_eq!(read.parked.unwrap().fault(), parked);
         let newer = String::from_utf8(bytes.to_vec()).unwrap().replace(r#""format":2"#, r#""format":3"#);
         assert!(Kept::from_bytes(newer.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn a_token_that_was_kept_before_there_were_scopes_is_still_read() {
+        let old =
+            br#"{"format":2,"access":"a","refresh":"r","refresh_at":null,"ends_at":null,"pending":null,"parked":null,
+            "since":"2026-01-01T00:00:00Z","made_with":null}"#;
+        let read = Kept::from_bytes(old).unwrap();
+        assert_eq!((read.since, read.scopes), (Some(now()), None));
+        assert_eq!(read.refresh.unwrap().expose_secret(), "r");
     }
 
     #[test]

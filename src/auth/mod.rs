@@ -21,7 +21,7 @@ mod vault;
 
 use std::sync::Arc;
 
-pub use account::{Account, Certificate, SignedIn, Standing, Status};
+pub use account::{Account, Certificate, Scopes, SignedIn, Standing, Status};
 pub use login::{Person, Prompt};
 pub use vault::Vault;
 

@@ -96,7 +96,7 @@ impl Login {
         if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
             return Err(unusable("its token is empty or holds a character that no header can carry"));
         }
-        Ok(Granted { access: Ok(token.into()), refresh: None, lives_seconds: self.lives_seconds(answer) })
+        Ok(Granted { access: Ok(token.into()), refresh: None, lives_seconds: self.lives_seconds(answer), scopes: None })
     }
 
     fn token(&self, answer: &Answer) -> Option<String> {

@@ -119,6 +119,12 @@ pub enum Command {
         /// Only this connection
         connection: Option<String>,
     },
+    /// Try connections out, from name servers to one record that is read, and say what to do where one is not well
+    Doctor {
+        /// Connections by name [default: all]
+        #[arg(value_name = "CONNECTION")]
+        connections: Vec<String>,
+    },
     /// Sign connections in and out, and see how they stand
     Auth {
         #[command(subcommand)]

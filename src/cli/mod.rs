@@ -10,6 +10,7 @@ mod auth_login;
 mod backfill;
 mod check;
 mod demo;
+mod doctor;
 mod explain;
 mod failure;
 mod format;
@@ -106,6 +107,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Links { command } => links(command, dir, output),
         Command::DeadLetters { command } => dead_letters(command, dir, output),
         Command::Limits { connection } => block_on(limits::limits(dir, connection.as_deref(), output))?,
+        Command::Doctor { connections } => block_on(doctor::doctor(dir, &connections, output))?,
         Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
         Command::Audit { command } => audit::audit(command, dir, output),
         Command::Connectors => check::connectors(dir, output),

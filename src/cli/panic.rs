@@ -39,3 +39,27 @@ pub fn install_hook() {
         process::exit(i32::from(BUG));
     }));
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    const IN_CHILD: &str = "RENKEI_TEST_PANICS";
+
+    /// In a process of its own, because the hook ends it.
+    #[test]
+    fn a_panic_ends_the_process_as_our_bug_and_its_text_is_not_shown() {
+        if std::env::var_os(IN_CHILD).is_some() {
+            super::install_hook();
+            let secret = ["planted-", "word"].concat();
+            panic!("{secret}");
+        }
+        let name = "cli::panic::tests::a_panic_ends_the_process_as_our_bug_and_its_text_is_not_shown";
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let ended = child.args(["--exact", name, "--nocapture"]).env(IN_CHILD, "1").env("RUST_BACKTRACE", "full");
+        let ended = ended.output().unwrap();
+        let shown = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        assert_eq!(ended.status.code(), Some(70), "{shown}");
+        assert!(shown.contains("RK0899") && !shown.contains("planted-word"), "{shown}");
+    }
+}

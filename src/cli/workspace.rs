@@ -83,6 +83,10 @@ impl Opened {
         &*self.store
     }
 
+    pub fn shared_store(&self) -> Arc<dyn StateStore> {
+        self.store.clone()
+    }
+
     /// What signing in stands on.
     pub fn ground(&self) -> Ground {
         Ground {

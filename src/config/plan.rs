@@ -255,7 +255,7 @@ pub enum Node {
 }
 
 /// A readable collection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Stream {
     pub name: String,
     pub request: RequestPlan,

@@ -12,6 +12,7 @@ mod crontab;
 mod deletes;
 mod deliver;
 mod difference;
+pub mod doctor;
 mod escalate;
 mod forecast;
 mod forecast_deletions;

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout};
 use url::Url;
 
@@ -67,6 +68,8 @@ pub struct Answer {
     pub ruling: Ruling,
     /// The answer's Date header.
     pub server_time: Option<DateTime<Utc>>,
+    /// What the signer put into the request: a server may say it back.
+    pub secrets: Vec<SecretString>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -77,10 +80,15 @@ pub enum Ruling {
 }
 
 impl Answer {
-    fn new(response: Response, ruling: Ruling) -> Self {
+    fn new(response: Response, ruling: Ruling, secrets: Vec<SecretString>) -> Self {
         let Response { status, headers, body } = response;
         let server_time = server_clock::date(&headers);
-        Self { status, headers, body, attempts: 0, ruling, server_time }
+        Self { status, headers, body, attempts: 0, ruling, server_time, secrets }
+    }
+
+    /// A part of the body as it may be shown.
+    pub fn hushed(&self, text: &str) -> String {
+        redact::scrub(text, &self.secrets)
     }
 
     /// Whether the answer meets all conditions.
@@ -150,11 +158,12 @@ impl Client {
                 let cause = match judgement {
                     Judgement::Accepted(response) => {
                         account.budget().accepted(sent);
-                        return Ok(Answer::new(response, Ruling::Accepted));
+                        return Ok(Answer::new(response, Ruling::Accepted, request.secrets));
                     }
                     Judgement::Refused(response, fault) => {
                         account.budget().accepted(sent);
-                        return Ok(Answer::new(response, Ruling::Refused(self.placed(fault, call))));
+                        let ruling = Ruling::Refused(self.placed(fault, call));
+                        return Ok(Answer::new(response, ruling, request.secrets));
                     }
                     Judgement::Final(fault) => return Err(fault),
                     Judgement::Unauthorized(fault) => {

@@ -39,12 +39,15 @@ pub use account::{Account, Accounts, OpenBreakers, Standing, standing};
 pub use breaker::{BreakerState, Open};
 pub use budget::LimitView;
 pub use client::{Answer, Client, Ruling, Seams};
-pub use egress::{Decision, Egress, Refusal};
+pub use egress::{Decision, Egress, Refusal, is_loopback};
 pub use personal::without;
 pub use policy::Policy;
 pub use priority::Priority;
 pub use redact::{message as said, scrub, url as redacted};
-pub use transport::HttpTransport;
+pub use server_clock::fresh_date;
+pub use told::{Told, told};
+pub use transport::{HttpTransport, Look};
+pub use trouble::unanswered;
 pub use usage::{BreakerChanged, Meter, Meters, Usage};
 
 use crate::{

@@ -2,6 +2,10 @@
 //! leave without user, password, fragment and secret parameters; a server's own words leave short, without control
 //! characters, and without anything the signer put into the request.
 
+use base64::{
+    Engine,
+    engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Url, form_urlencoded::byte_serialize};
@@ -17,6 +21,9 @@ const MESSAGE_BODY_BYTES_MAX: usize = 64 << 10;
 
 /// A secret shorter than this is not searched for: it would blank out ordinary words and tell its length.
 const SECRET_BYTES_MIN: usize = 4;
+
+/// And one shorter than this not in base64 and hex.
+const ENCODED_BYTES_MIN: usize = 8;
 
 /// A query parameter whose name contains one of these carries a secret.
 const SECRET_NAMES: [&str; 12] = [
@@ -52,14 +59,44 @@ pub fn url(url: &Url, secrets: &[SecretString]) -> String {
     scrub(shown.as_str(), secrets)
 }
 
-/// Takes the secrets out of a text, as they are and as a URL or a form would write them.
+/// Takes the secrets out of a text, as they are and as a URL, a form, base64 or hex would write them.
 pub fn scrub(text: &str, secrets: &[SecretString]) -> String {
-    let plain = secrets.iter().map(|secret| secret.expose_secret().to_owned());
-    let encoded = secrets.iter().map(|secret| byte_serialize(secret.expose_secret().as_bytes()).collect());
-    let mut hidden: Vec<String> = plain.chain(encoded).filter(|secret| secret.len() >= SECRET_BYTES_MIN).collect();
+    let forms = secrets.iter().flat_map(|secret| forms(secret.expose_secret()));
+    let mut hidden: Vec<String> = forms.filter(|form| form.len() >= SECRET_BYTES_MIN).collect();
     // The longest first: a secret that begins with another one must not be left half.
     hidden.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
     hidden.iter().fold(text.to_owned(), |text, secret| text.replace(secret, HIDDEN))
+}
+
+/// How a secret may be written. Base64 and hex of a short one would blank out ordinary words.
+fn forms(secret: &str) -> Vec<String> {
+    let encoded: String = byte_serialize(secret.as_bytes()).collect();
+    let spaced = encoded.replace('+', "%20");
+    let mut forms = vec![secret.to_owned(), small_percents(&encoded), small_percents(&spaced), encoded, spaced];
+    if secret.len() >= ENCODED_BYTES_MIN {
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        forms.extend([hex.to_uppercase(), hex]);
+        forms.extend((0..3).flat_map(|before| inside_base64(secret, before)));
+    }
+    forms
+}
+
+/// `%2F` as `%2f`.
+fn small_percents(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let (digits, rest) = part.split_at(part.len().min(2));
+        format!("{text}%{}{rest}", digits.to_lowercase())
+    })
+}
+
+/// What is the same of a secret in base64, whatever stands around it, where `before` bytes more than a multiple of three stand
+/// before it.
+fn inside_base64(secret: &str, before: usize) -> [String; 2] {
+    let bytes = [&[0_u8; 2][..before], secret.as_bytes()].concat();
+    let (from, until) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+    [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)].map(|text| text[from..until].to_owned())
 }
 
 /// The secrets that a URL brings along, such as the token in a page link.
@@ -180,6 +217,30 @@ mod tests {
     fn secrets_are_found_encoded_and_when_one_begins_with_another() {
         let secrets = [SecretString::from("abcd"), SecretString::from("abcd/ef"), SecretString::from("abc")];
         assert_eq!(scrub("x=abcd%2Fef y=abcd/ef z=abcd abc", &secrets), "x=*** y=*** z=*** abc");
+    }
+
+    #[test]
+    fn secrets_are_found_in_whatever_form_a_server_says_them_back() {
+        let secret = "pla nted/7+x?~";
+        let secrets = [SecretString::from(secret)];
+        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let pair = |user: &str| STANDARD_NO_PAD.encode(format!("{user}:{secret}; and more"));
+        let forms = [
+            hex.to_uppercase(),
+            hex,
+            pair("a"),
+            pair("ab"),
+            pair("abc"),
+            URL_SAFE_NO_PAD.encode(secret),
+            "pla+nted%2F7%2Bx%3F%7E".to_owned(),
+            "pla%20nted%2f7%2bx%3f%7e".to_owned(),
+        ];
+        for form in forms {
+            let shown = scrub(&format!("got {form}"), &secrets);
+            assert!(shown.contains("***") && shown.len() < form.len(), "{form}: {shown}");
+        }
+        assert_eq!(scrub("a longword", &[SecretString::from("long")]), "a ***word");
+        assert_eq!(scrub("bG9uZw 6c6f6e67", &[SecretString::from("long")]), "bG9uZw 6c6f6e67");
     }
 
     #[test]

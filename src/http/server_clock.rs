@@ -15,8 +15,7 @@ pub struct ServerClock(Mutex<Option<TimeDelta>>);
 impl ServerClock {
     /// Learns from an answer that came at `now`. An answer out of a cache tells an old time and is passed over.
     pub fn learn(&self, headers: &HeaderMap, now: DateTime<Utc>) {
-        let cached = headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0");
-        if let Some(date) = date(headers).filter(|_| !cached) {
+        if let Some(date) = fresh_date(headers) {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(date - now);
         }
     }
@@ -25,6 +24,12 @@ impl ServerClock {
     pub fn offset(&self) -> Option<TimeDelta> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The time of day that an answer tells, unless it comes out of a cache.
+pub fn fresh_date(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    let cached = headers.get(header::AGE).is_some_and(|age| age.as_bytes() != b"0");
+    date(headers).filter(|_| !cached)
 }
 
 /// The answer's Date header.

@@ -10,9 +10,11 @@
 //! The first two are draft-ietf-httpapi-ratelimit-headers-11 (May 2026, read there in its eighth to eleventh versions, which
 //! agree in these parameters); it is no RFC yet. A policy that counts something else than requests (`qu`) is passed over.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use http::HeaderMap;
+
+use crate::config::plan::{self, LeftHeader};
 
 /// A number above this is a time since 1970 and not a delay: ten years in seconds.
 const EPOCH_SECONDS_MIN: f64 = 315_360_000.0;
@@ -24,6 +26,9 @@ const RESET_MAX: Duration = Duration::from_secs(86_400);
 
 /// Policies of one answer that are looked at.
 const POLICIES_MAX: usize = 8;
+
+/// Characters of a field that are shown.
+const SAID_CHARS_MAX: usize = 100;
 
 /// Names under which vendors send the time at which the quota is full again.
 const RESETS: [&str; 5] = [
@@ -113,6 +118,42 @@ pub fn reset(text: &str, server_ms: i64) -> Option<Duration> {
     };
     // The comparison is false for NaN too.
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(RESET_MAX.as_secs_f64())))
+}
+
+/// What an answer says about limits, for people, beside what the plan expects it to say.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Told {
+    /// Fields and what they say, cut to a line.
+    pub fields: Vec<(String, String)>,
+    /// Fields that the budget declares and that are not there.
+    pub missing: Vec<String>,
+    /// Requests and the time for them, as the fields of the IETF name them.
+    pub allows: Vec<(u64, Duration)>,
+}
+
+/// Reads an answer's fields about limits.
+pub fn told(headers: &HeaderMap, budget: &plan::Budget) -> Told {
+    let usual = ["ratelimit-policy", "ratelimit", "retry-after"].into_iter().chain(REMAINING).chain(RESETS);
+    let left = |left: &Option<LeftHeader>| match left {
+        Some(LeftHeader::Remaining(name) | LeftHeader::Used(name)) => Some(name.as_str().to_owned()),
+        None => None,
+    };
+    let of_window =
+        |window: &plan::Window| [left(&window.left), window.reset.as_ref().map(|it| it.as_str().to_owned())];
+    let declared = budget.windows.iter().flat_map(of_window).chain(budget.daily.iter().map(|day| left(&day.left)));
+    let declared: Vec<String> = declared.flatten().collect();
+    let mut names: Vec<String> = usual.map(str::to_owned).chain(declared.iter().cloned()).collect();
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    let said = |name: &String| -> Option<(String, String)> {
+        let text = headers.get(name)?.to_str().ok()?;
+        Some((name.clone(), text.chars().take(SAID_CHARS_MAX).collect()))
+    };
+    Told {
+        fields: names.iter().filter_map(said).collect(),
+        missing: declared.into_iter().filter(|name| !headers.contains_key(name)).collect(),
+        allows: policies(headers).iter().filter_map(|policy| policy.quota.zip(policy.window)).collect(),
+    }
 }
 
 /// One item of a list: a name and its parameters.

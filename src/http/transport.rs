@@ -17,13 +17,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use chrono::{DateTime, Utc};
 use http::{Method, header};
 use reqwest::{
     dns::{Addrs, Name, Resolve, Resolving},
     redirect, tls,
 };
-use rustls::AlertDescription;
+use rustls::{AlertDescription, CertificateError};
 use url::Url;
+
+pub use look::Look;
 
 use super::{
     Request, Response, SendError, Transport,
@@ -53,6 +56,8 @@ pub struct HttpTransport {
     ca: Option<PathBuf>,
     certificate: Option<Certificate>,
     guard: Guard,
+    /// It is asked what a server showed; see [`look`].
+    is_looking: bool,
     /// By [`Lane`]: what a URL needs decides how its client is built.
     lanes: [Mutex<Option<Built>>; 4],
 }
@@ -85,6 +90,7 @@ impl HttpTransport {
             ca: api.ca.clone(),
             certificate: api.client_certificate.as_ref().map(|plan| Certificate::new(&api.name, plan)),
             guard: Guard { names: names.into(), private: api.egress.private, lookup },
+            is_looking: false,
             lanes: Default::default(),
         }
     }
@@ -121,7 +127,8 @@ impl HttpTransport {
             .http2_keep_alive_interval(PING)
             .http2_keep_alive_timeout(PONG)
             .dns_resolver(self.guard.clone())
-            .tls_version_min(tls::Version::TLS_1_2);
+            .tls_version_min(tls::Version::TLS_1_2)
+            .tls_info(self.is_looking);
         if lane.local {
             builder = builder.no_proxy();
         }
@@ -248,7 +255,7 @@ fn unsent(error: &reqwest::Error) -> SendError {
             Some(rustls::Error::AlertReceived(alert)) if is_about_us(*alert) => {
                 return SendError::ClientRefused(format!("{alert:?}"));
             }
-            Some(tls) => return SendError::Tls(tls.to_string()),
+            Some(tls) => return SendError::Tls(words(tls)),
             None => {}
         }
         cause = at.source();
@@ -258,6 +265,18 @@ fn unsent(error: &reqwest::Error) -> SendError {
         () if error.is_connect() => SendError::Unreachable(root(error)),
         () if error.is_timeout() => SendError::Timeout,
         () => SendError::Broken(root(error)),
+    }
+}
+
+/// What is wrong, with the end of a certificate as people write it.
+fn words(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. }) => {
+            let seconds = i64::try_from(not_after.as_secs()).unwrap_or(i64::MAX);
+            let ended = DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC);
+            format!("the server's certificate expired at {}", ended.format("%Y-%m-%d %H:%M:%S UTC"))
+        }
+        other => other.to_string(),
     }
 }
 
@@ -362,6 +381,7 @@ fn host_name(host: &str) -> String {
 
 #[cfg(test)]
 mod dns_tests;
+mod look;
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -246,7 +246,9 @@ pub fn refused(said: &str, sent: &Sent<'_>) -> Verdict {
 /// As [`refused`], with words that were found before.
 pub fn refused_with(words: Option<&str>, sent: &Sent<'_>) -> Verdict {
     let message = match words {
-        Some(words) => format!("the sink refused the record: {}", redact::without_values(words, sent.fields)),
+        Some(words) => {
+            format!("the sink refused the record: {}", redact::without_values(words, sent.fields, sent.secrets))
+        }
         None => "the sink refused the record and did not say why".to_owned(),
     };
     Verdict::Rejected(Reason::new(Code::RecordRefused, message))

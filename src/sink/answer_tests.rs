@@ -44,7 +44,7 @@ fn test(ok: Option<&str>, errors: Option<&str>) -> RowTest {
 fn said(operation: &Operation, status: u16, body: &str, sent: &[&str]) -> Result<Said, Fault> {
     let fields: Vec<Fields> = sent.iter().map(|text| Fields::parse(text.as_bytes()).unwrap()).collect();
     let names: Vec<(String, String)> = (0..sent.len()).map(|at| (format!("key-{at}"), format!("id-{at}"))).collect();
-    let sent = fields.iter().zip(&names).map(|(fields, (key, id))| Sent { fields, key, id: Some(id) });
+    let sent = fields.iter().zip(&names).map(|(fields, (key, id))| Sent { fields, key, id: Some(id), secrets: &[] });
     super::read(operation, StatusCode::from_u16(status).unwrap(), body.as_bytes(), &sent.collect::<Vec<_>>())
 }
 

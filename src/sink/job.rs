@@ -36,18 +36,24 @@ pub struct Job<'a> {
 }
 
 impl<'a> Job<'a> {
-    /// Waits for the job and returns all rows of its results. Dropping the future gives up waiting, not the job.
-    pub async fn results(&self) -> Result<Vec<Rows<'a>>, Fault> {
+    /// Waits for the job and returns all rows of its results, and what signed the requests for them. Dropping the future
+    /// gives up waiting, not the job.
+    pub async fn results(&self) -> Result<(Vec<Rows<'a>>, Vec<SecretString>), Fault> {
         let last = self.wait().await?;
+        let mut secrets = last.secrets.clone();
         let mut files = Vec::with_capacity(self.plan.results.len());
         for result in &self.plan.results {
             let rows = match &result.request {
                 None => self.rows(result, &last.body)?,
-                Some(request) => self.rows(result, &self.get(request, &result.form).await?.body)?,
+                Some(request) => {
+                    let answer = self.get(request, &result.form).await?;
+                    secrets.extend(answer.secrets);
+                    self.rows(result, &answer.body)?
+                }
             };
             files.push(Rows { are: &result.rows, rows });
         }
-        Ok(files)
+        Ok((files, secrets))
     }
 
     /// Asks after the job until it is done, and returns the last answer.
@@ -65,12 +71,12 @@ impl<'a> Job<'a> {
                 return Ok(answer);
             }
             if self.plan.failed.contains(&state) {
-                return Err(self.failed(&state, body));
+                return Err(self.failed(&state, &answer));
             }
             let asked = self.client.asked_to_wait(&answer).filter(|asked| !asked.is_zero());
             let wait = asked.unwrap_or(self.plan.every);
             if began.elapsed() + wait > self.plan.wait_max {
-                return Err(self.unfinished(&state, began.elapsed(), asked));
+                return Err(self.unfinished(&answer.hushed(&state), began.elapsed(), asked));
             }
             sleep(wait).await;
         }
@@ -108,8 +114,10 @@ impl<'a> Job<'a> {
         })
     }
 
-    fn failed(&self, state: &str, body: &str) -> Fault {
-        let words = redact::words(body).map(|words| format!(": {}", without(&words, &self.hides))).unwrap_or_default();
+    fn failed(&self, state: &str, answer: &Answer) -> Fault {
+        let words = redact::words(std::str::from_utf8(&answer.body).unwrap_or_default());
+        let words =
+            words.map(|words| format!(": {}", without(&answer.hushed(&words), &self.hides))).unwrap_or_default();
         self.fault(Code::JobFailed, format!("job {} ended as `{state}`{words}", self.id))
     }
 
@@ -206,7 +214,7 @@ mod tests {
         };
         let began = Instant::now();
         let job = Job { client: &client, api: &api, operation: &operation, plan, id: "7", hides: Vec::new() };
-        let rows = job.results().await.map(|files| files.iter().map(|file| file.rows.len()).sum());
+        let rows = job.results().await.map(|(files, _)| files.iter().map(|file| file.rows.len()).sum());
         (rows, began.elapsed().as_secs(), server.seen().len())
     }
 

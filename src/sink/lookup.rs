@@ -126,7 +126,7 @@ impl Asking<'_> {
             true => Ok(Ok(None)),
             false if answer.status == StatusCode::METHOD_NOT_ALLOWED => Err(wrong_address(fault)),
             false => {
-                let told = redact::without_values(&fault.message, &item.fields);
+                let told = redact::without_values(&fault.message, &item.fields, &answer.secrets);
                 Ok(Err(Reason::new(Code::RecordRefused, format!("asking the sink about it failed: {told}"))))
             }
         }

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use secrecy::SecretString;
 use serde_json::value::RawValue;
 
 use crate::{
@@ -20,11 +21,13 @@ pub struct Sent<'a> {
     pub key: &'a str,
     /// The id it has at the sink.
     pub id: Option<&'a str>,
+    /// What the signer put into the request: no message about the record repeats it.
+    pub secrets: &'a [SecretString],
 }
 
 impl<'a> Sent<'a> {
-    pub fn of(item: &'a Item) -> Self {
-        Self { fields: &item.fields, key: &item.idempotency_key, id: item.sink_id.as_deref() }
+    pub fn of(item: &'a Item, secrets: &'a [SecretString]) -> Self {
+        Self { fields: &item.fields, key: &item.idempotency_key, id: item.sink_id.as_deref(), secrets }
     }
 }
 

@@ -5,6 +5,7 @@ mod answer;
 mod api;
 mod clear;
 mod csv;
+mod folder;
 mod job;
 mod jsonl;
 mod lookup;
@@ -19,9 +20,10 @@ mod waves;
 pub use api::ApiSink;
 pub use clear::Clear;
 pub use csv::rows as csv_rows;
+pub use folder::{Folder, look_at_folder};
 pub use jsonl::JsonlSink;
 pub use lookup::covers;
-pub use postgres::{PostgresSink, TableConfig};
+pub use postgres::{Database, PostgresSink, Rights, TableConfig, look_at_database};
 
 use serde_json::Value;
 

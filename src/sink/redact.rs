@@ -3,9 +3,13 @@
 
 use std::collections::BTreeSet;
 
+use secrecy::SecretString;
 use serde_json::{Value, value::RawValue};
 
-use crate::model::{Fields, entries};
+use crate::{
+    http::scrub,
+    model::{Fields, entries},
+};
 
 /// Characters of a vendor's message that are kept.
 const CHARS_MAX: usize = 200;
@@ -45,8 +49,8 @@ fn message(value: &Value, depth: usize) -> Option<String> {
     }
 }
 
-/// The message without the record's values, without control characters, and short.
-pub fn without_values(message: &str, fields: &Fields) -> String {
+/// The message without the record's values and what signed the request, without control characters, and short.
+pub fn without_values(message: &str, fields: &Fields, secrets: &[SecretString]) -> String {
     let mut values = BTreeSet::new();
     for (_, raw) in fields.entries() {
         collect(raw.get(), &mut values);
@@ -54,7 +58,7 @@ pub fn without_values(message: &str, fields: &Fields) -> String {
     // The longest first: a value may stand inside another one.
     let mut values: Vec<String> = values.into_iter().collect();
     values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    let clean: String = message.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean: String = scrub(message, secrets).chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let clean = values.iter().fold(clean, |clean, value| clean.replace(value, HIDDEN));
     let short: String = clean.chars().take(CHARS_MAX).collect();
     if short.len() < clean.len() { format!("{short}...") } else { short }
@@ -87,6 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_signed_the_request_is_taken_out_before_the_message_is_cut() {
+        let fields = Fields::parse(br#"{"id":"r1"}"#).unwrap();
+        let message = format!("{}planted-token-of-some-length", "x".repeat(CHARS_MAX - 7));
+        let told = without_values(&message, &fields, &["planted-token-of-some-length".into()]);
+        assert!(told.ends_with("x***") && !told.contains("plan"), "{told}");
+    }
+
+    #[test]
     fn the_message_is_found_in_the_shapes_vendors_use() {
         for (said, expected) in [
             (r#""email is taken""#, "email is taken"),
@@ -106,12 +118,12 @@ mod tests {
             Fields::parse(br#"{"email":"ann@x.example","n":{"phones":["+81-3-1234"],"age":34,"nr":4711},"a":"x"}"#)
                 .unwrap();
         let message = "ann@x.example: phone \"+81-3-1234\" of 4711 is bad,\u{1b} x too";
-        assert_eq!(without_values(message, &fields), "***: phone \"***\" of *** is bad,  x too");
+        assert_eq!(without_values(message, &fields, &[]), "***: phone \"***\" of *** is bad,  x too");
     }
 
     #[test]
     fn a_message_is_short() {
         let fields = Fields::parse(b"{}").unwrap();
-        assert_eq!(without_values(&"é".repeat(300), &fields).chars().count(), CHARS_MAX + 3);
+        assert_eq!(without_values(&"é".repeat(300), &fields, &[]).chars().count(), CHARS_MAX + 3);
     }
 }

@@ -128,7 +128,7 @@ impl ApiSource {
     /// Cuts an answer, and protects what is personal before anything else sees it: positions hold keys, too.
     fn cut(&self, answer: &Answer) -> Result<slice::Cut, Fault> {
         if self.personal.is_idle() {
-            return slice::cut(&answer.body, &answer.headers, &self.stream);
+            return slice::cut(&answer.body, &answer.headers, &self.stream, &|text| answer.hushed(text));
         }
         let mut cut = slice::cut_unquoted(&answer.body, &answer.headers, &self.stream)?;
         for item in &mut cut.items {

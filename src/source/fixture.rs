@@ -68,5 +68,5 @@ pub fn field(stream: &mut Stream) -> &mut CursorField {
 }
 
 pub fn cut_text(stream: &Stream, body: &str) -> Cut {
-    cut(&Bytes::copy_from_slice(body.as_bytes()), &HeaderMap::new(), stream).unwrap()
+    cut(&Bytes::copy_from_slice(body.as_bytes()), &HeaderMap::new(), stream, &str::to_owned).unwrap()
 }

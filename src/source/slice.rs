@@ -57,9 +57,9 @@ impl Cut {
     }
 }
 
-/// Cuts the body of an answer as the stream describes it.
-pub fn cut(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Result<Cut, Fault> {
-    cut_or(body, stream, |malformed| not_json(body, headers, malformed, shown(body)))
+/// Cuts the body of an answer as the stream describes it. What of it is quoted goes through `hushed` first.
+pub fn cut(body: &Bytes, headers: &HeaderMap, stream: &Stream, hushed: &dyn Fn(&str) -> String) -> Result<Cut, Fault> {
+    cut_or(body, stream, |malformed| not_json(body, headers, malformed, shown(body, hushed)))
 }
 
 /// The same, for an answer that must not be quoted in a message.
@@ -316,6 +316,8 @@ fn no_records(stream: &Stream, what: &str) -> Fault {
 
 /// How much of a body that is no JSON is shown.
 const SHOWN_CHARS: usize = 80;
+/// Bytes of such a body that are searched for secrets.
+const SEARCHED_BYTES: usize = 16 << 10;
 
 fn not_json(body: &Bytes, headers: &HeaderMap, malformed: Option<Malformed>, shown: String) -> Fault {
     let safe = "Nothing of this page was taken over, and the cursor did not move: run again.";
@@ -344,9 +346,10 @@ fn not_json(body: &Bytes, headers: &HeaderMap, malformed: Option<Malformed>, sho
 
 /// The first printable characters of a body that is no JSON. A long run of letters and digits is left out: it may be a
 /// token that the server echoed.
-fn shown(body: &Bytes) -> String {
+fn shown(body: &Bytes, hushed: &dyn Fn(&str) -> String) -> String {
     const RUN_CHARS_MAX: usize = 20;
-    let head = String::from_utf8_lossy(&body[..body.len().min(SHOWN_CHARS * 8)]).into_owned();
+    // Far more than is shown, so that no secret is cut in half before it is looked for.
+    let head = hushed(&String::from_utf8_lossy(&body[..body.len().min(SEARCHED_BYTES)]));
     let printable = head.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let mut out = String::new();
     for word in printable {

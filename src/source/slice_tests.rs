@@ -12,7 +12,7 @@ use crate::config::plan::CursorFormat;
 fn fault(stream: &Stream, body: &str) -> Fault {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    cut(&Bytes::copy_from_slice(body.as_bytes()), &headers, stream).unwrap_err()
+    cut(&Bytes::copy_from_slice(body.as_bytes()), &headers, stream, &str::to_owned).unwrap_err()
 }
 
 fn key(stream: &Stream, record: &str) -> Option<String> {
@@ -23,7 +23,7 @@ fn key(stream: &Stream, record: &str) -> Option<String> {
 #[test]
 fn records_are_slices_of_the_page_with_their_own_bytes() {
     let body = Bytes::from_static(br#" {"next" : "n1", "data":[ {"id":"a","n":1.50} ,{ "id" : "b" } ], "total":2} "#);
-    let cut = cut(&body, &HeaderMap::new(), &stream()).unwrap();
+    let cut = cut(&body, &HeaderMap::new(), &stream(), &str::to_owned).unwrap();
     let texts: Vec<&str> = cut.items.iter().map(|item| item.fields.as_str()).collect();
     assert_eq!(texts, [r#"{"id":"a","n":1.50}"#, r#"{ "id" : "b" }"#]);
     assert!(body.as_ptr_range().contains(&cut.items[0].fields.as_bytes().as_ptr()), "the record was copied");
@@ -148,5 +148,5 @@ fn an_empty_answer_and_one_that_is_no_text_are_no_json() {
     assert_eq!(fault(&stream(), r#"{"data":[]} x"#).code, Code::NotJson);
     assert_eq!(fault(&stream(), r#"{"data":[{"id":01}]}"#).code, Code::NotJson);
     let bytes = Bytes::from_static(b"{\"data\":[\"\xff\"]}");
-    assert_eq!(cut(&bytes, &HeaderMap::new(), &stream()).unwrap_err().code, Code::NotJson);
+    assert_eq!(cut(&bytes, &HeaderMap::new(), &stream(), &str::to_owned).unwrap_err().code, Code::NotJson);
 }

@@ -230,12 +230,18 @@ async fn a_server_whose_own_certificate_is_bad_is_refused_once_and_nothing_is_wr
         ("server-name", "ca.pem", "not valid for name"),
         ("server", "other-ca.pem", "UnknownIssuer"),
     ] {
-        let server = Server::start(&desk, certificate, rustls::ALL_VERSIONS);
-        let lines = format!("base_url: {}\nca: {ca}\n{good}", server.url("127.0.0.1"));
-        let fault = write(&yaml::load(desk.0.path(), "", &lines, &[])).await.unwrap_err();
-        assert_eq!((fault.code, fault.disposition), (Code::Tls, Disposition::Halt), "{certificate}: {fault:?}");
-        assert!(fault.message.contains(words), "{}", fault.message);
-        assert_eq!((server.attempts.load(Relaxed), server.requests.load(Relaxed)), (1, 0), "{certificate}");
+        // The token endpoint is asked first where there is one, and no more often.
+        for auth in [
+            "",
+            "\nauth: { oauth2: { grant: { client_credentials: {} }, token_url: /token, client_id: me, client_auth: { tls_client_auth: {} } } }",
+        ] {
+            let server = Server::start(&desk, certificate, rustls::ALL_VERSIONS);
+            let lines = format!("base_url: {}\nca: {ca}\n{good}{auth}", server.url("127.0.0.1"));
+            let fault = write(&yaml::load(desk.0.path(), "", &lines, &[])).await.unwrap_err();
+            assert_eq!((fault.code, fault.disposition), (Code::Tls, Disposition::Halt), "{certificate}: {fault:?}");
+            assert!(fault.message.contains(words), "{}", fault.message);
+            assert_eq!((server.attempts.load(Relaxed), server.requests.load(Relaxed)), (1, 0), "{certificate}");
+        }
     }
 }
 

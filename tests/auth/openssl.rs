@@ -64,6 +64,11 @@ impl Desk {
                  -extfile {name}.ext -out {name}.pem"
             ));
         }
+        self.dated(name, authority, "20200101000000Z", "20210101000000Z");
+    }
+
+    /// Signs the request of `name` for a certificate that holds between two times, such as `20200101000000Z`.
+    pub fn dated(&self, name: &str, authority: &str, from: &str, until: &str) {
         let lines = [
             "[ca]\ndefault_ca=c\n[c]\nnew_certs_dir=.\ndatabase=index\nserial=serial\ndefault_md=sha256\n",
             "unique_subject=no\npolicy=p\n[p]\ncommonName=supplied\n",
@@ -73,7 +78,7 @@ impl Desk {
         fs::write(self.path("serial"), "77\n").unwrap();
         self.openssl(&format!(
             "ca -batch -notext -config ca.conf -cert {authority}.pem -keyfile {authority}.key -in {name}.csr -out {name}.pem \
-             -extfile {name}.ext -startdate 20200101000000Z -enddate 20210101000000Z"
+             -extfile {name}.ext -startdate {from} -enddate {until}"
         ));
     }
 }

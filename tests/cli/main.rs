@@ -8,6 +8,9 @@ mod admin_letters;
 mod audit;
 mod deletes;
 mod demo;
+mod doctor;
+mod doctor_tls;
+mod echo;
 mod harness;
 mod host;
 mod ingress;
@@ -16,9 +19,14 @@ mod letters;
 mod limits;
 mod links;
 mod mistakes;
+#[path = "../auth/openssl.rs"]
+#[expect(dead_code, reason = "the tests of signing in use more of it")]
+mod openssl;
 mod personal;
 mod plan;
 mod plan_sink;
+mod planted;
+mod planted_forms;
 mod quota;
 mod refresh;
 mod refusals;

@@ -2,7 +2,7 @@
 
 use renkei::{
     model::{Code, Disposition, Fault},
-    sink::{PostgresSink, Sink, TableConfig},
+    sink::{PostgresSink, Rights, Sink, TableConfig, look_at_database},
 };
 
 use crate::database::{Database, ca, write};
@@ -96,4 +96,30 @@ async fn a_missing_right_says_so() {
     let fault = refused(with(&db, |url| url.replace("renkei:renkei-test@", "renkei_reader:r@"))).await;
     assert_eq!(fault.code, Code::Forbidden);
     assert!(fault.help.contains("GRANT"));
+}
+
+#[tokio::test]
+async fn a_look_tells_who_we_are_and_what_we_may_do_and_writes_nothing() {
+    let Some(database) = Database::new("look_at_it").await else { return };
+    let url = database.url.clone().into();
+    let found = look_at_database(&url, None, "look_at_it").await.unwrap();
+    assert_eq!((found.name.as_str(), found.user.as_str()), ("postgres", "renkei"));
+    assert!(found.tls.as_ref().is_some_and(|version| version.starts_with("TLSv1")), "{found:?}");
+    assert_eq!(found.schema, Some(Rights { usage: true, create: true, has_checkpoints: false }));
+    assert_eq!(database.one("select count(*) from pg_tables where schemaname = 'look_at_it'").await.unwrap(), "0");
+    assert_eq!(look_at_database(&url, None, "no_such_schema").await.unwrap().schema, None);
+
+    database.sql("drop role if exists looker; create role looker login password 'look'").await;
+    let other = database.url.replace("renkei:renkei-test", "looker:look").into();
+    let rights = |found: renkei::sink::Database| found.schema.unwrap();
+    let none = rights(look_at_database(&other, None, "look_at_it").await.unwrap());
+    assert_eq!((none.usage, none.create), (false, false));
+    database.sql("grant usage on schema look_at_it to looker").await;
+    database.sink().await;
+    let some = rights(look_at_database(&other, None, "look_at_it").await.unwrap());
+    assert_eq!(some, Rights { usage: true, create: false, has_checkpoints: true });
+    let wrong = database.url.replace("renkei-test", "planted").into();
+    let fault = look_at_database(&wrong, None, "look_at_it").await.unwrap_err();
+    assert!(fault.code == Code::Unauthorized && !format!("{fault:?}").contains("planted"), "{fault:?}");
+    database.sql("drop owned by looker; drop role looker").await;
 }

@@ -107,6 +107,33 @@ async fn harmless_strangeness_in_a_token_answer_is_set_right() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_life_that_makes_no_sense_costs_no_token_per_call_and_a_huge_one_is_a_month() {
+    const DAY: i64 = 86_400;
+    // Tokens that are got for a call at once, after a day, and after thirty.
+    for (life, tokens) in [
+        ("-5", [1, 1, 1]),
+        ("-1e300", [1, 1, 1]),
+        ("\"soon\"", [1, 1, 1]),
+        ("\"NaN\"", [1, 1, 1]),
+        ("null", [1, 1, 1]),
+        ("[3600]", [1, 1, 1]),
+        ("0", [1, 1, 1]),
+        ("99999999999999999", [1, 1, 2]),
+        ("1e300", [1, 1, 2]),
+        ("\"inf\"", [1, 1, 2]),
+    ] {
+        let world = World::new();
+        let server = granting(answer(200, &[], &format!(r#"{{"access_token":"abc","expires_in":{life}}}"#)));
+        let client = world.client(oauth2(Grant::ClientCredentials), &server);
+        for (pass, tokens) in [0, DAY, 29 * DAY].into_iter().zip(tokens) {
+            world.clock.pass(pass);
+            client.execute(&call(Method::GET, "orders")).await.unwrap();
+            assert_eq!(token_requests(&server), tokens, "{life} after {pass} s more");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_answer_that_cannot_be_used_says_so_without_quoting_it() {
     for (status, body) in [
         (200, "<html>planted</html>"),
@@ -127,6 +154,7 @@ async fn a_token_answer_that_cannot_be_used_says_so_without_quoting_it() {
         assert_eq!((fault.code, fault.disposition), (Code::TokenAnswer, Disposition::Halt), "{body}: {fault}");
         assert!(!format!("{fault:?}").contains("planted"), "{fault:?}");
         assert!(fault.message.contains("https://id.test/oauth/token"), "{}", fault.message);
+        assert_eq!(server.seen().len(), 1, "it is asked once, and nothing else is sent");
     }
 }
 

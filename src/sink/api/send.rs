@@ -71,7 +71,7 @@ impl ApiSink {
                     continue;
                 }
             };
-            let sent: Vec<Sent<'_>> = items.iter().map(|ready| Sent::of(ready.item)).collect();
+            let sent: Vec<Sent<'_>> = items.iter().map(|ready| Sent::of(ready.item, &answer.secrets)).collect();
             let meant = match done_before(operation, &answer, sent.len()) {
                 Some(verdicts) => Meant::Verdicts(verdicts),
                 None => meaning(operation, &answer, &sent)?,
@@ -132,7 +132,9 @@ impl ApiSink {
             return Err(Fault::halt(Code::Bug, Blame::Bug, "a job that was not declared"));
         };
         let job = Job { client: &self.client, api: &self.api, operation, plan, id, hides };
-        answer::of_job(operation, plan, answer.status, &job.results().await?, sent)
+        let (rows, secrets) = job.results().await?;
+        let sent: Vec<Sent<'_>> = sent.iter().map(|sent| Sent { secrets: &secrets, ..*sent }).collect();
+        answer::of_job(operation, plan, answer.status, &rows, &sent)
     }
 }
 

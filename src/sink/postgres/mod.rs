@@ -12,6 +12,7 @@ mod connect;
 mod encode;
 mod fault;
 mod load;
+mod look;
 mod progress;
 mod rows;
 mod table;
@@ -23,6 +24,7 @@ use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, Statement};
 
+pub use self::look::{Database, Rights, look_at_database};
 use self::{
     load::{Shape, reshape},
     progress::Progress,

@@ -17,6 +17,7 @@ use super::{
 use crate::model::{Blame, Checkpoint, Code, ContentHash, Disposition, Fault, Fields};
 
 const FORMAT: u32 = 1;
+pub const TABLE: &str = "renkei_checkpoints";
 /// Batches that may be in the database before the store hears of them.
 const TRAIL_MAX: usize = 32;
 
@@ -133,7 +134,7 @@ fn overtaken(stream: &str) -> Fault {
 }
 
 fn table_name(target: &Target) -> String {
-    format!("{}.renkei_checkpoints", quoted(&target.schema))
+    format!("{}.{TABLE}", quoted(&target.schema))
 }
 
 /// Two sinks may find the table missing at once, so only one at a time makes it.

@@ -1,0 +1,63 @@
+//! The checks of connections that only take records: a database and a folder.
+
+use super::Line;
+use crate::{
+    config::plan::{Jsonl, Postgres},
+    model::{Blame, Code, Fault},
+    sink::{Database, Rights, look_at_database, look_at_folder},
+};
+
+pub async fn database(plan: &Postgres) -> Vec<Line> {
+    judged(&plan.schema, look_at_database(&plan.url, plan.ca.as_deref(), &plan.schema).await)
+}
+
+pub async fn folder(plan: &Jsonl) -> Vec<Line> {
+    let looked = look_at_folder(&plan.folder).await;
+    vec![match looked {
+        Ok(found) if found.is_there => Line::ok("folder", format!("{} can be written", found.path.display())),
+        Ok(found) => {
+            let (folder, above) = (plan.folder.display(), found.path.display());
+            Line::ok("folder", format!("{folder} is made by the first run; {above} above it can be written"))
+        }
+        Err(fault) => Line::failed("folder", &fault),
+    }]
+}
+
+fn judged(schema: &str, looked: Result<Database, Fault>) -> Vec<Line> {
+    let found = match looked {
+        Ok(found) => found,
+        Err(fault) => {
+            let unseen = Line::not_tried("schema", "the database was not reached");
+            return vec![Line::failed("connect", &fault), unseen];
+        }
+    };
+    let Database { name, user, version, tls, schema: rights } = found;
+    let how = tls.clone().unwrap_or_else(|| "no TLS".to_owned());
+    let connected = Line::ok("connect", format!("PostgreSQL {version}, database {name} as {user}, {how}"))
+        .fact("version", version)
+        .fact("database", name)
+        .fact("user", user.clone())
+        .fact("tls", tls);
+    vec![connected, rights_in(schema, &user, rights)]
+}
+
+fn rights_in(schema: &str, user: &str, rights: Option<Rights>) -> Line {
+    let no = |seen: String, help: String| {
+        Line::failed("schema", &Fault::halt(Code::Database, Blame::Config, seen)).help(help)
+    };
+    match rights {
+        None => no(format!("there is no schema {schema}"), format!("CREATE SCHEMA {schema}, or name another one.")),
+        Some(Rights { usage: false, .. }) => no(
+            format!("{user} may not use the schema {schema}"),
+            format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}"),
+        ),
+        Some(Rights { create: false, has_checkpoints: false, .. }) => no(
+            format!("{user} may make no table in the schema {schema}, and renkei_checkpoints is not there"),
+            format!("GRANT CREATE ON SCHEMA {schema} TO {user}"),
+        ),
+        Some(Rights { create: false, .. }) => {
+            Line::ok("schema", format!("{user} may use {schema} and make no table in it; renkei_checkpoints is there"))
+        }
+        Some(_) => Line::ok("schema", format!("{user} may make tables in {schema}")),
+    }
+}
