@@ -58,6 +58,7 @@ struct Figures {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 1)]
 async fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let calls: usize = std::env::args().nth(1).map_or(10_000, |text| text.parse().expect("usage: faulty [CALLS]"));
     let mut all: BTreeMap<&str, Figures> = BTreeMap::new();
     for round in 0..ROUNDS {
@@ -181,7 +182,6 @@ fn body(at: usize) -> String {
 }
 
 async fn naive(server: &Server, token: &str, calls: usize, tries: u32, into: &mut Figures) {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let (client, url, attempts) = (reqwest::Client::new(), server.sandbox.url(), AtomicU64::new(0));
     let once = async |at: usize| {
         attempts.fetch_add(1, Ordering::Relaxed);
