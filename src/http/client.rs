@@ -14,7 +14,7 @@ use super::{
     Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
     account::Account,
     breaker::{BreakerState, Breakers, Change, Health, Resting},
-    budget::{Ask, Heard, LimitView, Slot},
+    budget::{Ask, Heard, LimitView, Paused, Slot},
     effort::Effort,
     personal, redact, retry_after,
     server_clock::{self, ServerClock},
@@ -176,10 +176,14 @@ impl Client {
                         fault.code
                     }
                     Judgement::Throttled { after, sent: took_effect, fault } => {
-                        self.slow_down(call, &slot, sent, after, took_effect, &fault).await;
+                        let paused = self.slow_down(call, &slot, sent, after, took_effect, &fault).await;
                         drop(slot);
                         let cause = fault.code;
                         effort.throttled(took_effect, fault)?;
+                        if paused.is_stray {
+                            let wait = paused.until.saturating_duration_since(Instant::now());
+                            sleep(wait.min(effort.time_left())).await;
+                        }
                         cause
                     }
                     Judgement::Again { after, sent, fault } => {
@@ -351,7 +355,7 @@ impl Client {
         }
     }
 
-    /// Everybody waits, because an answer asked for it.
+    /// Everybody waits, because an answer asked for it; or the call alone, where that was a stray one.
     async fn slow_down(
         &self,
         call: &Call,
@@ -360,7 +364,7 @@ impl Client {
         after: Option<Duration>,
         took_effect: bool,
         fault: &Fault,
-    ) {
+    ) -> Paused {
         let Inner { seams, account, meter, .. } = &*self.inner;
         meter.throttled();
         // What may have taken effect was refused for the server's sake and not for ours.
@@ -369,6 +373,7 @@ impl Client {
             self.tell_pause(call, fault, paused.until - Instant::now());
             account.keep_now().await;
         }
+        paused
     }
 
     fn hear(&self, slot: &Slot, response: &Response) {

@@ -82,8 +82,6 @@ pub struct Refusal {
     /// It may be about the pace, and not about a longer quota or the server's own trouble.
     pub is_pace: bool,
     pub names_time: bool,
-    /// It may be one of a kind, because others before it were taken and it names no time.
-    pub is_stray: bool,
 }
 
 /// What an answer brought.
@@ -270,8 +268,7 @@ impl Gates {
 
     /// The server asked to slow down, in answer to a call that still counts as under way.
     pub fn refused(&mut self, ask: &Ask, refusal: Refusal, now: Moment) {
-        let most = if refusal.is_stray { (self.under_way / 2).max(1) } else { 1 };
-        self.ramp = Some(Ramp { most, departed: self.departed });
+        self.ramp = Some(Ramp { most: 1, departed: self.departed });
         let under_way = u64::from(self.under_way);
         for limit in self.limits.iter_mut().filter(|limit| refusal.is_pace && limit.concerns(ask)) {
             match &mut limit.kind {

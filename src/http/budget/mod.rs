@@ -316,7 +316,7 @@ impl Slot {
         if paused.is_new {
             let mut state = budget.lock();
             let is_pace = is_pace && after.is_none_or(|after| after <= PACE_PAUSE_MAX);
-            let refusal = Refusal { is_pace, names_time: after.is_some(), is_stray: paused.is_stray };
+            let refusal = Refusal { is_pace, names_time: after.is_some() };
             state.gates.refused(&self.ask, refusal, budget.clocks.now());
             state.unsaved = true;
         }

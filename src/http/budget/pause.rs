@@ -1,5 +1,9 @@
 //! One pause per connection. When the server asks one caller to slow down, everybody on the connection waits, once:
 //! requests that were already under way when the pause began get their own 429s, and those are the same episode.
+//!
+//! Except for a stray refusal: one that names no time, while almost all others are taken. Some servers refuse one call in a hundred for
+//! reasons of their own, and if a hundred callers waited for each of those, nobody would do anything else. Then only the
+//! refused call waits.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -8,14 +12,21 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The pause after a refusal that names no time, where others were taken before it: it may be a stray one.
-const STRAY: Duration = Duration::from_millis(100);
+/// The pause after a refusal that names no time, if no other came before it since a call was taken; and the wait after a stray one.
+const SHORT: Duration = Duration::from_millis(100);
 /// The pause after the next one, doubled while the server keeps asking.
 const UNASKED: Duration = Duration::from_secs(1);
 /// No pause that we choose ourselves is longer.
 const UNASKED_MAX: Duration = Duration::from_secs(60);
 /// What is added to a time the server named, doubled while it keeps asking: `Retry-After: 0` must not spin.
 const ASKED_EXTRA: Duration = Duration::from_millis(50);
+
+/// Refusals are stray ones up to this part of the calls that were taken.
+const STRAY_SHARE: f64 = 0.04;
+/// So many in a row are never stray ones.
+const IN_A_ROW: u32 = 3;
+/// Calls that are remembered.
+const TAKEN_MAX: u32 = 500;
 
 #[derive(Default)]
 pub struct Pause(Mutex<State>);
@@ -25,7 +36,7 @@ pub struct Pause(Mutex<State>);
 pub struct Paused {
     /// When the pause ends.
     pub until: Instant,
-    /// It names no time, and no other pause came before it without an accepted answer between them.
+    /// It is nobody's business but the call's own.
     pub is_stray: bool,
     /// It began with this answer; other answers to requests that were under way belong to the same pause.
     pub is_new: bool,
@@ -37,6 +48,32 @@ struct State {
     until: Option<Instant>,
     /// Pauses in a row without an accepted answer between them.
     episodes: u32,
+    background: Background,
+}
+
+/// How calls went lately, the older ones at half their weight.
+#[derive(Clone, Copy, Default)]
+struct Background {
+    taken: u32,
+    refused: u32,
+    in_a_row: u32,
+}
+
+impl Background {
+    fn taken(&mut self) {
+        self.taken += 1;
+        self.in_a_row = 0;
+        if self.taken >= TAKEN_MAX {
+            (self.taken, self.refused) = (self.taken / 2, self.refused / 2);
+        }
+    }
+
+    /// Whether one more refusal may be chance.
+    fn is_stray(&mut self) -> bool {
+        self.refused = self.refused.saturating_add(1);
+        self.in_a_row = self.in_a_row.saturating_add(1);
+        self.in_a_row < IN_A_ROW && f64::from(self.refused) <= f64::from(self.taken) * STRAY_SHARE
+    }
 }
 
 impl Pause {
@@ -45,6 +82,9 @@ impl Pause {
         let mut state = self.lock();
         let now = Instant::now();
         let is_new = state.began.is_none_or(|began| sent >= began);
+        if is_new && after.is_none() && state.background.is_stray() {
+            return Paused { until: now + SHORT.mul_f64(1.0 + share / 10.0), is_new: false, is_stray: true };
+        }
         if is_new {
             state.episodes += 1;
             state.began = Some(now);
@@ -53,15 +93,14 @@ impl Pause {
         }
         let doubled =
             |time: Duration, times: u32| time.saturating_mul(1 << times.saturating_sub(1).min(16)).min(UNASKED_MAX);
-        let is_stray = after.is_none() && state.episodes <= 1;
         let wait = match after {
             Some(after) => after + doubled(ASKED_EXTRA, state.episodes).mul_f64(0.5 + share / 2.0),
-            None if is_stray => STRAY.mul_f64(1.0 + share / 10.0),
+            None if state.episodes <= 1 => SHORT.mul_f64(1.0 + share / 10.0),
             None => doubled(UNASKED, state.episodes - 1).mul_f64(1.0 + share / 10.0),
         };
         let until = state.until.map_or(now + wait, |until| until.max(now + wait));
         state.until = Some(until);
-        Paused { until, is_new, is_stray }
+        Paused { until, is_new, is_stray: false }
     }
 
     /// Goes on with a pause that an earlier process was asked for.
@@ -74,8 +113,9 @@ impl Pause {
     /// An answer came that did not ask us to slow down, to a request sent at `sent`.
     pub fn over(&self, sent: Instant) {
         let mut state = self.lock();
+        state.background.taken();
         if state.until.is_some_and(|until| sent >= until) {
-            *state = State::default();
+            *state = State { background: state.background, ..State::default() };
         }
     }
 
@@ -102,8 +142,8 @@ mod tests {
         let sent = Instant::now();
         advance(SECOND).await;
         let first = pause.begin(sent, None, 0.0);
-        assert_eq!(first, Paused { until: Instant::now() + STRAY, is_new: true, is_stray: true });
-        let same = Paused { is_new: false, is_stray: false, ..first };
+        assert_eq!(first, Paused { until: Instant::now() + SHORT, is_new: true, is_stray: false });
+        let same = Paused { is_new: false, ..first };
         assert_eq!(pause.begin(sent, None, 0.0), same, "the same episode does not grow");
         let longer = pause.begin(sent, Some(5 * SECOND), 1.0).until;
         assert_eq!(longer, Instant::now() + 5 * SECOND + ASKED_EXTRA);
@@ -121,7 +161,37 @@ mod tests {
             advance(until - Instant::now()).await;
         }
         pause.over(Instant::now());
-        assert_eq!(pause.begin(Instant::now(), None, 0.0).until - Instant::now(), STRAY);
+        assert_eq!(pause.begin(Instant::now(), None, 0.0).until - Instant::now(), SHORT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refusal_among_many_calls_that_are_taken_holds_up_nobody_else_and_the_third_in_a_row_everybody() {
+        let pause = Pause::default();
+        let taken = |count: usize| (0..count).for_each(|_| pause.over(Instant::now()));
+        for _ in 0..1_000 {
+            taken(99);
+            let alone = pause.begin(Instant::now(), None, 0.0);
+            assert_eq!((alone.is_stray, alone.until - Instant::now(), pause.until()), (true, SHORT, None));
+        }
+        taken(1);
+        let strays = (0..3).map(|_| pause.begin(Instant::now(), None, 0.0).is_stray);
+        assert_eq!(strays.collect::<Vec<_>>(), [true, true, false]);
+        assert!(pause.until().is_some());
+        let pause = Pause::default();
+        (0..100).for_each(|_| pause.over(Instant::now()));
+        assert!(!pause.begin(Instant::now(), Some(SECOND), 0.0).is_stray, "it names a time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_refusal_in_ten_is_about_everybody() {
+        let pause = Pause::default();
+        let mut strays = 0;
+        for _ in 0..100 {
+            (0..10).for_each(|_| pause.over(Instant::now()));
+            strays += usize::from(pause.begin(Instant::now(), None, 0.0).is_stray);
+            advance(SECOND).await;
+        }
+        assert!(strays <= 1, "{strays}");
     }
 
     #[tokio::test(start_paused = true)]
