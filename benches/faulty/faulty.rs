@@ -5,7 +5,7 @@
 //!              three tries in all. No timeout, because reqwest has none unless told; no idempotency key
 //!   naive, 2   the same with two tries
 //!   defaults   renkei's client as a connection has it that says nothing: connect 1 s, attempt 5 s, 3 attempts with full
-//!              jitter from 500 ms, one pause for all after a 429, breaker; an idempotency key per record
+//!              jitter from 500 ms, one pause for all where 429s are many, breaker; a key per record
 //!   crm        the same with what connectors/crm declares for this very sandbox: attempt 2 s, 6 attempts from 200 ms
 //!   outbox     the failed calls of `crm` again under the same keys, until none is left, as the next runs send them
 //! ```
