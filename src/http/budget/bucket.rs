@@ -70,8 +70,8 @@ impl Bucket {
     }
 
     /// The server refused a call. Calls that leave evenly tell of no smaller number that it certainly takes.
-    pub fn refused(&mut self, now: Moment, names_time: bool) {
-        self.caution.refused(now.unix_ms, self.plan.per, 0.0, names_time);
+    pub fn refused(&mut self, now: Moment) {
+        self.caution.refused(now.unix_ms, self.plan.per, 0.0);
         if self.caution.share(now.unix_ms) < self.share {
             self.set_pace(now);
         }

@@ -2,9 +2,9 @@
 //! the pace, so any limit down to an eighth of the declared one is met within three refusals. Slowly the pace comes back,
 //! because the server may have had a bad hour.
 //!
-//! The hard idea is to tell a limit from a stray refusal. Where a whole `per` was taken at our pace, the limit is not lower
-//! than our pace: the refusal is a stray one, or speaks of a longer quota, and waiting is all that helps. The same is true of
-//! those that name no time while they are few. Any other is about the pace.
+//! The hard idea is to tell a limit from chance. Where a whole `per` was taken at our pace, the limit is not lower than our
+//! pace: the refusal speaks of a longer quota, or of nothing, and waiting is all that helps. Any other is about the pace.
+//! Stray refusals (`strays.rs`) do not come here.
 
 use std::time::Duration;
 
@@ -13,12 +13,6 @@ const SHARE_MIN: f64 = 0.01;
 /// The pace grows by a quarter in this time.
 const RECOVERY: Duration = Duration::from_secs(300);
 const GROWTH: f64 = 1.25;
-/// Refusals that name no time are stray ones up to this part of all calls.
-const STRAY_SHARE: f64 = 0.04;
-/// So many calls are thought to have gone well before the first one.
-const CALLS_BEFORE: u32 = 20;
-/// Calls that are remembered.
-const CALLS_MAX: u32 = 200;
 
 /// The share of a declared pace that is used.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -27,14 +21,11 @@ pub struct Caution {
     pub at_ms: i64,
     /// The first call since the last refusal.
     since_ms: Option<i64>,
-    /// Calls and refusals without a time since the pace was last changed, the older ones at half their weight.
-    calls: u32,
-    refusals: u32,
 }
 
 impl Caution {
     pub fn new(share: f64, at_ms: i64) -> Self {
-        Self { share, at_ms, since_ms: None, calls: 0, refusals: 0 }
+        Self { share, at_ms, since_ms: None }
     }
 
     pub fn none() -> Self {
@@ -51,28 +42,17 @@ impl Caution {
 
     pub fn call(&mut self, now_ms: i64) {
         self.since_ms.get_or_insert(now_ms);
-        self.calls += 1;
-        if self.calls >= CALLS_MAX {
-            (self.calls, self.refusals) = (self.calls / 2, self.refusals / 2);
-        }
     }
 
-    /// A call was refused. `taken` is the share of what is declared that the server certainly took within `per`, and
-    /// `names_time` says whether the refusal does.
-    pub fn refused(&mut self, now_ms: i64, per: Duration, taken: f64, names_time: bool) {
+    /// A call was refused. `taken` is the share of what is declared that the server certainly took within `per`.
+    pub fn refused(&mut self, now_ms: i64, per: Duration, taken: f64) {
         let per_ms = i64::try_from(per.as_millis()).unwrap_or(i64::MAX);
         let went_well = self.since_ms.take().is_some_and(|since| now_ms.saturating_sub(since) >= per_ms);
-        if went_well || (!names_time && self.is_stray()) {
+        if went_well {
             return;
         }
         let share = self.share(now_ms);
         *self = Self::new((share / 2.0).max(taken.min(share)).max(SHARE_MIN), now_ms);
-    }
-
-    /// Whether one more refusal may be chance.
-    fn is_stray(&mut self) -> bool {
-        self.refusals += 1;
-        f64::from(self.refusals) < f64::from(self.calls + CALLS_BEFORE) * STRAY_SHARE
     }
 }
 
@@ -86,51 +66,35 @@ mod tests {
     fn a_refusal_before_a_whole_window_went_well_halves_the_pace_but_not_below_what_was_taken() {
         let mut caution = Caution::none();
         caution.call(0);
-        caution.refused(500, SECOND, 0.0, true);
+        caution.refused(500, SECOND, 0.0);
         assert_eq!(caution.share(500), 0.5);
         caution.call(600);
-        caution.refused(1_500, SECOND, 0.4, true);
+        caution.refused(1_500, SECOND, 0.4);
         assert_eq!(caution.share(1_500), 0.4);
-        caution.refused(1_600, SECOND, 0.9, true);
+        caution.refused(1_600, SECOND, 0.9);
         assert!((0.4..0.401).contains(&caution.share(1_600)), "never up");
-        (0..20).for_each(|_| caution.refused(1_600, SECOND, 0.0, true));
+        (0..20).for_each(|_| caution.refused(1_600, SECOND, 0.0));
         assert_eq!(caution.share(1_600), SHARE_MIN);
     }
 
     #[test]
-    fn stray_refusals_change_nothing_however_many_there_are() {
+    fn refusals_after_a_whole_window_that_went_well_change_nothing_however_many_there_are() {
         let mut caution = Caution::none();
         for round in 0..1_000 {
             caution.call(round * 1_000);
             caution.call(round * 1_000 + 500);
-            caution.refused(round * 1_000 + 1_000, SECOND, 0.0, true);
+            caution.refused(round * 1_000 + 1_000, SECOND, 0.0);
         }
         assert_eq!(caution.share(1_000_000), 1.0);
         caution.call(1_000_000);
-        caution.refused(1_000_300, SECOND, 0.0, true);
+        caution.refused(1_000_300, SECOND, 0.0);
         assert_eq!(caution.share(1_000_300), 0.5, "the next one came too soon");
-    }
-
-    #[test]
-    fn refusals_without_a_time_are_stray_ones_while_they_are_few() {
-        let mut caution = Caution::none();
-        for round in 0..1_000 {
-            (0..50).for_each(|_| caution.call(round));
-            caution.refused(round, SECOND, 0.0, false);
-        }
-        assert_eq!(caution.share(1_000), 1.0, "one of fifty");
-        let mut caution = Caution::none();
-        (0..6).for_each(|_| caution.call(0));
-        caution.refused(100, SECOND, 0.0, false);
-        caution.call(200);
-        caution.refused(200, SECOND, 0.0, false);
-        assert_eq!(caution.share(200), 0.5, "two of seven");
     }
 
     #[test]
     fn the_pace_comes_back_slowly_and_not_beyond_what_is_declared() {
         let mut caution = Caution::none();
-        caution.refused(0, SECOND, 0.0, true);
+        caution.refused(0, SECOND, 0.0);
         assert_eq!(caution.share(300_000), 0.625);
         assert_eq!(caution.share(3_600_000), 1.0);
         assert_eq!(caution.share(-5), 0.5, "a clock that was set back gives nothing");

@@ -69,19 +69,13 @@ pub struct Gates {
     departed: u64,
 }
 
-/// How many calls may be under way after a pause.
+/// How many calls may be under way after a pause. Only those count that left after it: a call from before may hang for as
+/// long as an attempt may, and would hold up everybody.
 struct Ramp {
     most: u32,
-    /// Only answers to calls that left after so many are a good sign.
+    under_way: u32,
+    /// So many calls left before it.
     departed: u64,
-}
-
-/// How a server asked to slow down.
-#[derive(Clone, Copy, Debug)]
-pub struct Refusal {
-    /// It may be about the pace, and not about a longer quota or the server's own trouble.
-    pub is_pace: bool,
-    pub names_time: bool,
 }
 
 /// What an answer brought.
@@ -101,6 +95,13 @@ impl Taken {
     /// A window that was not known when the call left has no number for it: nothing is newer.
     fn number(&self, limit: usize) -> u64 {
         self.numbers.iter().find(|(at, _)| *at == limit).map_or(0, |(_, number)| *number)
+    }
+}
+
+impl Ramp {
+    /// The call left after the pause, so its answer says how things are now.
+    fn is_after(&self, taken: &Taken) -> bool {
+        taken.number > self.departed
     }
 }
 
@@ -126,7 +127,7 @@ impl Gates {
     /// a limit of its own could not use what all share.
     pub fn opens(&mut self, ask: &Ask, now: Moment) -> Opening {
         let mut opening = Opening { at: Some(now.at), is_shared: false, why: Arc::default() };
-        if self.ramp.as_ref().is_some_and(|ramp| self.under_way >= ramp.most) {
+        if self.ramp.as_ref().is_some_and(|ramp| ramp.under_way >= ramp.most) {
             return Opening { at: None, is_shared: true, why: "one call at a time after a pause".into() };
         }
         for limit in self.limits.iter_mut().filter(|limit| limit.concerns(ask)) {
@@ -146,6 +147,9 @@ impl Gates {
     pub fn take(&mut self, ask: &Ask, now: Moment) -> Taken {
         self.under_way += 1;
         self.departed += 1;
+        if let Some(ramp) = &mut self.ramp {
+            ramp.under_way += 1;
+        }
         let (mut costs, mut numbers) = (Vec::new(), Vec::new());
         for (at, limit) in self.limits.iter_mut().enumerate().filter(|(_, limit)| limit.concerns(ask)) {
             match &mut limit.kind {
@@ -169,6 +173,9 @@ impl Gates {
     /// The call is not under way any more. One that never left costs no quota; its place in a bucket is gone with its time.
     pub fn give_back(&mut self, ask: &Ask, taken: &Taken, left: bool) {
         self.under_way = self.under_way.saturating_sub(1);
+        if let Some(ramp) = self.ramp.as_mut().filter(|ramp| ramp.is_after(taken)) {
+            ramp.under_way = ramp.under_way.saturating_sub(1);
+        }
         for (at, limit) in self.limits.iter_mut().enumerate().filter(|(_, limit)| limit.concerns(ask)) {
             match &mut limit.kind {
                 // A window that was not known when the call left has nothing of it.
@@ -184,7 +191,7 @@ impl Gates {
     /// Learns from an answer, while its call still counts as under way.
     pub fn heard(&mut self, ask: &Ask, taken: &Taken, heard: &Heard<'_>, now: Moment) {
         if heard.status != StatusCode::TOO_MANY_REQUESTS && !heard.status.is_server_error() {
-            let widened = |ramp: Ramp| match taken.number > ramp.departed {
+            let widened = |ramp: Ramp| match ramp.is_after(taken) {
                 true => Some(Ramp { most: ramp.most * 2, ..ramp }).filter(|ramp| ramp.most <= UNDER_WAY_MAX),
                 false => Some(ramp),
             };
@@ -266,14 +273,15 @@ impl Gates {
         Some((at, &mut limit.kind))
     }
 
-    /// The server asked to slow down, in answer to a call that still counts as under way.
-    pub fn refused(&mut self, ask: &Ask, refusal: Refusal, now: Moment) {
-        self.ramp = Some(Ramp { most: 1, departed: self.departed });
+    /// The server asked to slow down, in answer to a call that still counts as under way. `is_pace`: it may be about the pace,
+    /// and not about a longer quota or the server's own trouble.
+    pub fn refused(&mut self, ask: &Ask, is_pace: bool, now: Moment) {
+        self.ramp = Some(Ramp { most: 1, under_way: 0, departed: self.departed });
         let under_way = u64::from(self.under_way);
-        for limit in self.limits.iter_mut().filter(|limit| refusal.is_pace && limit.concerns(ask)) {
+        for limit in self.limits.iter_mut().filter(|limit| is_pace && limit.concerns(ask)) {
             match &mut limit.kind {
-                Kind::Bucket(bucket) => bucket.refused(now, refusal.names_time),
-                Kind::Window(window) => window.refused(now, under_way, refusal.names_time),
+                Kind::Bucket(bucket) => bucket.refused(now),
+                Kind::Window(window) => window.refused(now, under_way),
                 Kind::Daily(_) | Kind::Points(_) | Kind::Concurrency(..) | Kind::Ceiling(_) => {}
             }
         }

@@ -5,6 +5,7 @@
 //!   queue.rs    whose turn it is
 //!   gates.rs    whether the limits let a call through: bucket, window, daily, points, under way, what answers told
 //!   pause.rs    the server asked everybody to wait
+//!   strays.rs   which refusals are nobody's business but the refused call's
 //!   saved.rs    what of all this outlives the process
 //! ```
 //!
@@ -23,6 +24,7 @@ mod pause;
 mod points;
 mod queue;
 mod saved;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -45,7 +47,7 @@ use tokio::{
 
 pub use self::{gates::Heard, pause::Paused, queue::Ask, saved::Saved, view::LimitView};
 use self::{
-    gates::{Gates, Opening, Refusal, Taken},
+    gates::{Gates, Opening, Taken},
     moment::{Clocks, Moment},
     pause::Pause,
     queue::{Queue, Turn},
@@ -316,8 +318,7 @@ impl Slot {
         if paused.is_new {
             let mut state = budget.lock();
             let is_pace = is_pace && after.is_none_or(|after| after <= PACE_PAUSE_MAX);
-            let refusal = Refusal { is_pace, names_time: after.is_some() };
-            state.gates.refused(&self.ask, refusal, budget.clocks.now());
+            state.gates.refused(&self.ask, is_pace, budget.clocks.now());
             state.unsaved = true;
         }
         paused

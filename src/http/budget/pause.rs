@@ -1,9 +1,7 @@
 //! One pause per connection. When the server asks one caller to slow down, everybody on the connection waits, once:
 //! requests that were already under way when the pause began get their own 429s, and those are the same episode.
 //!
-//! Except for a stray refusal: one that names no time, while almost all others are taken. Some servers refuse one call in a hundred for
-//! reasons of their own, and if a hundred callers waited for each of those, nobody would do anything else. Then only the
-//! refused call waits.
+//! Except for a stray refusal (`strays.rs`): then only the refused call waits.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -11,6 +9,8 @@ use std::{
 };
 
 use tokio::time::Instant;
+
+use super::strays::Strays;
 
 /// The pause after a refusal that names no time, if no other came before it since a call was taken; and the wait after a stray one.
 const SHORT: Duration = Duration::from_millis(100);
@@ -20,13 +20,6 @@ const UNASKED: Duration = Duration::from_secs(1);
 const UNASKED_MAX: Duration = Duration::from_secs(60);
 /// What is added to a time the server named, doubled while it keeps asking: `Retry-After: 0` must not spin.
 const ASKED_EXTRA: Duration = Duration::from_millis(50);
-
-/// Refusals are stray ones up to this part of the calls that were taken.
-const STRAY_SHARE: f64 = 0.04;
-/// So many in a row are never stray ones.
-const IN_A_ROW: u32 = 3;
-/// Calls that are remembered.
-const TAKEN_MAX: u32 = 500;
 
 #[derive(Default)]
 pub struct Pause(Mutex<State>);
@@ -46,34 +39,9 @@ pub struct Paused {
 struct State {
     began: Option<Instant>,
     until: Option<Instant>,
-    /// Pauses in a row without an accepted answer between them.
+    /// Pauses and stray refusals in a row without an accepted answer between them.
     episodes: u32,
-    background: Background,
-}
-
-/// How calls went lately, the older ones at half their weight.
-#[derive(Clone, Copy, Default)]
-struct Background {
-    taken: u32,
-    refused: u32,
-    in_a_row: u32,
-}
-
-impl Background {
-    fn taken(&mut self) {
-        self.taken += 1;
-        self.in_a_row = 0;
-        if self.taken >= TAKEN_MAX {
-            (self.taken, self.refused) = (self.taken / 2, self.refused / 2);
-        }
-    }
-
-    /// Whether one more refusal may be chance.
-    fn is_stray(&mut self) -> bool {
-        self.refused = self.refused.saturating_add(1);
-        self.in_a_row = self.in_a_row.saturating_add(1);
-        self.in_a_row < IN_A_ROW && f64::from(self.refused) <= f64::from(self.taken) * STRAY_SHARE
-    }
+    strays: Strays,
 }
 
 impl Pause {
@@ -82,7 +50,8 @@ impl Pause {
         let mut state = self.lock();
         let now = Instant::now();
         let is_new = state.began.is_none_or(|began| sent >= began);
-        if is_new && after.is_none() && state.background.is_stray() {
+        if is_new && after.is_none() && state.strays.refused() {
+            state.episodes += 1;
             return Paused { until: now + SHORT.mul_f64(1.0 + share / 10.0), is_new: false, is_stray: true };
         }
         if is_new {
@@ -113,9 +82,9 @@ impl Pause {
     /// An answer came that did not ask us to slow down, to a request sent at `sent`.
     pub fn over(&self, sent: Instant) {
         let mut state = self.lock();
-        state.background.taken();
-        if state.until.is_some_and(|until| sent >= until) {
-            *state = State { background: state.background, ..State::default() };
+        state.strays.taken();
+        if state.until.is_none_or(|until| sent >= until) {
+            *state = State { strays: state.strays, ..State::default() };
         }
     }
 
@@ -139,14 +108,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn requests_under_way_share_one_pause_and_the_longest_time_asked_wins() {
         let pause = Pause::default();
+        assert!(pause.begin(Instant::now(), None, 0.0).is_stray);
         let sent = Instant::now();
         advance(SECOND).await;
         let first = pause.begin(sent, None, 0.0);
-        assert_eq!(first, Paused { until: Instant::now() + SHORT, is_new: true, is_stray: false });
+        assert_eq!(first, Paused { until: Instant::now() + UNASKED, is_new: true, is_stray: false });
         let same = Paused { is_new: false, ..first };
         assert_eq!(pause.begin(sent, None, 0.0), same, "the same episode does not grow");
         let longer = pause.begin(sent, Some(5 * SECOND), 1.0).until;
-        assert_eq!(longer, Instant::now() + 5 * SECOND + ASKED_EXTRA);
+        assert_eq!(longer, Instant::now() + 5 * SECOND + 2 * ASKED_EXTRA);
         assert_eq!(pause.begin(sent, Some(SECOND), 0.0).until, longer, "a shorter wish does not shorten it");
         advance(6 * SECOND).await;
         assert_eq!(pause.until(), None);
@@ -173,25 +143,13 @@ mod tests {
             let alone = pause.begin(Instant::now(), None, 0.0);
             assert_eq!((alone.is_stray, alone.until - Instant::now(), pause.until()), (true, SHORT, None));
         }
-        taken(1);
+        taken(99);
         let strays = (0..3).map(|_| pause.begin(Instant::now(), None, 0.0).is_stray);
         assert_eq!(strays.collect::<Vec<_>>(), [true, true, false]);
         assert!(pause.until().is_some());
         let pause = Pause::default();
         (0..100).for_each(|_| pause.over(Instant::now()));
         assert!(!pause.begin(Instant::now(), Some(SECOND), 0.0).is_stray, "it names a time");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_refusal_in_ten_is_about_everybody() {
-        let pause = Pause::default();
-        let mut strays = 0;
-        for _ in 0..100 {
-            (0..10).for_each(|_| pause.over(Instant::now()));
-            strays += usize::from(pause.begin(Instant::now(), None, 0.0).is_stray);
-            advance(SECOND).await;
-        }
-        assert!(strays <= 1, "{strays}");
     }
 
     #[tokio::test(start_paused = true)]

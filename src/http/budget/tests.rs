@@ -151,3 +151,15 @@ async fn a_slot_that_nothing_left_with_costs_no_quota() {
     assert_eq!(&*blocked.why, "2 a day");
     assert!(blocked.needed.unwrap() > Duration::from_secs(23 * 3600));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_from_before_the_pause_does_not_hold_up_those_after_it_and_one_from_after_it_does() {
+    let budget = budget(&[], 8);
+    let (_hangs, refused) = (slot(&budget).await, slot(&budget).await);
+    refused.refused(Instant::now(), Some(Duration::from_secs(1)), 0.0, true);
+    drop(refused);
+    let alone = timeout(Duration::from_secs(2), slot(&budget)).await.unwrap();
+    assert!(timeout(Duration::from_secs(2), slot(&budget)).await.is_err(), "one call goes alone");
+    drop(alone);
+    assert!(timeout(Duration::from_secs(2), slot(&budget)).await.is_ok());
+}

@@ -109,9 +109,9 @@ impl Window {
     }
 
     /// The server refused a call. It and others, `under_way` of those in the log, were not taken.
-    pub fn refused(&mut self, now: Moment, under_way: u64, names_time: bool) {
+    pub fn refused(&mut self, now: Moment, under_way: u64) {
         let taken = self.log.count(now.unix_ms).saturating_sub(under_way);
         let taken = taken as f64 / f64::from(self.plan.requests);
-        self.caution.refused(now.unix_ms, self.plan.per, taken, names_time);
+        self.caution.refused(now.unix_ms, self.plan.per, taken);
     }
 }
