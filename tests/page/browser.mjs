@@ -3,6 +3,7 @@
 
 import { createRequire } from "node:module";
 import { createServer } from "node:http";
+import { connect, createServer as createLine } from "node:net";
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import assert from "node:assert/strict";
@@ -140,13 +141,44 @@ const scenes = {
     await send("trigger");
     await one.page.locator("#runs tbody tr").nth(1).waitFor();
     assert.equal(await one.page.evaluate(() => window.unchanged), true, "nothing was loaded anew");
-    // A line that breaks is told, and taken up again.
-    await one.context.setOffline(true);
-    await one.page.evaluate(() => dispatchEvent(new Event("offline")));
-    await one.context.setOffline(false);
-    await live(one.page);
     await two.quiet();
     return one.quiet();
+  },
+
+  // A line between the browser and the service breaks, something happens meanwhile, and the line is there again.
+  async broken() {
+    const sockets = new Set();
+    const pass = (from) => {
+      const to = connect(Number(new URL(url).port), "127.0.0.1");
+      for (const [one, other] of [[from, to], [to, from]]) {
+        sockets.add(one);
+        one.on("error", () => other.destroy()).on("close", () => sockets.delete(one)).pipe(other);
+      }
+    };
+    const open = async (port) => {
+      const line = createLine(pass);
+      await new Promise((listening) => line.listen(port, "127.0.0.1", listening));
+      return line;
+    };
+    const line = await open(0);
+    const { port } = line.address();
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.setDefaultTimeout(60_000);
+    await page.goto(`http://127.0.0.1:${port}/pipelines/demo-leads`);
+    const state = (text) => page.locator("#live").filter({ hasText: text }).waitFor();
+    await state(/^live$/);
+    line.close();
+    for (const socket of sockets) socket.destroy();
+    await state("not live");
+    assert.ok((await fetch(`${demo.replace("/pipelines", "/api/v1/pipelines")}/pause`, { method: "POST" })).ok);
+    assert.equal(await page.locator("#state .chip", { hasText: "idle" }).count(), 1, "it cannot know yet");
+    const again = await open(port);
+    await page.locator("#state .chip", { hasText: "paused" }).waitFor();
+    await state(/^live$/);
+    await context.close();
+    again.close();
+    for (const socket of sockets) socket.destroy();
   },
 
   async keys() {
@@ -199,6 +231,10 @@ const scenes = {
     await page.locator("#state .chip", { hasText: "paused" }).waitFor();
     const secret = await page.content();
     assert.ok(!secret.includes(details.token));
+    await page.goto(url);
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    assert.deepEqual(await context.cookies(), []);
     return quiet();
   },
 

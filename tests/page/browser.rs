@@ -136,9 +136,15 @@ fn without_scripts_the_same_buttons_do_the_same() {
 }
 
 #[test]
-fn what_others_do_shows_without_a_reload_and_the_page_comes_back_when_the_service_does() {
+fn what_others_do_shows_without_a_reload() {
     let (_stage, served) = lived(0);
     play("live", &served, json!({}));
+}
+
+#[test]
+fn a_line_that_breaks_is_told_and_what_happened_meanwhile_shows_when_it_is_back() {
+    let (_stage, served) = lived(0);
+    play("broken", &served, json!({}));
 }
 
 #[test]

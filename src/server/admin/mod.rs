@@ -102,10 +102,10 @@ async fn answer(
     request: Request,
 ) -> Response {
     let mut shown = Shown { route: routes::NONE, is_page: page::is_wanted(&request) };
-    let at = request.uri().clone();
+    let (method, at) = (request.method().clone(), request.uri().clone());
     let mut answer = match met(&desk, peer, request, &mut shown).await {
         Ok(answer) => answer,
-        Err(problem) if shown.is_page => page::refused(problem, &at),
+        Err(problem) if shown.is_page => page::refused(problem, &method, &at),
         Err(problem) => problem.response(),
     };
     let headers = answer.headers_mut();

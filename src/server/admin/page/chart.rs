@@ -38,15 +38,18 @@ impl Became {
     }
 }
 
-/// Records of each run, oldest first, in a line's height.
+/// Runs that a spark line has room for.
+pub const SPARKS: usize = 24;
+
+/// Records of each run in a line's height, the newest at the right end.
 pub fn spark(runs: &[&Run]) -> Markup {
     let records: Vec<u64> = runs.iter().map(|run| run.counts.verdicts()).collect();
     let Some(most) = records.iter().copied().max() else { return html! { span.none { "no run yet" } } };
     let mut bars = String::new();
-    for (at, records) in records.iter().enumerate() {
+    for (at, records) in records.iter().rev().take(SPARKS).enumerate() {
         // A run without records leaves a mark all the same.
-        let height = if most == 0 { 1.0 } else { (*records as f64 / most as f64 * 22.0).max(1.0) };
-        bar(&mut bars, at as f64 * 4.0, 24.0, 3.0, height);
+        let height = if most == 0 { 1.0 } else { (*records as f64 / most as f64 * 22.0).round().max(1.0) };
+        bar(&mut bars, ((SPARKS - at - 1) * 4) as f64, 24.0, 3.0, height);
     }
     let last = records.last().copied().unwrap_or_default();
     let label = format!(
@@ -55,26 +58,26 @@ pub fn spark(runs: &[&Run]) -> Markup {
         number(most),
         number(last)
     );
-    html! {
-        svg.spark viewBox={ "0 0 " (records.len() * 4) " 24" } preserveAspectRatio="none" role="img" aria-label=(label) { path d=(bars) {} }
-    }
+    html! { svg.spark viewBox="0 0 96 24" preserveAspectRatio="none" role="img" aria-label=(label) { path d=(bars) {} } }
 }
 
 fn bar(path: &mut String, left: f64, foot: f64, width: f64, height: f64) {
     // A text takes whatever is written to it.
-    let _ = write!(path, "M{left:.1} {foot:.1}v-{height:.1}h{width:.1}v{height:.1}z");
+    let _ = write!(path, "M{left} {foot}v-{height}h{width}v{height}z");
 }
 
 /// One bar for each run, oldest first: what became of its records, and whether it failed.
 pub fn verdict_bars(runs: &[&Run], now: DateTime<Utc>) -> Markup {
     const HEIGHT: f64 = 100.0;
+    // Few runs are not drawn as wide as many.
+    let empty = 20_usize.saturating_sub(runs.len());
     let all: Vec<Became> = runs.iter().map(|run| Became::of(&run.counts)).collect();
     let most = all.iter().map(|became| became.all()).max().unwrap_or_default();
     let (mut paths, mut failed) = ([String::new(), String::new(), String::new()], String::new());
     for (at, (became, run)) in all.iter().zip(runs).enumerate() {
-        let (left, mut foot) = (at as f64 * 10.0 + 1.0, HEIGHT);
+        let (left, mut foot) = (((at + empty) * 10 + 1) as f64, HEIGHT);
         for (path, (_, records)) in paths.iter_mut().zip(became.parts()).filter(|(_, (_, records))| *records > 0) {
-            let height = (records as f64 / most.max(1) as f64 * HEIGHT).max(0.8);
+            let height = (records as f64 / most.max(1) as f64 * HEIGHT).ceil();
             bar(path, left, foot, 8.0, height);
             foot -= height;
         }
@@ -92,7 +95,7 @@ pub fn verdict_bars(runs: &[&Run], now: DateTime<Utc>) -> Markup {
     html! {
         figure.chart {
             div.scale aria-hidden="true" { span { (number(most)) } span { "0" } }
-            svg viewBox={ "0 0 " (runs.len() * 10) " 108" } preserveAspectRatio="none" role="img" aria-label=(label) {
+            svg viewBox={ "0 0 " ((runs.len() + empty) * 10) " 108" } preserveAspectRatio="none" role="img" aria-label=(label) {
                 @for (kind, path) in kinds.iter().zip(&paths) { path class=(kind) d=(path) {} }
                 path.failed d=(failed) {}
             }
@@ -103,7 +106,11 @@ pub fn verdict_bars(runs: &[&Run], now: DateTime<Utc>) -> Markup {
 
 /// When the first and the last run of a chart began.
 fn ends(first: Option<&&Run>, last: Option<&&Run>, now: DateTime<Utc>) -> Markup {
-    html! { p.ends { @for run in [first, last].into_iter().flatten() { (when(run.started_at, now)) } } }
+    html! {
+        p.ends {
+            @if let Some((first, last)) = first.zip(last) { "began " (when(first.started_at, now)) " to " (when(last.started_at, now)) }
+        }
+    }
 }
 
 /// What became of all records together, as one bar with its numbers.
@@ -180,4 +187,39 @@ pub fn gauge(used: u64, of: u64) -> Markup {
 
 pub fn took(run: &Run) -> Option<Duration> {
     run.ended_at.map(|ended| between(run.started_at, ended))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StreamId;
+
+    fn run(records: u64, refused: u64, took_ms: u64) -> Run {
+        let mut run = Run::begin("1", &StreamId::new("p", "s"), DateTime::default());
+        run.counts = Counts { created: records, rejected: refused, ..Counts::default() };
+        run.latency.add(Duration::from_millis(took_ms), records);
+        run
+    }
+
+    #[test]
+    fn bars_stand_on_each_other_as_high_as_their_records_and_a_line_needs_two_runs() {
+        let (one, other) = (run(50, 0, 10), run(80, 20, 1_000));
+        let now = DateTime::default();
+        assert!(spark(&[]).into_string().contains("no run yet"));
+        let shown = spark(&[&one, &other]).into_string();
+        assert!(
+            shown.contains("M92 24v-22h3v22z")
+                && shown.contains("M88 24v-11h3v11z")
+                && shown.contains("100 in the last"),
+            "{shown}"
+        );
+        let shown = verdict_bars(&[&one, &other], now).into_string();
+        assert!(
+            shown.contains("M191 100v-80h8v80z") && shown.contains("M191 20v-20h8v20z"),
+            "refused stand on written: {shown}"
+        );
+        assert!(latency(&[&one], now).into_string().contains("as soon as two runs"));
+        let shown = latency(&[&one, &run(0, 0, 0), &other], now).into_string();
+        assert!(shown.matches("<polyline").count() == 3 && shown.contains("in each of 2 runs"), "{shown}");
+    }
 }

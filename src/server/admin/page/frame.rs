@@ -14,6 +14,8 @@ use crate::{
 /// What a person is told about what they asked for.
 pub struct Notice {
     is_refusal: bool,
+    /// Whether it is done, in the first word.
+    lead: &'static str,
     text: String,
     help: String,
     code: Option<Code>,
@@ -22,7 +24,12 @@ pub struct Notice {
 impl Notice {
     pub fn of(problem: &Problem) -> Self {
         let [text, help] = problem.said().map(str::to_owned);
-        Self { is_refusal: true, text, help, code: Some(problem.code()) }
+        Self { is_refusal: true, lead: "Not done. ", text, help, code: Some(problem.code()) }
+    }
+
+    /// Of somebody who only wanted to look.
+    pub fn unseen(problem: &Problem) -> Self {
+        Self { lead: "", ..Self::of(problem) }
     }
 
     /// What was done, by the word that the address carries. Another word says nothing, so that no link can put a text here.
@@ -38,11 +45,11 @@ impl Notice {
             "undo" => "The record is again as it was read.",
             _ => return None,
         };
-        Some(Self { is_refusal: false, text: text.to_owned(), help: String::new(), code: None })
+        Some(Self { is_refusal: false, lead: "Done. ", text: text.to_owned(), help: String::new(), code: None })
     }
 
     pub fn refusal(text: &str, help: &str) -> Self {
-        Self { is_refusal: true, text: text.to_owned(), help: help.to_owned(), code: None }
+        Self { is_refusal: true, lead: "Not done. ", text: text.to_owned(), help: help.to_owned(), code: None }
     }
 }
 
@@ -94,7 +101,7 @@ fn told(notice: &Notice) -> Markup {
     html! {
         div class=(kind) {
             p {
-                strong { @if notice.is_refusal { "Not done. " } @else { "Done. " } }
+                strong { (notice.lead) }
                 (notice.text)
                 @if let Some(code) = notice.code { " " code { (code) } }
             }

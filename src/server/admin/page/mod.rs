@@ -26,9 +26,10 @@ mod words;
 use std::sync::LazyLock;
 
 use axum::{body::Body, extract::Request, response::Response};
-use http::{HeaderName, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use maud::Markup;
 
+use self::frame::Notice;
 use super::{
     Desk,
     call::Call,
@@ -135,12 +136,21 @@ pub fn is_wanted(request: &Request) -> bool {
 }
 
 /// A refusal as a page; one for want of a token is the way to sign in.
-pub fn refused(problem: Problem, at: &Uri) -> Response {
+pub fn refused(problem: Problem, method: &Method, at: &Uri) -> Response {
     if problem.code() == Code::AdminUnauthorized {
         return respond(problem.status(), sign_in::form(at.path(), None));
     }
-    let body = maud::html! { p { a href="/" { "All pipelines" } } };
-    respond(problem.status(), frame::page(problem.code().title(), Some(&frame::Notice::of(&problem)), &[], body))
+    let title = match problem.status() {
+        StatusCode::NOT_FOUND => "Nothing here",
+        StatusCode::FORBIDDEN => "Not from there",
+        status if status.is_server_error() => "Not now",
+        _ => "Not so",
+    };
+    let notice = if method == Method::POST { Notice::of(&problem) } else { Notice::unseen(&problem) };
+    respond(
+        problem.status(),
+        frame::page(title, Some(&notice), &[], maud::html! { p { a href="/" { "All pipelines" } } }),
+    )
 }
 
 /// A path with a name in it.

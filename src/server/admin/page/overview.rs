@@ -23,9 +23,8 @@ use crate::{
 
 /// Pipelines of one page.
 const PAGE: usize = 50;
-/// Runs that are looked at for all pipelines together, and that are shown of one.
+/// Runs that are looked at for all pipelines together.
 const RUNS_LOOKED_AT: usize = 2_000;
-const RUNS_SHOWN: usize = 24;
 
 /// What is asked for.
 struct Asked {
@@ -59,7 +58,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
         if asked.takes(standing) {
             let mut runs = by_pipeline.remove(name).unwrap_or_default();
             let fresh = fresh(desk, plan, &runs);
-            runs.truncate(RUNS_SHOWN);
+            runs.truncate(chart::SPARKS);
             runs.reverse();
             let letters = letters.get(name).copied().unwrap_or_default();
             lines.push(Line { plan, standing, runs, letters, fresh });
@@ -74,6 +73,9 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
         section #pipelines aria-label="Pipelines" data-live {
             @if shown.is_empty() { (empty(view.standings.is_empty())) } @else { (table(&shown, now)) }
             @if pages > 1 { (pager(&asked, page, pages)) }
+        }
+        @if desk.guard.has_token() {
+            form.sign-out method="post" action="/sign-out" data-leaves { button type="submit" { "Sign out" } }
         }
     };
     let notice = Notice::done(call.parameter("said"));

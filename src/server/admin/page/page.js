@@ -78,7 +78,7 @@ if (document.querySelector("[data-live]")) {
 // A form's answer is a page too: the one that it leads to, or this one with a refusal.
 document.addEventListener("submit", async (sent) => {
   const form = sent.target;
-  if (form.method !== "post" || form.matches(".sign-in")) return;
+  if (form.method !== "post" || form.matches("[data-leaves]")) return;
   sent.preventDefault();
   const button = sent.submitter;
   const body = new URLSearchParams(new FormData(form, button));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use http::StatusCode;
 use maud::{Markup, html};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use super::{
     path,
     pipeline::letter_list,
     respond,
-    words::{count, exact, number, span, when},
+    words::{count, exact, number, span, stamp, when},
 };
 use crate::{
     server::{
@@ -37,10 +37,13 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
     let causes = state.causes(&StreamId::new(run.pipeline.clone(), run.stream.clone()), &run.id).await?;
     let mut letters = state.dead_letters(Some(&run.pipeline)).await?;
     letters.retain(|letter| letter.run == run.id);
-    let events: Vec<Arc<Event>> = desk.hub.events.kept().into_iter().filter(|event| is_of(event, &run, now)).collect();
+    let events = of(desk.hub.events.kept(), &run);
     let body = html! {
         section #state aria-label="State" data-live {
-            p.state { (frame::outcome(&run)) "began " (when(run.started_at, now)) @if let Some(took) = chart::took(&run) { ", took " (span(took)) } }
+            p.state {
+                (frame::outcome(&run))
+                span { "began " (when(run.started_at, now)) @if let Some(took) = chart::took(&run) { ", took " (span(took)) } }
+            }
             @if let Some(fault) = &run.fault {
                 div.notice.refused { p { (fault.message) " " code { (fault.code) } } p.help { (fault.code.title()) ". " code { "renkei explain " (fault.code) } " says what to do." } }
             }
@@ -62,17 +65,27 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
     Ok(respond(StatusCode::OK, frame::page(&title, None, &crumbs, body)))
 }
 
-/// Whether something happened to the pipeline of a run while it went. An event is told a moment after what it tells of.
-fn is_of(event: &Event, run: &Run, now: DateTime<Utc>) -> bool {
-    if event.data["pipeline"] != run.pipeline.as_str() {
-        return false;
-    }
-    if let Some(id) = event.data["run"].as_str() {
-        return id == run.id;
-    }
-    let at = event.data["at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
-    let moment = TimeDelta::seconds(1);
-    at.is_some_and(|at| at >= run.started_at - moment && at <= run.ended_at.unwrap_or(now) + moment)
+/// What happened to the pipeline of a run while it went, and who asked for it. Only the end of a run carries its id, so the beginning is the
+/// last one that was told before.
+fn of(events: Vec<Arc<Event>>, run: &Run) -> Vec<Arc<Event>> {
+    let is_own = |event: &Arc<Event>| event.data["pipeline"] == run.pipeline.as_str();
+    let own: Vec<Arc<Event>> = events.into_iter().filter(is_own).collect();
+    let began =
+        own.iter().rposition(|event| event.kind == "run_started" && at(event).is_some_and(|at| at <= run.started_at));
+    let first = match began {
+        Some(began) if began > 0 && own[began - 1].kind == "asked" => began - 1,
+        Some(began) => began,
+        None => own.iter().position(|event| at(event).is_some_and(|at| at >= run.started_at)).unwrap_or(own.len()),
+    };
+    let is_of_it = |event: &Arc<Event>| match event.data["run"].as_str() {
+        Some(id) => id == run.id,
+        None => run.ended_at.is_none_or(|ended| at(event).is_some_and(|at| at <= ended)),
+    };
+    own.into_iter().skip(first).filter(is_of_it).collect()
+}
+
+fn at(event: &Event) -> Option<DateTime<Utc>> {
+    event.data["at"].as_str()?.parse().ok()
 }
 
 fn counts(run: &Run) -> Markup {
@@ -146,28 +159,77 @@ fn happened(run: &Run, events: &[Arc<Event>]) -> Markup {
     let skipped = events.len().saturating_sub(EVENTS_LISTED);
     html! {
         ol.events {
-            li { time datetime=(super::words::stamp(run.started_at)) { (exact(run.started_at)) } b { "began" } }
-            @if skipped > 0 { li { span {} span { (number(skipped as u64)) " earlier events are left out" } } }
-            @for event in events.iter().skip(skipped) { li { (one(event)) } }
-            @if let Some(ended) = run.ended_at { li { time datetime=(super::words::stamp(ended)) { (exact(ended)) } b { "ended" } " " (frame::outcome(run)) } }
+            li { (clock(run.started_at)) b { "began" } }
+            @if skipped > 0 { li { (count(skipped as u64, "earlier event is", "earlier events are")) " left out" } }
+            @for event in events.iter().skip(skipped) {
+                li { @if let Some(at) = at(event) { (clock(at)) } b { (event.kind.replace('_', " ")) } span { (details(event)) } }
+            }
+            @if let Some(ended) = run.ended_at { li { (clock(ended)) b { "ended" } (frame::outcome(run)) } }
         }
-        @if events.is_empty() { p.fine { "Of a run before the service began only the beginning and the end are known." } }
+        @if events.is_empty() { p.fine { "What happened between is not kept over a restart of the service." } }
     }
 }
 
-fn one(event: &Event) -> Markup {
-    let at = event.data["at"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
-    let details = event
-        .data
-        .as_object()
-        .into_iter()
-        .flatten()
-        .filter(|(name, _)| !["at", "pipeline", "run"].contains(&name.as_str()));
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let details: Vec<String> =
-        details.filter(|(_, value)| !value.is_null()).map(|(name, value)| format!("{name} {}", text(value))).collect();
-    html! {
-        @if let Some(at) = at { time datetime=(super::words::stamp(at)) { (exact(at)) } }
-        b { (event.kind.replace('_', " ")) } " " span { (details.join(", ")) }
+fn clock(at: DateTime<Utc>) -> Markup {
+    html! { time datetime=(stamp(at)) title=(exact(at)) { (at.format("%H:%M:%S%.3f")) } }
+}
+
+/// What an event says besides when and of what, in words. Counts of nothing are left out.
+fn details(event: &Event) -> String {
+    let told = event.data.as_object().into_iter().flatten();
+    let told = told.filter(|(name, _)| !["at", "pipeline", "run"].contains(&name.as_str()));
+    told.filter_map(|(name, value)| Some(format!("{} {}", name.replace('_', " "), word(value)?)))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn word(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.parse::<DateTime<Utc>>().map_or_else(|_| text.clone(), exact)),
+        Value::Object(parts) => {
+            let parts = parts.iter().filter(|(_, value)| value.as_u64() != Some(0));
+            Some(
+                parts
+                    .filter_map(|(name, value)| Some(format!("{name} {}", word(value)?)))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            )
+        }
+        other => Some(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        model::{Clock, SystemClock},
+        server::hub::Hub,
+    };
+
+    #[test]
+    fn a_run_has_its_own_events_who_asked_for_it_and_none_of_its_neighbours() {
+        let hub = Hub::new(Arc::new(SystemClock));
+        let stream = StreamId::new("leads", "s");
+        let tell = |kind, data: Value| hub.tell(kind, data);
+        let began = || tell("run_started", json!({ "pipeline": "leads", "job": "run" }));
+        tell("asked", json!({ "pipeline": "leads", "what": "pause" }));
+        began();
+        tell("run_ended", json!({ "pipeline": "leads", "run": "before" }));
+        tell("asked", json!({ "pipeline": "leads", "what": "trigger" }));
+        began();
+        tell("run_started", json!({ "pipeline": "others" }));
+        let mut run = Run::begin("own", &stream, SystemClock.now());
+        tell("verdicts", json!({ "pipeline": "leads", "read": 300, "verdicts": { "created": 7, "parked": 0 } }));
+        run.ended_at = Some(SystemClock.now());
+        tell("run_ended", json!({ "pipeline": "leads", "run": "own" }));
+        tell("asked", json!({ "pipeline": "leads", "what": "cancel" }));
+        let events = of(hub.events.kept(), &run);
+        let kinds: Vec<&str> = events.iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, ["asked", "run_started", "verdicts", "run_ended"]);
+        assert_eq!([details(&events[0]), details(&events[2])], ["what trigger", "read 300, verdicts created 7"]);
     }
 }

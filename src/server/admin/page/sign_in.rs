@@ -16,7 +16,7 @@ use crate::{
 /// `next` is where one wanted to go.
 pub fn form(next: &str, notice: Option<&Notice>) -> Markup {
     let body = html! {
-        form.sign-in method="post" action="/sign-in" {
+        form.sign-in method="post" action="/sign-in" data-leaves {
             p { "Type the token that " code { "serve.admin.token" } " of " code { "renkei.yaml" } " stands for. This browser stays signed in for 12 hours." }
             input type="hidden" name="next" value=(inside(next));
             label for="token" { "Token" }
