@@ -13,6 +13,9 @@ use renkei::sandbox::FaultPlan;
 
 const PLANTED: &str = "<script>alert('planted')</script><img src=x onerror=alert(1)>\"'&";
 
+/// What the vendor says when it refuses. Words of the record itself would not be repeated.
+const REFUSED: &str = "<script>alert('refused')</script><img src=x onerror=alert(2)>";
+
 /// A workspace whose vendor puts a script into everything that it may say: names of records, fields, refusals.
 fn planted() -> (tempfile::TempDir, Vendor) {
     let vendor = Vendor::new(|asked| {
@@ -24,10 +27,10 @@ fn planted() -> (tempfile::TempDir, Vendor) {
             ["GET", "/people"] => {
                 answer("200 OK", json!({ "data": [{ "id": PLANTED, "name": PLANTED, PLANTED: PLANTED }] }).to_string())
             }
-            ["GET", _] => answer("400 Bad Request", json!({ "error": PLANTED, "message": PLANTED }).to_string()),
+            ["GET", _] => answer("400 Bad Request", json!({ "error": REFUSED, "message": REFUSED }).to_string()),
             _ => answer(
                 "422 Unprocessable Entity",
-                json!({ "errors": [{ "message": PLANTED }], "message": PLANTED }).to_string(),
+                json!({ "errors": [{ "message": REFUSED }], "message": REFUSED }).to_string(),
             ),
         }
     });
@@ -78,12 +81,16 @@ fn a_script_in_a_record_an_error_or_a_description_is_text() {
     let letter = served.json("/api/v1/dead-letters?pipeline=people")["dead_letters"][0].clone();
     assert_eq!(letter["key"], PLANTED, "{shown}");
     let letter = format!("/dead-letters/{}", letter["id"].as_str().unwrap());
-    for path in ["/pipelines/people", "/pipelines/broken", &format!("/runs/{run}"), &letter] {
+    for path in ["/pipelines/people", "/pipelines/broken", &letter] {
         let page = served.get(path);
         assert!(page.status == 200 && is_text(&page.body), "{path}: {page:?}");
     }
-    // What the failed run says of the vendor's words, and a name that was typed.
-    is_text(&served.get(&format!("/runs/{broken}")).body);
+    // What the vendor said, in the letter and in the run that failed by it.
+    for path in [&letter, &format!("/runs/{run}"), &format!("/runs/{broken}")] {
+        let page = served.get(path).body;
+        is_text(&page);
+        assert!(page.contains("&lt;script&gt;alert('refused')"), "{path}: {page}");
+    }
     for path in [
         "/?name=%3Cscript%3Ealert(1)%3C/script%3E",
         "/?said=%3Cscript%3E",

@@ -39,6 +39,7 @@ struct Line<'v> {
     standing: &'v Standing,
     /// Oldest first.
     runs: Vec<&'v Run>,
+    latency: Spans,
     letters: usize,
     fresh: Option<DateTime<Utc>>,
 }
@@ -58,10 +59,12 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
         if asked.takes(standing) {
             let mut runs = by_pipeline.remove(name).unwrap_or_default();
             let fresh = fresh(desk, plan, &runs);
+            let mut latency = Spans::default();
+            runs.iter().for_each(|run| latency.merge(&run.latency));
             runs.truncate(chart::SPARKS);
             runs.reverse();
             let letters = letters.get(name).copied().unwrap_or_default();
-            lines.push(Line { plan, standing, runs, letters, fresh });
+            lines.push(Line { plan, standing, runs, latency, letters, fresh });
         }
     }
     lines.sort_by_key(|line| rank(line.standing.state));
@@ -190,11 +193,9 @@ fn table(lines: &[Line<'_>], now: DateTime<Utc>) -> Markup {
 }
 
 fn row(line: &Line<'_>, now: DateTime<Utc>) -> Markup {
-    let Line { plan, standing, runs, letters, fresh } = line;
+    let Line { plan, standing, runs, latency, letters, fresh } = line;
     let records: u64 = runs.iter().map(|run| run.counts.verdicts()).sum();
     let since = runs.first().map(|run| between(run.started_at, now)).unwrap_or_default();
-    let mut latency = Spans::default();
-    runs.iter().for_each(|run| latency.merge(&run.latency));
     let address = path("/pipelines/", &plan.name);
     html! {
         tr role="row" {
@@ -202,7 +203,7 @@ fn row(line: &Line<'_>, now: DateTime<Utc>) -> Markup {
             td role="cell" data-label="State" { (frame::state(standing)) (why(standing, now)) }
             td role="cell" data-label="Fresh" { @match fresh { Some(at) => (when(*at, now)), None => span.none { "never" } } }
             td role="cell" data-label="Throughput" { span.flow { (chart::spark(runs)) @if records > 0 { span.rate { (rate(records, since)) } } } }
-            td.num role="cell" data-label="p50 · p95 · p99" { (quantiles(&latency)) }
+            td.num role="cell" data-label="p50 · p95 · p99" { (quantiles(latency)) }
             td.num role="cell" data-label="Dead letters" {
                 @if *letters > 0 { a.bad href={ (address) "#dead-letters" } { (count(*letters as u64, "letter", "letters")) } } @else { span.none { "none" } }
             }

@@ -157,14 +157,15 @@ fn reason(told: &Value) -> Markup {
 /// The beginning and the end stand in the run's row; what happened between is kept as long as the service keeps events.
 fn happened(run: &Run, events: &[Arc<Event>]) -> Markup {
     let skipped = events.len().saturating_sub(EVENTS_LISTED);
+    let is_told = |kind: &str| events.iter().any(|event| event.kind == kind);
     html! {
         ol.events {
-            li { (clock(run.started_at)) b { "began" } }
+            @if !is_told("run_started") { li { (clock(run.started_at)) b { "began" } } }
             @if skipped > 0 { li { (count(skipped as u64, "earlier event is", "earlier events are")) " left out" } }
             @for event in events.iter().skip(skipped) {
                 li { @if let Some(at) = at(event) { (clock(at)) } b { (event.kind.replace('_', " ")) } span { (details(event)) } }
             }
-            @if let Some(ended) = run.ended_at { li { (clock(ended)) b { "ended" } (frame::outcome(run)) } }
+            @if let Some(ended) = run.ended_at.filter(|_| !is_told("run_ended")) { li { (clock(ended)) b { "ended" } (frame::outcome(run)) } }
         }
         @if events.is_empty() { p.fine { "What happened between is not kept over a restart of the service." } }
     }
