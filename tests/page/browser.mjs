@@ -50,26 +50,26 @@ const scenes = {
     mkdirSync(asked.screenshots, { recursive: true });
     const seen = {};
     for (const [name, path] of Object.entries(details.pages)) {
+      const { page, answers, quiet } = await tab({ reducedMotion: "reduce" }, name === "refusal" ? [404] : []);
+      await page.goto(url + path, { waitUntil: "load" });
+      if (await page.locator("[data-live]").count()) await page.locator("#live").filter({ hasText: /^live$/ }).waitFor();
+      const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? null);
+      const own = answers.filter((answer) => ["document", "stylesheet", "script"].includes(answer.request().resourceType())).slice(0, 3);
+      const bodies = await Promise.all(own.map((answer) => answer.body()));
+      assert.equal(bodies.length, 3, `${name}: ${own.map((answer) => answer.url())}`);
+      seen[name] = { bytes: bodies.reduce((sum, body) => sum + body.length, 0), paint_ms: paint && Math.round(paint) };
       for (const width of [1280, 390]) {
         for (const colorScheme of ["light", "dark"]) {
-          const expected = name === "refusal" ? [404] : [];
-          const { page, answers, quiet } = await tab({ viewport: { width, height: 900 }, colorScheme, reducedMotion: "reduce" }, expected);
           const where = `${name} ${width} ${colorScheme}`;
-          await page.goto(url + path, { waitUntil: "load" });
-          if (await page.locator("[data-live]").count()) await page.locator("#live").filter({ hasText: /^live$/ }).waitFor();
+          await page.setViewportSize({ width, height: 900 });
+          await page.emulateMedia({ colorScheme });
           const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
           assert.equal(wide, 0, `${where} is wider than its window`);
           await accessible(page, where);
           await page.screenshot({ path: join(asked.screenshots, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-          if (!seen[name]) {
-            const own = answers.filter((answer) => !answer.url().includes("/api/")).slice(0, 4);
-            const bodies = await Promise.all(own.map((answer) => answer.body()));
-            const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? null);
-            seen[name] = { bytes: bodies.reduce((sum, body) => sum + body.length, 0), files: own.length, paint_ms: paint && Math.round(paint) };
-          }
-          await quiet();
         }
       }
+      await quiet();
     }
     return seen;
   },
