@@ -57,10 +57,10 @@ function say(isLive) {
   line.textContent = isLive ? "live" : "not live, trying again";
 }
 
-// Whether an event can change what is shown. The overview shows all pipelines.
+// Whether an event can change what is shown. The overview shows all pipelines, and how far each run is on its own page only.
 function concerns(event) {
   const shown = location.pathname.match(/^\/pipelines\/([^/]+)$/);
-  if (!shown) return true;
+  if (!shown) return location.pathname !== "/" || event.type !== "verdicts";
   const { pipeline } = JSON.parse(event.data);
   return !pipeline || pipeline === decodeURIComponent(shown[1]);
 }

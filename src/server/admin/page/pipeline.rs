@@ -104,7 +104,7 @@ fn next(plan: &Pipeline, standing: Option<&Standing>, now: DateTime<Utc>) -> Mar
             None => "nothing by itself",
         }
         @if times.len() > 1 && !is_paused {
-            details { summary { "then" } ol.times { @for at in times.iter().skip(1) { li { (exact(*at)) } } } }
+            details { summary { "later times" } ol.times { @for at in times.iter().skip(1) { li { (exact(*at)) } } } }
         }
     }
 }
