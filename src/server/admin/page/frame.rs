@@ -124,7 +124,7 @@ const RING: &str = "M6 1.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM6 3.5a2.5 2.5 0 
 const DISC: &str = "M6 1.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9z";
 const PLAY: &str = "M3 1.5l7.5 4.5L3 10.5z";
 const BARS: &str = "M2.5 2h2.5v8H2.5zM7 2h2.5v8H7z";
-const HALF: &str = "M6 1.5a4.5 4.5 0 0 0 0 9z";
+const HALF: &str = "M6 1.5a4.5 4.5 0 1 0 0 9a4.5 4.5 0 1 0 0-9zM6 3a3 3 0 1 1 0 6a3 3 0 1 1 0-6zM6 3a3 3 0 0 0 0 6z";
 const ALERT: &str = "M6 .8l5.6 10.4H.4zM5.3 4.4v3.4h1.4V4.4zM5.3 8.6V10h1.4V8.6z";
 const TICK: &str = "M1.5 6.2l1.4-1.4l2 2l4.2-4.4l1.4 1.4l-5.6 5.9z";
 const SQUARE: &str = "M2.5 2.5h7v7h-7z";
@@ -132,7 +132,7 @@ const SQUARE: &str = "M2.5 2.5h7v7h-7z";
 pub fn state(standing: &Standing) -> Markup {
     match standing.state {
         Doing::Idle => chip("calm", RING, "idle"),
-        Doing::Running => chip("busy", PLAY, standing.at_work.unwrap_or("running")),
+        Doing::Running => chip("busy", PLAY, standing.at_work.filter(|work| *work != "run").unwrap_or("running")),
         Doing::Waiting => chip("warn", HALF, "waiting"),
         Doing::NeedsPerson => chip("bad", ALERT, "needs a person"),
         Doing::Paused => chip("calm", BARS, "paused"),
