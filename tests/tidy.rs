@@ -32,6 +32,9 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("x509_cert", &["http/keys/"]),
     ("tokio_postgres", &["sink/postgres"]),
     ("axum", &["sandbox/", "server/"]),
+    ("maud::", &["server/admin/page/"]),
+    // What is put into a page is escaped, always.
+    ("PreEscaped", &[]),
     ("hyper", &["server/listen.rs"]),
     ("tokio_rustls", &["server/listen.rs"]),
     ("clap", &["cli/", "main.rs"]),

@@ -14,6 +14,7 @@ mod idempotency;
 mod path;
 mod record;
 mod secret_key;
+mod spans;
 mod verdict;
 
 pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan};
@@ -28,6 +29,7 @@ pub use idempotency::{idempotency_key, idempotency_key_of_batch, letter_name};
 pub use path::{Path, PathError, Step, entries};
 pub use record::{Fields, Key, Overlap, Page, Record, Reject, Slip, Version};
 pub use secret_key::{SecretKey, from_hex};
+pub use spans::Spans;
 pub use verdict::{Reason, Verdict};
 
 /// A future behind a `dyn` seam.

@@ -108,6 +108,11 @@ impl Events {
         News { lost: first.saturating_sub(number + 1), events: fresh.cloned().collect() }
     }
 
+    /// Those that are kept, the oldest first.
+    pub fn kept(&self) -> Vec<Arc<Event>> {
+        self.ring().events.iter().cloned().collect()
+    }
+
     /// Whether anybody listens.
     pub fn is_heard(&self) -> bool {
         self.last.receiver_count() > 0

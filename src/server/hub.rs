@@ -51,6 +51,10 @@ impl Hub {
         self.stopping.load(Relaxed)
     }
 
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
     pub fn tell(&self, kind: &'static str, data: Value) {
         self.events.tell(kind, self.clock.now(), data);
     }

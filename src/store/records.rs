@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{Code, Counts, Fields, Key, KeyHash, Reason};
+use crate::model::{Code, Counts, Fields, Key, KeyHash, Reason, Spans};
 
 /// No stream's name holds it.
 const PART: char = '~';
@@ -98,6 +98,9 @@ pub struct Run {
     pub ended_at: Option<DateTime<Utc>>,
     pub state: RunState,
     pub counts: Counts,
+    /// How long its records took from reading to their verdict. Runs of earlier versions do not tell.
+    #[serde(default, skip_serializing_if = "Spans::is_empty")]
+    pub latency: Spans,
     pub pages: u64,
     pub requests: u64,
     pub retries: u64,
@@ -121,6 +124,7 @@ impl Run {
             ended_at: None,
             state: RunState::Running,
             counts: Counts::default(),
+            latency: Spans::default(),
             pages: 0,
             requests: 0,
             retries: 0,
@@ -206,6 +210,14 @@ mod tests {
         let (a, b) = (StreamId::new("lead", "x"), StreamId::new("leads", "x"));
         assert!(!b.prefix().starts_with(&a.prefix()));
         assert_eq!(StreamId::from_prefix(&a.outbox_key(3)), Some(a));
+    }
+
+    #[test]
+    fn a_run_of_an_earlier_version_is_read_and_does_not_tell_how_long_its_records_took() {
+        let run = Run::begin("1", &StreamId::new("leads", "x"), DateTime::default());
+        let text = serde_json::to_string(&run).unwrap();
+        assert!(!text.contains("latency"), "nothing is written of nothing: {text}");
+        assert_eq!(serde_json::from_str::<Run>(&text).unwrap(), run);
     }
 
     #[test]

@@ -167,7 +167,11 @@ impl State {
             if batch.staged.resumed() {
                 run.counts.resumed += batch.read;
             }
-            run.counts.merge(&batch.counts());
+            let counts = batch.counts();
+            run.counts.merge(&counts);
+            if let Some(read_at) = batch.staged.read_at() {
+                run.latency.add((now - read_at).to_std().unwrap_or_default(), counts.verdicts());
+            }
             let epoch = batch.staged.resumed_from.unwrap_or(epoch);
             ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox), epoch));
             ops.extend(seen_op(stream, run, batch.seq(), &batch.staged.batch.seen));

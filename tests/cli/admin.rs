@@ -160,7 +160,7 @@ fn every_route_of_the_openapi_document_answers_and_every_route_that_answers_is_i
     let beside = admin.stage.command(&["status"]).env("ADMIN", TOKEN).output().unwrap();
     let said = String::from_utf8_lossy(&beside.stderr).into_owned();
     assert!(said.contains("RK0501") && said.contains(&format!("answers at {}", admin.address)), "{said}");
-    for path in ["/", "/api", "/api/v1", "/api/v2/pipelines", "/metrics/", "/debug"] {
+    for path in ["/api", "/api/v1", "/api/v2/pipelines", "/metrics/", "/debug"] {
         assert_eq!(admin.send("GET", path, None).refusal(), (404, "RK0933".to_owned()), "{path}");
         assert!(!paths.contains_key(path));
     }

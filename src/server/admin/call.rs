@@ -8,7 +8,7 @@ use http::{HeaderMap, StatusCode, header, request::Parts};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::problem::Problem;
+use super::{problem::Problem, routes::Route};
 use crate::model::Code;
 
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -18,13 +18,21 @@ pub struct Call {
     /// The parts of the path that the route leaves open, in their order.
     names: Vec<String>,
     query: Vec<(String, String)>,
+    /// What a form of the page sent.
+    form: Vec<(String, String)>,
     pub headers: HeaderMap,
     body: Bytes,
     pub peer: SocketAddr,
 }
 
 impl Call {
-    pub async fn read(names: Vec<String>, parts: Parts, body: Body, peer: SocketAddr) -> Result<Self, Problem> {
+    pub async fn read(
+        route: &Route,
+        names: Vec<String>,
+        parts: Parts,
+        body: Body,
+        peer: SocketAddr,
+    ) -> Result<Self, Problem> {
         let query =
             url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
         let body = match timeout(BODY_TIME_MAX, to_bytes(body, BODY_BYTES_MAX)).await {
@@ -32,14 +40,17 @@ impl Call {
             Ok(Err(_)) => return Err(bad(StatusCode::PAYLOAD_TOO_LARGE, "the body is larger than 1 MiB or broke off")),
             Err(_) => return Err(bad(StatusCode::REQUEST_TIMEOUT, "the body did not come within 10 s")),
         };
-        let is_json = |value: &http::HeaderValue| {
+        let wanted = if route.is_page { "application/x-www-form-urlencoded" } else { "application/json" };
+        let is_wanted = |value: &http::HeaderValue| {
             let text = value.to_str().unwrap_or_default();
-            text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+            text.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(wanted))
         };
-        if !body.is_empty() && !parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
-            return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, "the body is not sent as application/json"));
+        if !body.is_empty() && !parts.headers.get(header::CONTENT_TYPE).is_some_and(is_wanted) {
+            let detail = format!("the body is not sent as {wanted}");
+            return Err(bad(StatusCode::UNSUPPORTED_MEDIA_TYPE, &detail));
         }
-        Ok(Self { names, query, headers: parts.headers, body, peer })
+        let form = if route.is_page { url::form_urlencoded::parse(&body).into_owned().collect() } else { Vec::new() };
+        Ok(Self { names, query, form, headers: parts.headers, body, peer })
     }
 
     /// The name that the path holds.
@@ -50,6 +61,11 @@ impl Call {
     /// A parameter. The first one counts where it stands twice.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A field of the form that was sent.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.form.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     pub fn parameters(&self, name: &str) -> Vec<String> {

@@ -13,12 +13,13 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts, uri::Authority};
 use ring::hmac;
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
 
-use super::problem::Problem;
+use super::{problem::Problem, session::Sessions};
 use crate::{config::plan::AdminPlan, model::Code};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -28,6 +29,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub struct Guard {
     /// What the token makes of a text as a key: what is sent has to make the same of it, and that is compared in constant time.
     token: Option<hmac::Tag>,
+    sessions: Option<Sessions>,
     /// Under another name nobody asks for this machine; nothing: the address is not only this machine's, and there is a token.
     host: Option<IpAddr>,
     scheme: &'static str,
@@ -38,9 +40,11 @@ pub struct Guard {
 impl Guard {
     pub fn new(plan: &AdminPlan) -> Self {
         let token = plan.token.as_ref().map(|token| hmac::sign(&key(token.expose_secret()), TEXT));
+        let sessions = plan.token.as_ref().map(|token| Sessions::new(token.expose_secret(), plan.tls.is_some()));
         let ip = plan.address.ip();
         Self {
             token,
+            sessions,
             host: Some(ip).filter(IpAddr::is_loopback),
             scheme: if plan.tls.is_some() { "https" } else { "http" },
             refused: AtomicU64::new(0),
@@ -68,14 +72,18 @@ impl Guard {
         Err(foreign("this service does not go by that name", "ask for 127.0.0.1 or localhost"))
     }
 
-    /// Of requests that change something.
-    pub fn check_site(&self, parts: &Parts) -> Result<(), Problem> {
+    /// Of requests that change something. Forms come from browsers, every one of which tells where a form stands: one of which that is not
+    /// told is refused.
+    pub fn check_site(&self, parts: &Parts, is_form: bool) -> Result<(), Problem> {
         let help = "send it from a program, or from the service's own page";
         let site = text(&parts.headers, &SEC_FETCH_SITE);
         if site.is_some_and(|site| site != "same-origin" && site != "none") {
             return Err(foreign("a page of another site sent it", help));
         }
-        let Some(origin) = text(&parts.headers, &header::ORIGIN) else { return Ok(()) };
+        let Some(origin) = text(&parts.headers, &header::ORIGIN) else {
+            let is_told = site.is_some() || !is_form;
+            return if is_told { Ok(()) } else { Err(foreign("it does not say which page sent it", help)) };
+        };
         let host = text(&parts.headers, &header::HOST).unwrap_or_default();
         match origin.split_once("://") {
             Some((scheme, authority)) if scheme == self.scheme && authority.eq_ignore_ascii_case(host) => Ok(()),
@@ -83,7 +91,30 @@ impl Guard {
         }
     }
 
-    pub fn check_token(&self, parts: &Parts) -> Result<(), Problem> {
+    /// The token; or, where that is enough, a session that the token began.
+    pub fn check_entry(&self, parts: &Parts, by_session: bool, now: DateTime<Utc>) -> Result<(), Problem> {
+        if by_session && self.sessions.as_ref().is_some_and(|sessions| sessions.knows(&parts.headers, now)) {
+            return Ok(());
+        }
+        self.check_token(parts)
+    }
+
+    /// A cookie for somebody who typed the right token.
+    pub fn sign_in(&self, token: &str, now: DateTime<Utc>) -> Option<HeaderValue> {
+        let (tag, sessions) = self.token.as_ref().zip(self.sessions.as_ref())?;
+        if hmac::verify(&key(token), TEXT, tag.as_ref()).is_err() {
+            self.tell();
+            return None;
+        }
+        sessions.begin(now)
+    }
+
+    /// Whether people have to sign in at all.
+    pub fn has_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    fn check_token(&self, parts: &Parts) -> Result<(), Problem> {
         let Some(tag) = &self.token else { return Ok(()) };
         let sent = text(&parts.headers, &header::AUTHORIZATION).and_then(|sent| {
             let (scheme, token) = sent.split_once(' ')?;

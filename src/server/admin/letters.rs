@@ -66,13 +66,13 @@ pub struct Which {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReplayBody {
-    which: Which,
+    pub which: Which,
     /// Send also what may have taken effect.
     #[serde(default)]
-    accept_doubt: bool,
+    pub accept_doubt: bool,
     /// Send also letters of earlier versions, which do not know whether their record was accepted since.
     #[serde(default)]
-    force: bool,
+    pub force: bool,
 }
 
 /// What is to be taken away for good.
@@ -95,6 +95,14 @@ pub fn drop_schema() -> Value {
 }
 
 impl Which {
+    pub fn letter(id: &str) -> Self {
+        Self { ids: vec![id.to_owned()], ..Self::default() }
+    }
+
+    pub fn of_pipeline(name: &str) -> Self {
+        Self { pipeline: Some(name.to_owned()), ..Self::default() }
+    }
+
     fn is_nothing(&self) -> bool {
         let by_details = self.condition.is_some() || self.older_than.is_some() || self.newer_than.is_some();
         self.ids.is_empty() && self.pipeline.is_none() && self.code.is_empty() && !by_details && !self.all
@@ -166,7 +174,7 @@ pub async fn list(desk: &Desk, call: &Call) -> Result<Response, Problem> {
     answer(&json!({ "dead_letters": shown, "found": letters.len() }))
 }
 
-async fn one(view: &View, id: &str) -> Result<DeadLetter, Problem> {
+pub async fn one(view: &View, id: &str) -> Result<DeadLetter, Problem> {
     let all = view.engine.state().dead_letters(None).await?;
     let found = all.iter().find(|letter| letter.id == id).cloned();
     found.ok_or_else(|| missing(id, &all))
@@ -184,29 +192,44 @@ pub async fn edit(desk: &Desk, call: &Call) -> Result<Response, Problem> {
         (true, None, true) => Change::Undo,
         _ => return Err(Problem::request("it says not exactly one of `set`, `patch` and `undo`", "write one of them")),
     };
+    answer(&mend(desk, call, &change).await?)
+}
+
+/// Changes the letter that the path names, and gives it back as it is kept.
+pub async fn mend(desk: &Desk, call: &Call, change: &Change) -> Result<DeadLetter, Problem> {
     let view = desk.look().await?;
-    let letter = mended(view.engine.plan(), one(&view, call.name()).await?, &change)?;
+    let letter = mended(view.engine.plan(), one(&view, call.name()).await?, change)?;
     let pipeline = letter.pipeline.clone();
     desk.act(call, &pipeline, What::Mend(Box::new(letter.clone()))).await?;
-    answer(&letter)
+    Ok(letter)
 }
 
 pub async fn replay(desk: &Desk, call: &Call) -> Result<Response, Problem> {
-    let ReplayBody { which, accept_doubt, force } = call.json()?;
-    let view = desk.look().await?;
-    let (letters, all) = chosen(&view, &which).await?;
-    let accepted = Accepted { doubt: accept_doubt, older: force };
-    let Again { work, held } = again(view.engine.plan(), letters, &all, accepted);
-    let mut begun = Vec::new();
-    for (pipeline, letters) in work {
-        let ids: Vec<String> = letters.iter().map(|letter| letter.id.clone()).collect();
-        desk.act(call, &pipeline, What::Replay { letters, accept_doubt }).await?;
-        begun.push(json!({ "pipeline": pipeline, "ids": ids }));
-    }
+    let (begun, held) = replayed(desk, call, &call.json()?).await?;
     let held = held.iter().map(|(letter, why)| json!({ "id": letter.id, "why": HeldBack::word(*why) }));
     let mut response = answer(&json!({ "replays": begun, "held_back": held.collect::<Vec<_>>() }))?;
     *response.status_mut() = StatusCode::ACCEPTED;
     Ok(response)
+}
+
+/// Begins the replays, and says which letters are held back and why.
+pub async fn replayed(
+    desk: &Desk,
+    call: &Call,
+    body: &ReplayBody,
+) -> Result<(Vec<Value>, Vec<(DeadLetter, Option<HeldBack>)>), Problem> {
+    let ReplayBody { which, accept_doubt, force } = body;
+    let view = desk.look().await?;
+    let (letters, all) = chosen(&view, which).await?;
+    let accepted = Accepted { doubt: *accept_doubt, older: *force };
+    let Again { work, held } = again(view.engine.plan(), letters, &all, accepted);
+    let mut begun = Vec::new();
+    for (pipeline, letters) in work {
+        let ids: Vec<String> = letters.iter().map(|letter| letter.id.clone()).collect();
+        desk.act(call, &pipeline, What::Replay { letters, accept_doubt: *accept_doubt }).await?;
+        begun.push(json!({ "pipeline": pipeline, "ids": ids }));
+    }
+    Ok((begun, held))
 }
 
 pub async fn remove(desk: &Desk, call: &Call) -> Result<Response, Problem> {

@@ -15,11 +15,13 @@ mod guard;
 mod letters;
 mod live;
 mod openapi;
+mod page;
 mod pipelines;
 mod probes;
 mod problem;
 mod routes;
 mod runs;
+mod session;
 
 use std::{
     collections::BTreeMap,
@@ -99,36 +101,46 @@ async fn answer(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    let mut route = routes::NONE;
-    let mut answer = match met(&desk, peer, request, &mut route).await {
+    let mut shown = Shown { route: routes::NONE, is_page: page::is_wanted(&request) };
+    let (method, at) = (request.method().clone(), request.uri().clone());
+    let mut answer = match met(&desk, peer, request, &mut shown).await {
         Ok(answer) => answer,
+        Err(problem) if shown.is_page => page::refused(problem, &method, &at),
         Err(problem) => problem.response(),
     };
     let headers = answer.headers_mut();
     // What is told here is nobody's to keep, and nothing of it is a page of another kind than it says.
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    desk.count(route, answer.status().as_u16());
+    desk.count(shown.route, answer.status().as_u16());
     answer
 }
 
+/// How an answer is counted, and for whom it is written.
+struct Shown {
+    route: &'static str,
+    is_page: bool,
+}
+
 /// Finds the route, checks who asks, reads the body, and lets the handler answer.
-async fn met(desk: &Desk, peer: SocketAddr, request: Request, shown: &mut &'static str) -> Result<Response, Problem> {
+async fn met(desk: &Desk, peer: SocketAddr, request: Request, shown: &mut Shown) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     desk.guard.check_host(&parts)?;
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let found = routes::find(&method, parts.uri.path());
     if let Ok((route, _)) = &found {
-        *shown = route.path;
+        *shown = Shown { route: route.path, is_page: route.is_page };
     }
     if !matches!(&found, Ok((Route { open: true, .. }, _))) {
-        desk.guard.check_token(&parts)?;
+        // A browser sends the cookie by itself, so it is good for looking and for the page's own forms, which are checked below.
+        let by_session = method == Method::GET || matches!(&found, Ok((Route { is_page: true, .. }, _)));
+        desk.guard.check_entry(&parts, by_session, desk.hub.now())?;
     }
     let (route, names) = found?;
     if method != Method::GET {
-        desk.guard.check_site(&parts)?;
+        desk.guard.check_site(&parts, route.is_page)?;
     }
-    let call = Call::read(names, parts, body, peer).await?;
+    let call = Call::read(route, names, parts, body, peer).await?;
     (route.handler)(desk, &call).await
 }
 

@@ -61,7 +61,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
     answer(&shown)
 }
 
-fn next_times(plan: &Pipeline, now: chrono::DateTime<chrono::Utc>) -> Vec<chrono::DateTime<chrono::Utc>> {
+pub fn next_times(plan: &Pipeline, now: chrono::DateTime<chrono::Utc>) -> Vec<chrono::DateTime<chrono::Utc>> {
     let Some(timetable) = plan.schedule.as_ref().and_then(|schedule| Timetable::new(&plan.name, schedule)) else {
         return Vec::new();
     };

@@ -30,6 +30,15 @@ impl Problem {
         self.code
     }
 
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What is wrong, and what to do next.
+    pub fn said(&self) -> [&str; 2] {
+        [&self.detail, &self.help]
+    }
+
     pub fn with(self, name: HeaderName, value: HeaderValue) -> Self {
         Self { header: Some(Box::new((name, value))), ..self }
     }

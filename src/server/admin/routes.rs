@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use super::{Desk, accounts, call::Call, letters, live, openapi, pipelines, probes, problem::Problem, runs};
+use super::{Desk, accounts, call::Call, letters, live, openapi, page, pipelines, probes, problem::Problem, runs};
 use crate::{
     model::{BoxFuture, Code},
     server::service::What,
@@ -19,6 +19,8 @@ pub struct Route {
     pub summary: &'static str,
     /// Answered without a token: it tells nothing but that somebody is there.
     pub open: bool,
+    /// It is of the page: people get HTML, send forms, and may be signed in by a cookie.
+    pub is_page: bool,
     pub parameters: &'static [(&'static str, &'static str)],
     /// The JSON Schema of the body, where there may be one.
     pub body: Option<fn() -> Value>,
@@ -36,13 +38,13 @@ const LIMIT: (&str, &str) = ("limit", "How many.");
 const OF_PIPELINE: (&str, &str) = ("pipeline", "Only of this pipeline.");
 
 /// A route that shows something.
-const fn get(path: &'static str, summary: &'static str, handler: Handler) -> Route {
+pub const fn get(path: &'static str, summary: &'static str, handler: Handler) -> Route {
     let (parameters, body, answers) = (&[] as &[_], None, JSON);
-    Route { method: "GET", path, summary, open: false, parameters, body, answers, handler }
+    Route { method: "GET", path, summary, open: false, is_page: false, parameters, body, answers, handler }
 }
 
 /// A route that changes something.
-const fn post(path: &'static str, summary: &'static str, handler: Handler) -> Route {
+pub const fn post(path: &'static str, summary: &'static str, handler: Handler) -> Route {
     Route { method: "POST", ..get(path, summary, handler) }
 }
 
@@ -146,7 +148,7 @@ pub static ROUTES: &[Route] = &[
 /// The route of a request, and what its open parts are.
 pub fn find(method: &Method, path: &str) -> Result<(&'static Route, Vec<String>), Problem> {
     let mut allowed = Vec::new();
-    for route in ROUTES {
+    for route in ROUTES.iter().chain(page::ROUTES) {
         let Some(names) = names(route.path, path) else { continue };
         if route.method == method.as_str() {
             return Ok((route, names));
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(found("/api/v1/pipelines/%2e%2e%2fx"), one("/api/v1/pipelines/{pipeline}", "../x"));
         let strange =
             ["/livez/", "//livez", "/LIVEZ", "/api/v1/pipelines/", "/api/v1/../../livez", "/api/v1/pipelines/%zz"];
-        for path in strange.into_iter().chain(["/api/v1/pipelines/%ff", "/api/v1/runs/a/b", "", "/"]) {
+        for path in strange.into_iter().chain(["/api/v1/pipelines/%ff", "/api/v1/runs/a/b", "", "//"]) {
             assert_eq!(found(path), None, "{path}");
         }
         assert!(find(&Method::DELETE, "/livez").is_err());

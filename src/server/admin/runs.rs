@@ -44,7 +44,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
 }
 
 /// Why so many records were not written.
-fn told(cause: &Cause, records: u64) -> Value {
+pub fn told(cause: &Cause, records: u64) -> Value {
     let (verdict, reason) = match cause {
         Cause::Passed(_) => ("passed", None),
         Cause::Rejected(reason) => ("rejected", Some(reason)),
