@@ -47,6 +47,7 @@ pub use self::{
 use crate::{
     config::{self, Report, SystemEnvironment},
     engine::{Engine, Stopper},
+    http::start_telemetry,
     model::{Blame, Code, Fault},
     store::{Run, RunState},
 };
@@ -59,6 +60,9 @@ const RUNS_REMEMBERED: usize = 10_000;
 
 /// Answers under way may take so long after the service has stopped.
 const DOORS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// A collector is waited for so long after everything else has ended.
+const LAST_TELEMETRY: Duration = Duration::from_secs(1);
 
 /// Why nothing is served any more.
 #[derive(Debug)]
@@ -88,6 +92,11 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
     };
     let Started { service, engine, reloader } = started;
     let plan = engine.plan();
+    let exporting = start_telemetry(&plan.telemetry);
+    if let Some(exporting) = &exporting {
+        // Nobody else sets it.
+        drop(service.hub().telemetry.set(exporting.counts().clone()));
+    }
     let (state, at) = (plan.store.path.clone(), plan.store.path.clone());
     if let Err(error) = inbox::open(&state) {
         tracing::warn!(%error, "requests of other processes cannot be heard: the folder for them cannot be made");
@@ -124,6 +133,9 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
     }
     inbox::announce(&at, None);
     others.shutdown().await;
+    if let Some(exporting) = exporting {
+        exporting.end(LAST_TELEMETRY).await;
+    }
     Ok(ended?)
 }
 

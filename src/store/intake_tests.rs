@@ -17,7 +17,7 @@ fn pushed(key: &str) -> Pushed {
 
 fn request(keys: &[&str]) -> Accepting {
     let records = keys.iter().map(|key| pushed(key)).collect();
-    Accepting { stream: stream(), records, tag: 7, remember: None }
+    Accepting { stream: stream(), records, tag: 7, remember: None, origin: None }
 }
 
 fn at(second: i64) -> DateTime<Utc> {
