@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::{
     sync::{mpsc, watch},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, sleep_until},
 };
 
 use super::{Counts, Post, Reply, Signal, line::Resource, proto};
@@ -140,12 +140,7 @@ impl<T: Send + 'static> Lane<T> {
     async fn send(&mut self, body: Bytes) -> Option<u64> {
         let mut wait = WAIT;
         for attempt in 1..=ATTEMPTS_MAX {
-            let mut limit = Instant::now() + ATTEMPT;
-            if let Some(end) = *self.pace.ends.borrow() {
-                limit = limit.min(end);
-            }
-            let reply = timeout_at(limit, self.pace.post.post(self.signal, body.clone())).await;
-            match outcome(reply.unwrap_or_else(|_| Err("it does not answer in time".to_owned()))) {
+            match outcome(self.attempt(body.clone()).await) {
                 Outcome::Taken { rejected, why } => {
                     self.tell(if rejected > 0 { Told::Partly } else { Told::Well }, &why);
                     return Some(rejected);
@@ -166,6 +161,21 @@ impl<T: Send + 'static> Lane<T> {
             }
         }
         None
+    }
+
+    /// Sends a batch once, no longer than an attempt takes and everything lasts.
+    async fn attempt(&mut self, body: Bytes) -> Result<Reply, String> {
+        let (post, limit) = (self.pace.post.clone(), Instant::now() + ATTEMPT);
+        let mut posting = post.post(self.signal, body);
+        loop {
+            let end = *self.pace.ends.borrow();
+            tokio::select! {
+                biased;
+                reply = &mut posting => return reply,
+                _ = self.pace.ends.changed(), if end.is_none() => {}
+                () = sleep_until(end.unwrap_or(limit).min(limit)) => return Err("it does not answer in time".to_owned()),
+            }
+        }
     }
 
     /// Waits, and returns whether that was before the end of everything.
