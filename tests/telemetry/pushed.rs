@@ -100,6 +100,14 @@ impl Desk {
     }
 }
 
+impl Desk {
+    fn until_the_vendor_is_asked(&self, times: usize) {
+        while self.vendor.got().len() < times {
+            thread::park_timeout(Duration::from_millis(2));
+        }
+    }
+}
+
 impl Serving {
     /// Asks it to stop, and returns its log when it has.
     fn stop(mut self) -> Vec<Value> {
@@ -121,9 +129,7 @@ fn a_request_continues_its_callers_trace_and_the_delivery_it_leads_to_links_to_i
         let desk = Desk::new(mode, "");
         let service = desk.serve();
         assert_eq!(desk.push("ada", &format!("traceparent: {PARENT}\r\ntracestate: other=1\r\n")), status);
-        while desk.vendor.got().is_empty() {
-            thread::park_timeout(Duration::from_millis(2));
-        }
+        desk.until_the_vendor_is_asked(1);
         let log = service.stop();
         let spans = desk.collector.spans();
         let [server] = of_kind(&spans, SpanKind::Server)[..] else { panic!("{spans:#?}") };
@@ -157,6 +163,65 @@ fn a_request_continues_its_callers_trace_and_the_delivery_it_leads_to_links_to_i
         let sent: Vec<u8> = desk.collector.got().into_iter().flat_map(|got| got.body).collect();
         assert!(!String::from_utf8_lossy(&sent).contains("ada"), "a record was sent");
     }
+}
+
+#[test]
+fn a_delivery_after_a_restart_still_links_to_the_request_that_another_process_answered() {
+    let desk = Desk::new("async", "    retry: { attempts: 1 }\n");
+    desk.vendor.answer(Answers::Status(503));
+    let service = desk.serve();
+    assert_eq!(desk.push("ada", ""), 202);
+    desk.until_the_vendor_is_asked(1);
+    service.stop();
+    let first = desk.collector.spans();
+    let server = of_kind(&first, SpanKind::Server)[0].clone();
+    let asked = desk.vendor.got().len();
+    desk.vendor.answer(Answers::Takes);
+    let service = desk.serve();
+    desk.until_the_vendor_is_asked(asked + 1);
+    let log = service.stop();
+    let spans = desk.collector.spans();
+    let names: Vec<&str> = spans[first.len()..].iter().map(|span| span.name.as_str()).collect();
+    let delivered = spans[first.len()..].iter().find(|span| span.name == "deliver vendor/put");
+    let delivered = delivered.unwrap_or_else(|| panic!("{names:?} {log:#?}"));
+    assert!(!first.iter().any(|span| span.trace_id == delivered.trace_id));
+    assert_eq!((&delivered.links[0].trace_id, &delivered.links[0].span_id), (&server.trace_id, &server.span_id));
+}
+
+#[test]
+fn the_service_counts_what_the_collector_took_and_did_not_take() {
+    let desk = Desk::new("sync", "");
+    let workspace = std::fs::read_to_string(desk.folder.path().join("renkei.yaml")).unwrap();
+    desk.write("renkei.yaml", &workspace.replace("serve: {", "serve: { admin: { address: \"127.0.0.1:0\" },"));
+    desk.collector.answer(Answers::Status(400));
+    let service = desk.serve();
+    let said = service.log.lock().unwrap().clone();
+    let admin = said.iter().find(|line| line["message"] == "the admin API listens").unwrap()["address"].clone();
+    let metrics = || {
+        let address = admin.as_str().unwrap().trim_start_matches("http://");
+        let mut line = TcpStream::connect(address).unwrap();
+        let head = format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        line.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        line.read_to_string(&mut answer).unwrap();
+        let of = |name: &str| -> u64 {
+            answer.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().parse().unwrap()
+        };
+        [of("renkei_otlp_sent_total{signal=\"logs\"}"), of("renkei_otlp_dropped_total{signal=\"logs\"}")]
+    };
+    let until = |is_it: &dyn Fn([u64; 2]) -> bool| {
+        while !is_it(metrics()) {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+    };
+    until(&|[_, dropped]| dropped > 0);
+    desk.collector.answer(Answers::Takes);
+    assert_eq!(desk.push("ada", ""), 200);
+    until(&|[sent, _]| sent > 0);
+    let log = service.stop();
+    let told =
+        |text: &str| log.iter().filter(|line| line["message"].as_str().is_some_and(|it| it.contains(text))).count();
+    assert_eq!((told("does not take logs"), told("takes logs again")), (1, 1));
 }
 
 #[test]
