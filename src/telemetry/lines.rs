@@ -126,8 +126,7 @@ mod tests {
         });
         let layer = Lines::new(Arc::new(SystemClock), write);
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
-        let lines = written.lock().unwrap().clone();
-        lines
+        written.lock().unwrap().clone()
     }
 
     #[test]
