@@ -70,13 +70,12 @@ pub fn page_over(span: &Span, page: Result<&Page, &Fault>) {
 
 /// The span of delivering a batch, linked to those of the requests that brought its records.
 pub async fn of_batch(route: &Route, state: &State, staged: &Staged) -> Span {
-    let target = route.writes.target();
     let span = tracing::error_span!(
         target: SPAN,
         "deliver",
-        otel.name = format!("deliver {target}"),
+        otel.name = format!("deliver {}", route.writes.target()),
         otel.links = Empty,
-        sink = target,
+        sink = route.writes.target(),
         records = staged.items().len(),
         created = Empty,
         updated = Empty,

@@ -82,7 +82,8 @@ impl Desk {
                 return Serving { child, log, reader };
             }
         }
-        panic!("it never served: {:#?}", log.lock().unwrap());
+        let status = child.wait().unwrap();
+        panic!("it never served and ended with {status}: {:#?}", log.lock().unwrap());
     }
 
     /// One request with headers of its own.
