@@ -1,6 +1,6 @@
 //! Where traces and logs go, as meant.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use http::HeaderName;
 use secrecy::SecretString;
@@ -31,8 +31,16 @@ pub struct OtlpPlan {
 }
 
 /// Where one signal goes.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Destination {
     pub url: Url,
     pub headers: Vec<(HeaderName, SecretString)>,
+}
+
+/// Without the query, in which some vendors want their key.
+impl fmt::Debug for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        write!(f, "{}{} with {names:?}", self.url.origin().ascii_serialization(), self.url.path())
+    }
 }

@@ -29,6 +29,10 @@ pub struct Got {
 pub enum Answers {
     Takes,
     Status(u16),
+    /// It asks for patience, for so many seconds.
+    Later(u16, u64),
+    /// It takes all but one.
+    AllButOne,
     /// It reads and says nothing, until the other side hangs up.
     Hangs,
 }
@@ -117,15 +121,21 @@ fn serve(mut socket: &TcpStream, got: &Mutex<Vec<Got>>, answers: &Mutex<Answers>
     reader.read_exact(&mut body).ok()?;
     let answers = *answers.lock().unwrap();
     got.lock().unwrap().push(Got { path, headers, body });
-    let status = match answers {
-        Answers::Takes => 200,
-        Answers::Status(status) => status,
+    let (status, more, body): (u16, String, &[u8]) = match answers {
+        Answers::Takes => (200, String::new(), b""),
+        Answers::Status(status) => (status, String::new(), b""),
+        Answers::Later(status, seconds) => (status, format!("retry-after: {seconds}\r\n"), b""),
+        // The message's field 1 holds a message whose fields are 1, the number, and 2, why.
+        Answers::AllButOne => (200, String::new(), b"\x0a\x0b\x08\x01\x12\x07too old"),
         Answers::Hangs => {
             // Ends when the other side hangs up.
             let _ = socket.read(&mut [0]);
             return None;
         }
     };
-    let head = format!("HTTP/1.1 {status} .\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n");
-    socket.write_all(head.as_bytes()).ok()
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status} .\r\ncontent-type: application/x-protobuf\r\n{more}content-length: {length}\r\n\r\n"
+    );
+    socket.write_all(&[head.as_bytes(), body].concat()).ok()
 }

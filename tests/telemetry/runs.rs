@@ -212,6 +212,30 @@ fn whatever_the_collector_does_the_run_is_done_and_one_line_says_so() {
 }
 
 #[test]
+fn a_collector_that_asks_for_more_patience_than_there_is_is_not_asked_again() {
+    let collector = Collector::start();
+    let stage = stage(&collector, 20, FaultPlan::none(), "");
+    collector.answer(Answers::Later(503, 60));
+    let ran = run(&stage, &[]);
+    assert!(ran.code <= 1, "{}", ran.transcript());
+    let paths: Vec<String> = collector.got().into_iter().map(|got| got.path).collect();
+    let asked = |path: &str| paths.iter().filter(|asked| *asked == path).count();
+    assert_eq!((asked("/v1/traces"), asked("/v1/logs")), (1, 1), "{}", ran.transcript());
+}
+
+#[test]
+fn what_a_collector_says_that_it_did_not_take_is_counted_and_told_with_its_words() {
+    let collector = Collector::start();
+    let stage = stage(&collector, 20, FaultPlan::none(), ", logs: false");
+    collector.answer(Answers::AllButOne);
+    let ran = run(&stage, &[]);
+    let told: Vec<Value> = ran.events().into_iter().filter(|line| line["code"] == "RK0965").collect();
+    let [partly, last] = told.as_slice() else { panic!("{}", ran.transcript()) };
+    assert_eq!((&partly["signal"], &partly["why"]), (&"traces".into(), &"too old".into()));
+    assert_eq!((&last["spans"], &last["lines"]), (&1.into(), &0.into()));
+}
+
+#[test]
 fn a_collector_that_is_not_there_costs_nothing_but_a_line() {
     let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut collector = Collector::start();
