@@ -180,6 +180,7 @@ impl Rig {
             }),
             only: None,
             usage: Box::new(Usage::default),
+            causes: Box::new(std::collections::BTreeMap::new),
         };
         sync(&context, &route, Options { allow_deletes, ..Options::default() }, &Stopper::new().1).await
     }

@@ -164,6 +164,7 @@ impl Rig {
             deletes: None,
             only: None,
             usage: Box::new(Usage::default),
+            causes: Box::new(BTreeMap::new),
         };
         sync(&context, &route, options, stop).await
     }

@@ -124,6 +124,7 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
         deletes: None,
         only: None,
         usage: Box::new(Usage::default),
+        causes: Box::new(std::collections::BTreeMap::new),
     };
     sync(&context, &route, options, &Stopper::new().1).await
 }

@@ -179,6 +179,7 @@ impl Rig {
             sink: Box::new(Vendor(self.durability)),
             only: None,
             usage: Box::new(Usage::default),
+            causes: Box::new(BTreeMap::new),
         };
         sync(&context, &route, Options::default(), &Stopper::new().1).await
     }

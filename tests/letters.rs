@@ -183,6 +183,7 @@ impl Rig {
             deletes: None,
             only: None,
             usage: Box::new(Usage::default),
+            causes: Box::new(std::collections::BTreeMap::new),
         }
     }
 

@@ -25,6 +25,7 @@ use tokio::{
     sync::{Mutex, MutexGuard},
     time::sleep,
 };
+use tracing::Instrument;
 
 use super::{
     Ground,
@@ -169,7 +170,7 @@ impl Keeper {
         }
         let shared = self.0.clone();
         // Dropping the caller leaves the task running to its end.
-        let task = tokio::spawn(async move { shared.get(&want, ended_before).await });
+        let task = tokio::spawn(async move { shared.get(&want, ended_before).await }.in_current_span());
         task.await.unwrap_or_else(|error| {
             let (code, blame) =
                 if error.is_panic() { (Code::Bug, Blame::Bug) } else { (Code::Interrupted, Blame::Host) };

@@ -11,6 +11,7 @@ use super::{
     listing::known,
     output::Output,
     summary::Outcome,
+    telemetry::Telemetry,
     watched::Watched,
     workspace,
 };
@@ -114,6 +115,7 @@ async fn forget(engine: &Engine, pipeline: &str, output: &Output) -> Result<u8, 
 
 async fn run(engine: Engine, backfills: Vec<Backfill>, output: Arc<Output>) -> Result<u8, Failure> {
     let watched = Watched::new(output.clone())?;
+    let telemetry = Telemetry::start(engine.plan());
     let mut outcomes: Vec<Outcome> = Vec::new();
     for backfill in backfills {
         let outcome = watched
@@ -126,6 +128,7 @@ async fn run(engine: Engine, backfills: Vec<Backfill>, output: Arc<Output>) -> R
         }
     }
     engine.close().await;
+    telemetry.end().await;
     let signalled = watched.signalled();
     if output.json() {
         output.document(&json!({ "runs": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() }));

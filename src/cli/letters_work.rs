@@ -16,6 +16,7 @@ use super::{
     output::Output,
     signals::Signals,
     summary::Outcome,
+    telemetry::Telemetry,
     workspace,
 };
 use crate::{
@@ -91,6 +92,7 @@ async fn run(
     let names: Vec<&str> = work.iter().map(|(name, _)| name.as_str()).collect();
     let plan = workspace::plan_for(dir, &names)?;
     let mut signals = Signals::new()?;
+    let telemetry = Telemetry::start(&plan);
     let engine = Engine::open(plan).await?;
     let (stopper, stop) = Stopper::new();
     let watch = tokio::spawn(async move {
@@ -118,6 +120,7 @@ async fn run(
         outcomes.push(outcome);
     }
     engine.close().await;
+    telemetry.end().await;
     watch.abort();
     Ok(outcomes)
 }

@@ -39,6 +39,7 @@ mod signals;
 mod suggest;
 mod summary;
 mod table;
+mod telemetry;
 mod trace;
 mod trace_text;
 mod watched;

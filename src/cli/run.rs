@@ -11,6 +11,7 @@ use super::{
     output::Output,
     suggest,
     summary::Outcome,
+    telemetry::Telemetry,
     watched::Watched,
     workspace,
 };
@@ -40,6 +41,7 @@ pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, 
     let chosen = choose(args, &workspace::plan_without_secrets(dir, &output)?)?;
     let names: Vec<&str> = chosen.iter().map(|chosen| chosen.pipeline.as_str()).collect();
     let plan = workspace::plan_for(dir, &names)?;
+    let telemetry = Telemetry::start(&plan);
     let watched = Watched::new(output.clone())?;
     let running = Running { engine: Engine::open(plan).await?, watched };
     let outcomes: Vec<Outcome> = stream::iter(chosen)
@@ -52,6 +54,7 @@ pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, 
         output.document(&json!({ "runs": outcomes.iter().map(Outcome::to_json).collect::<Vec<_>>() }));
     }
     running.engine.close().await;
+    telemetry.end().await;
     Ok(exit_code(&outcomes, running.watched.signalled()))
 }
 

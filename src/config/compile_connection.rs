@@ -153,6 +153,7 @@ impl Check<'_> {
             egress,
             ca,
             client_certificate,
+            trace_context: raw.trace_context.unwrap_or(false),
             body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
             streams: connector.streams.iter().filter_map(known).collect(),
             operations: connector

@@ -237,6 +237,7 @@ fn everything(
     let mut connections: Connections = connections.into_iter().chain(dropped).collect();
     share_accounts(&mut connections);
     let (serve, calendars) = (check.serve(workspace.serve.as_ref()), check.calendars(&workspace.calendars));
+    let telemetry = check.telemetry(workspace.telemetry.as_ref());
     check.listens_at.replace(Some(serve.ingress.address));
     let mut plans = BTreeMap::new();
     let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
@@ -253,7 +254,7 @@ fn everything(
     let calendars = workspace.calendars.iter().map(|(_, raw)| check.reading.base.join(&raw.file.value));
     let files = calendars.chain(check.schemas.take()).collect();
     let made_of = Digest::default();
-    Some(Plan { store, dead_letters, history, serve, connections, pipelines: plans, made_of, files })
+    Some(Plan { store, dead_letters, history, serve, telemetry, connections, pipelines: plans, made_of, files })
 }
 
 fn who_waits_for_whom(check: &Check<'_>, pipelines: &[Loaded<RawPipeline>]) {

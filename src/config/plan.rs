@@ -22,9 +22,11 @@ pub use super::{
     },
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation, ReadBack},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
+    plan_place::{Jsonl, Postgres},
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
+    plan_telemetry::{Destination, OtlpPlan, TelemetryPlan},
 };
 use crate::{
     expr::{Expression, Template},
@@ -38,6 +40,7 @@ pub struct Plan {
     pub dead_letters: Keep,
     pub history: HistoryPlan,
     pub serve: ServePlan,
+    pub telemetry: TelemetryPlan,
     pub connections: BTreeMap<String, Connection>,
     pub pipelines: BTreeMap<String, Arc<Pipeline>>,
     /// Names all that is not a pipeline's own: two plans that share it have the same connections.
@@ -111,6 +114,8 @@ pub struct Api {
     pub ca: Option<PathBuf>,
     /// Shown to servers that ask for one.
     pub client_certificate: Option<ClientCertificate>,
+    /// Its requests say which trace they belong to. Default false.
+    pub trace_context: bool,
     /// An answer larger than this is refused. Default 64 MiB.
     pub body_bytes_max: usize,
     pub streams: BTreeMap<String, Arc<Stream>>,
@@ -135,6 +140,7 @@ impl Api {
             egress: Egress::default(),
             ca: None,
             client_certificate: None,
+            trace_context: false,
             body_bytes_max: BODY_BYTES_MAX,
             streams: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -475,24 +481,4 @@ pub enum Changed {
     Skip,
     /// Send this operation instead; it sees the id as `sink.id`.
     Operation(Arc<Operation>),
-}
-
-/// A folder of JSON Lines files.
-#[derive(Debug)]
-pub struct Jsonl {
-    pub name: String,
-    pub folder: PathBuf,
-    /// A segment that reached this size is closed and the next one begun. Default 128 MiB.
-    pub rotate_bytes: u64,
-}
-
-/// A PostgreSQL database.
-#[derive(Debug)]
-pub struct Postgres {
-    pub name: String,
-    /// `postgres://user:password@host:port/database?sslmode=...`
-    pub url: SecretString,
-    /// Default `public`.
-    pub schema: String,
-    pub ca: Option<PathBuf>,
 }

@@ -9,6 +9,7 @@ use super::{
     raw_personal::RawPersonalKeys,
     raw_schedule::{RawCalendar, RawServe},
     raw_shared::{RawRetry, RawTimeouts},
+    raw_telemetry::RawTelemetry,
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
 };
@@ -31,6 +32,8 @@ pub struct RawWorkspace {
     pub personal: Option<Spanned<RawPersonalKeys>>,
     /// How `renkei serve` runs pipelines.
     pub serve: Option<RawServe>,
+    /// What the program tells of itself to others: traces and logs.
+    pub telemetry: Option<RawTelemetry>,
     /// Lists of holidays, by the names that schedules use. `japan` is there without being named.
     #[serde(default)]
     pub calendars: Named<RawCalendar>,
@@ -107,6 +110,9 @@ pub struct RawConnection {
     pub egress: Option<RawEgress>,
     /// PEM file with certificates to trust besides the system's, relative to the workspace.
     pub ca: Option<Spanned<String>>,
+    /// Its requests carry `traceparent` and `tracestate`, so that its traces and ours are one. Default false: a vendor has no use
+    /// for them.
+    pub trace_context: Option<bool>,
     /// The certificate that the connection shows to its servers (mTLS).
     pub client_certificate: Option<Spanned<RawClientCertificate>>,
     /// A larger answer is refused. Default 64MiB, from 64KiB to 1GiB.

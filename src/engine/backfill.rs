@@ -16,6 +16,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{
     Engine,
     build::bug,
+    canonical::Job,
     deletes::Deletes,
     limit::RejectLimit,
     naming::{agree, naming},
@@ -74,7 +75,8 @@ impl Engine {
         let (from, to) = (Some(backfill.from.clone()), Some(backfill.to.clone()));
         let start = Scan { from, until: to.clone(), high: to, ..Scan::default() };
         route.source = Box::new(Window { source: route.source, start });
-        let options = Options { rejects: plan.limits.map(RejectLimit), ..Options::default() };
+        let rejects = plan.limits.map(RejectLimit);
+        let options = Options { rejects, job: Job::Backfill, ..Options::default() };
         let ended = match self.has_ended(&stream).await? {
             // The process died after the last commit and before it could say so.
             true => sync(&self.context(&backfill.pipeline), &route, Options { limit: Some(0), ..options }, stop).await,

@@ -296,7 +296,7 @@ impl Engine {
         priority: Priority,
     ) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
-        let before = total(&clients);
+        let (before, causes_before, counted) = (total(&clients), causes(&clients), clients.clone());
         let personal = Arc::new(Personal::new(&pipeline.personal));
         let source: Box<dyn Source> = match &pipeline.from.api {
             Some(api) => {
@@ -315,6 +315,10 @@ impl Engine {
             deletes: self.deletes(pipeline, personal, priority)?,
             only: None,
             usage: Box::new(move || difference(total(&clients), before)),
+            causes: Box::new(move || {
+                let before = |cause: &Code| causes_before.get(cause).copied().unwrap_or_default();
+                causes(&counted).into_iter().map(|(cause, count)| (cause, count - before(&cause))).collect()
+            }),
         })
     }
 
@@ -417,6 +421,15 @@ fn total(clients: &[Client]) -> Usage {
         throttled: sum.throttled + more.throttled,
         waited: sum.waited + more.waited,
     })
+}
+
+/// Why calls were tried again, and how often.
+fn causes(clients: &[Client]) -> BTreeMap<Code, u64> {
+    let mut all = BTreeMap::new();
+    for (cause, count) in clients.iter().flat_map(|client| client.meter().causes()) {
+        *all.entry(cause).or_default() += count;
+    }
+    all
 }
 
 fn difference(now: Usage, before: Usage) -> Usage {

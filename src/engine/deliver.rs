@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
 use tokio::{sync::mpsc, time::timeout_at};
+use tracing::Instrument;
 
 use super::{
     gather::Gather,
@@ -14,6 +15,7 @@ use super::{
     limit::RejectLimit,
     prepare::UnderWay,
     read_ahead::Message,
+    spans,
     stop::Stop,
     sync::{Context, Route},
 };
@@ -116,6 +118,13 @@ impl Deliverer<'_> {
     }
 
     async fn write(&self, staged: Staged) -> Result<Settled, Fault> {
+        let span = spans::of_batch(self.route, &self.context.state, &staged).await;
+        let written = self.write_batch(staged).instrument(span.clone()).await;
+        spans::batch_over(&span, written.as_ref().map(Settled::counts));
+        written
+    }
+
+    async fn write_batch(&self, staged: Staged) -> Result<Settled, Fault> {
         // An atomic sink gets empty batches too, because its own checkpoint has to move along with ours.
         let is_needless = staged.items().is_empty() && self.route.sink.durability() == Durability::Outbox;
         let verdicts = match is_needless {

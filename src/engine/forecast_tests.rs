@@ -113,6 +113,7 @@ async fn told(numbers: Vec<u64>, shelf: &Shelf, wanted: Wanted) -> Forecast {
         sink: Box::new(shelf.clone()),
         only: None,
         usage: Box::new(Usage::default),
+        causes: Box::new(std::collections::BTreeMap::new),
     };
     forecast(&context, &route, wanted, &Stopper::new().1).await.unwrap()
 }

@@ -18,10 +18,12 @@ use tokio::{
     sync::{Notify, OwnedMutexGuard, mpsc, oneshot, watch},
     time::{Instant, timeout, timeout_at},
 };
+use tracing::Span;
 
 use super::{
     Engine,
     build::bug,
+    canonical::Job,
     deletes::Deletes,
     limit::RejectLimit,
     naming::{agree, naming},
@@ -35,6 +37,7 @@ use crate::{
     model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Fields, Page, Record, Reject},
     source::{Source, read_one},
     store::{Accepted, Accepting, AnswerName, Pushed, Remembered, Run, State, StreamId},
+    telemetry::context_of,
     transform::Personal,
 };
 
@@ -168,7 +171,8 @@ impl Engine {
                 .help("nothing of this request was accepted; send it again later"));
         }
         let tag = (self.context(&pipeline.name).entropy.bits() >> 32) as u32;
-        let request = Accepting { stream, records, tag, remember };
+        let origin = context_of(&Span::current()).map(|context| context.parent());
+        let request = Accepting { stream, records, tag, remember, origin };
         let clerk = self.desk.clerk.get_or_init(|| {
             let (ask, asked) = mpsc::channel(ASKED_MAX);
             tokio::spawn(clerk(self.state().clone(), asked));
@@ -193,7 +197,8 @@ impl Engine {
         let batch = BATCH.max(route.sink.records_per_write());
         let others = self.gate_of(plan).waiting.subscribe();
         route.source = Box::new(Intake { batch, others: Some(others), ..Intake::new(self.state(), &stream, LINGER) });
-        let options = Options { rejects: plan.limits.map(RejectLimit), ..Options::default() };
+        let rejects = plan.limits.map(RejectLimit);
+        let options = Options { rejects, job: Job::Pushed, ..Options::default() };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
         self.trim(&stream).await?;
         Ok(ended)

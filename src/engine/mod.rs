@@ -8,6 +8,7 @@
 
 mod backfill;
 mod build;
+mod canonical;
 mod crontab;
 mod deletes;
 mod deliver;
@@ -32,6 +33,7 @@ mod progress;
 mod read_ahead;
 mod replay;
 mod schedule;
+mod spans;
 mod stop;
 mod sweep;
 mod sync;
@@ -39,6 +41,7 @@ mod timetable;
 
 pub use backfill::plan_backfill;
 pub use build::{Engine, Parts, stream_id};
+pub use canonical::{DueAt, Job};
 pub use deletes::{Deletes, Sweep};
 pub use difference::{Change, Difference};
 pub use escalate::{Ending, ending};

@@ -10,10 +10,12 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, sleep_until},
 };
+use tracing::{Instrument, Span};
 
 use super::{
     gather::Gather,
     prepare::{Drafted, Preparer},
+    spans,
     stop::Stop,
     sync::{Context, Route},
 };
@@ -109,13 +111,18 @@ impl Reader<'_> {
 
     /// Reads a page; what is gathered waits no longer than it may meanwhile. Nothing: a stop was asked for.
     async fn read_page(&self, at: &Checkpoint, gathered: &mut Gathered) -> Result<Option<Result<Page, Fault>>, Halt> {
-        let mut page = self.source.read(at);
+        // What is pushed waits for whoever pushes: a span of that would tell of nothing.
+        let span = if self.source.is_live() { Span::none() } else { spans::of_page(&self.route.stream.stream) };
+        let mut page = self.source.read(at).instrument(span.clone());
         loop {
             let due = gathered.sum.due();
             tokio::select! {
                 biased;
                 () = self.stop.wait() => return Ok(None),
-                page = &mut page => return Ok(Some(page)),
+                page = &mut page => {
+                    spans::page_over(&span, page.as_ref());
+                    return Ok(Some(page));
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush(gathered).await?,
             }
         }

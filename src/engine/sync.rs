@@ -11,12 +11,13 @@
 //! For an atomic sink (a file, a database) there is no outbox: until the commit the checkpoint has not moved, and `resume`
 //! makes the sink forget what the checkpoint does not know.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use tokio::sync::{Mutex, mpsc};
 use tracing::Instrument;
 
 use super::{
+    canonical::{self, Before, DueAt, Job},
     deletes::{Brake, Deletes},
     deliver::Deliverer,
     escalate::ending,
@@ -26,11 +27,12 @@ use super::{
     progress::Progress,
     read_ahead::{Message, Reader},
     replay::Replay,
+    spans,
     stop::Stop,
 };
 use crate::{
     http::Usage,
-    model::{Checkpoint, Clock, Entropy, Fault},
+    model::{Checkpoint, Clock, Code, Entropy, Fault},
     sink::Sink,
     source::Source,
     store::{Run, RunFault, Staged, State, StreamId},
@@ -54,6 +56,8 @@ pub struct Route {
     pub only: Option<Arc<Planned>>,
     /// What the route's connections have used so far.
     pub usage: Box<dyn Fn() -> Usage + Send + Sync>,
+    /// Why they had to try again so far, and how often.
+    pub causes: Box<dyn Fn() -> BTreeMap<Code, u64> + Send + Sync>,
 }
 
 impl Route {
@@ -87,6 +91,10 @@ pub struct Options {
     pub rejects: Option<RejectLimit>,
     /// How many records it may delete, whatever the brake says.
     pub allow_deletes: Option<u64>,
+    /// Why there is a run, for its canonical line.
+    pub job: Job,
+    /// The time that it stands for.
+    pub due: Option<DueAt>,
 }
 
 /// Runs a pipeline once: delivers what an earlier run left in the outbox, then reads one pass and delivers it. The run's
@@ -97,7 +105,7 @@ pub async fn sync(context: &Context, route: &Route, options: Options, stop: &Sto
 
 /// As `sync`, with dead letters for a source: the checkpoint stays where it is.
 pub async fn replay(context: &Context, route: &Route, replay: &Replay, stop: &Stop) -> (Run, Option<Fault>) {
-    execute(context, route, Options::default(), Some(replay), stop).await
+    execute(context, route, Options { job: Job::Replay, ..Options::default() }, Some(replay), stop).await
 }
 
 async fn execute(
@@ -108,9 +116,7 @@ async fn execute(
     stop: &Stop,
 ) -> (Run, Option<Fault>) {
     let begun = begin(context, route);
-    // Of a target of its own, so that logs for people can leave out what their lines say anyway. Always on: it is looked at by
-    // lines of every level.
-    let span = tracing::error_span!(target: "renkei_run", "run", run = begun.id, pipeline = begun.pipeline);
+    let span = spans::of_run(&begun, options.job.name());
     in_span(context, route, options, replay, stop, begun).instrument(span).await
 }
 
@@ -122,12 +128,14 @@ async fn in_span(
     stop: &Stop,
     begun: Run,
 ) -> (Run, Option<Fault>) {
+    let before = Before::of(context, route).await;
     let run = Mutex::new(begun);
     let result = Running { context, route, options, stop, run: &run, under_way: UnderWay::default() }.all(replay).await;
     let mut run = run.into_inner();
     route.add_usage(&mut run);
-    let fault = end(context, &mut run, result, stop).await.err();
-    (run, fault.map(|fault| placed(fault, &route.stream)))
+    let fault = end(context, &mut run, result, stop).await.err().map(|fault| placed(fault, &route.stream));
+    canonical::tell(context, route, options, before, &run, fault.as_ref()).await;
+    (run, fault)
 }
 
 /// A fault of the store or of a sink does not know whose it was.

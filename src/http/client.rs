@@ -8,12 +8,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 use url::Url;
 
 use super::{
     Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
     account::Account,
-    breaker::{BreakerState, Breakers, Change, Health, Resting},
+    attempt,
+    breaker::{BreakerState, Breakers, Health, Resting},
     budget::{Ask, Heard, LimitView, Paused, Slot},
     effort::Effort,
     personal, redact, retry_after,
@@ -406,22 +408,20 @@ impl Client {
         let (began, attempt) = (Instant::now(), effort.attempt());
         meter.request();
         let limit = call.timeout.unwrap_or(policy.timeouts.attempt).min(effort.time_left());
-        let outcome = timeout(limit, seams.transport.send(request.clone())).await.unwrap_or(Err(SendError::Timeout));
+        let (span, mut leaving) = (attempt::span(policy, call, attempt), request.clone());
+        if policy.trace_context {
+            // It is signed already: what a signature covers does not depend on who watches.
+            attempt::tell_context(&span, &mut leaving.headers);
+        }
+        let sending = seams.transport.send(leaving).instrument(span.clone());
+        let outcome = timeout(limit, sending).await.unwrap_or(Err(SendError::Timeout));
         if let Ok(response) = &outcome {
             server_clock.learn(&response.headers, seams.clock.now());
         }
         let (status, took) = (outcome.as_ref().ok().map(|response| response.status), began.elapsed());
         meter.over(&call.method, &call.route, status, took);
-        tracing::debug!(
-            connection = policy.name,
-            call = &*call.name,
-            method = %call.method,
-            route = &*call.route,
-            attempt,
-            status = status.map(|status| status.as_u16()),
-            duration_ms = took.as_millis() as u64,
-            "attempt"
-        );
+        attempt::over(&span, &outcome);
+        span.in_scope(|| self.tell_attempt(call, attempt, status, took));
         outcome
     }
 
@@ -434,59 +434,6 @@ impl Client {
         judgement
     }
 
-    /// Once per pause, however many requests were asked to slow down: it is the budget at work, and no trouble.
-    fn tell_pause(&self, call: &Call, fault: &Fault, wait: Duration) {
-        tracing::info!(
-            connection = self.inner.policy.name,
-            method = %call.method,
-            route = &*call.route,
-            code = %fault.code,
-            wait_ms = wait.as_millis() as u64,
-            "{}; everybody on this connection waits {:.1} s",
-            fault.message,
-            wait.as_secs_f64()
-        );
-    }
-
-    /// A breaker that opens concerns somebody; one that closes is good news for whoever asks.
-    fn tell_breaker(&self, call: &Call, change: Change) {
-        let (connection, name) = (&self.inner.policy.name, &*call.name);
-        match change {
-            Change::Opened { failed, of, rest } => tracing::warn!(
-                connection,
-                call = name,
-                failed,
-                of,
-                rest_ms = rest.as_millis() as u64,
-                "{name} is left alone for {:.0} s, because {failed} of its last {of} attempts failed",
-                rest.as_secs_f64()
-            ),
-            Change::Reopened { rest } => tracing::warn!(
-                connection,
-                call = name,
-                rest_ms = rest.as_millis() as u64,
-                "{name} is left alone for {:.0} s more, because the attempt to see whether it is well failed",
-                rest.as_secs_f64()
-            ),
-            Change::Closed => tracing::info!(connection, call = name, "{name} answers again"),
-        }
-    }
-
-    /// The words are in the message, because whoever watches a run reads them; programs read the fields.
-    fn tell_again(&self, call: &Call, fault: &Fault, (attempt, attempts_max): (u32, u32), wait: Duration) {
-        tracing::warn!(
-            connection = self.inner.policy.name,
-            call = &*call.name,
-            method = %call.method,
-            route = &*call.route,
-            code = %fault.code,
-            wait_ms = wait.as_millis() as u64,
-            "{}; attempt {attempt} of {attempts_max}, next try in {:.1} s",
-            fault.message,
-            wait.as_secs_f64()
-        );
-    }
-
     fn placed(&self, fault: Fault, call: &Call) -> Fault {
         fault
             .at(format!("{} {} ({})", call.method, call.route, call.name))
@@ -494,6 +441,7 @@ impl Client {
     }
 }
 
+mod tell;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

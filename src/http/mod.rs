@@ -2,10 +2,12 @@
 //! this room retries a call, waits for quota or reads a status to find out whether to.
 
 mod account;
+mod attempt;
 mod backoff;
 mod breaker;
 mod budget;
 mod client;
+mod collector;
 mod effort;
 mod egress;
 pub mod identity;
@@ -39,6 +41,7 @@ pub use account::{Account, Accounts, OpenBreakers, Standing, standing};
 pub use breaker::{BreakerState, Open};
 pub use budget::LimitView;
 pub use client::{Answer, Client, Ruling, Seams};
+pub use collector::start_telemetry;
 pub use egress::{Decision, Egress, Refusal, is_loopback};
 pub use personal::without;
 pub use policy::Policy;

@@ -11,6 +11,10 @@ pub struct Policy {
     /// The connection's name, for messages and logs.
     pub name: String,
     pub egress: Egress,
+    /// The path of the base URL, which stands before every route.
+    pub below: String,
+    /// Requests say which trace they belong to.
+    pub trace_context: bool,
     /// The connector's name, for limits of some of its calls.
     pub connector: String,
     pub budget: Budget,
@@ -30,6 +34,8 @@ impl Policy {
             name: api.name.clone(),
             connector: api.connector.clone(),
             egress: Egress::new(&api.base_url, &api.egress),
+            below: api.base_url.path().trim_end_matches('/').to_owned(),
+            trace_context: api.trace_context,
             budget: api.budget.clone(),
             timeouts: api.timeouts.clone(),
             retry: api.retry.clone(),
@@ -43,6 +49,9 @@ impl Policy {
     pub fn for_tokens(api: &Api, token_url: &Url) -> Self {
         Self {
             egress: Egress::new(token_url, &plan::Egress::default()),
+            below: String::new(),
+            // Another system than the vendor's own, as often as not.
+            trace_context: false,
             budget: Budget { concurrency: 1, wait_max: api.budget.wait_max, ..Budget::default() },
             answers: Vec::new(),
             body_bytes_max: TOKEN_BYTES_MAX,

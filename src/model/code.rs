@@ -196,6 +196,10 @@ codes! {
     // RK094x: the audit log.
     AuditUnwritable = 940, "the audit log cannot be written";
     AuditBroken = 941, "the audit log does not hold together";
+
+    // RK096x: traces and logs on their way out.
+    TelemetryUnsent = 965, "traces or logs do not reach the collector";
+    TelemetryVariable = 966, "a variable of OpenTelemetry cannot be used";
 }
 
 impl Code {

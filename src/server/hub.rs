@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -23,6 +23,7 @@ use crate::{
     engine::{Ended, Note, Standing},
     http::BreakerChanged,
     model::{Clock, Code},
+    telemetry::otlp::Counts,
 };
 
 /// Between two looks at how far pipelines are.
@@ -31,6 +32,8 @@ const VERDICTS_EVERY: Duration = Duration::from_secs(1);
 pub struct Hub {
     pub events: Events,
     pub tally: Tally,
+    /// What became of spans and log lines, where they are collected.
+    pub telemetry: OnceLock<Arc<Counts>>,
     stopping: AtomicBool,
     clock: Arc<dyn Clock>,
 }
@@ -39,7 +42,7 @@ impl Hub {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
         let stopping = AtomicBool::new(false);
-        Self { events: Events::new(now), tally: Tally::new(now), stopping, clock }
+        Self { events: Events::new(now), tally: Tally::new(now), telemetry: OnceLock::new(), stopping, clock }
     }
 
     /// From here on nothing is begun any more.

@@ -16,7 +16,7 @@ use crate::{
     http::{BreakerState, Client},
     model::{Cursor, Fault},
     store::StagedNow,
-    telemetry::{self as names, Page},
+    telemetry::{self as names, Page, otlp::Signal},
 };
 
 /// What was read from the store is good for so long.
@@ -105,6 +105,12 @@ fn of_process(page: &mut Page, hub: &Hub) {
     let [taken, refused] = hub.tally.reloads();
     page.put(&names::RELOADS, &["taken_over"], taken as f64);
     page.put(&names::RELOADS, &["refused"], refused as f64);
+    if let Some(counts) = hub.telemetry.get() {
+        for signal in [Signal::Traces, Signal::Logs] {
+            page.put(&names::OTLP_SENT, &[signal.name()], counts.sent(signal) as f64);
+            page.put(&names::OTLP_DROPPED, &[signal.name()], counts.dropped(signal) as f64);
+        }
+    }
     page.put(&names::EVENTS, &[], hub.events.count() as f64);
 }
 

@@ -47,8 +47,10 @@ pub use self::{
 use crate::{
     config::{self, Report, SystemEnvironment},
     engine::{Engine, Stopper},
+    http::start_telemetry,
     model::{Blame, Code, Fault},
     store::{Run, RunState},
+    telemetry::otlp::Exporting,
 };
 
 /// Requests that wait for the loop. Whoever asks more waits too.
@@ -59,6 +61,9 @@ const RUNS_REMEMBERED: usize = 10_000;
 
 /// Answers under way may take so long after the service has stopped.
 const DOORS_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// A collector is waited for so long after everything else has ended.
+const LAST_TELEMETRY: Duration = Duration::from_secs(1);
 
 /// Why nothing is served any more.
 #[derive(Debug)]
@@ -86,7 +91,7 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
         () = signals.stop() => return Ok(()),
         started = start(dir, notify.clone(), asked) => started?,
     };
-    let Started { service, engine, reloader } = started;
+    let Started { service, engine, reloader, telemetry } = started;
     let plan = engine.plan();
     let (state, at) = (plan.store.path.clone(), plan.store.path.clone());
     if let Err(error) = inbox::open(&state) {
@@ -99,6 +104,7 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
             Ok(listening) => Some(listening),
             Err(fault) => {
                 engine.close().await;
+                end(telemetry).await;
                 return Err(fault.into());
             }
         },
@@ -124,6 +130,7 @@ pub async fn serve(dir: &Path) -> Result<(), Unserved> {
     }
     inbox::announce(&at, None);
     others.shutdown().await;
+    end(telemetry).await;
     Ok(ended?)
 }
 
@@ -131,6 +138,13 @@ struct Started {
     service: Service,
     engine: Arc<Engine>,
     reloader: Reloader,
+    telemetry: Option<Exporting>,
+}
+
+async fn end(telemetry: Option<Exporting>) {
+    if let Some(exporting) = telemetry {
+        exporting.end(LAST_TELEMETRY).await;
+    }
 }
 
 async fn start(dir: &Path, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) -> Result<Started, Unserved> {
@@ -138,18 +152,31 @@ async fn start(dir: &Path, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) ->
     let plan = tokio::task::spawn_blocking(move || config::load(&files, &SystemEnvironment)).await;
     let plan = plan.map_err(|_| panicked())?.map_err(|report| Unserved::Files(Box::new(report)))?;
     let reloader = Reloader::new(dir, &plan, notify.clone());
-    let engine = Arc::new(Engine::open(plan).await?);
+    // Before anything is begun, so that all of it is told.
+    let telemetry = start_telemetry(&plan.telemetry);
+    let engine = match Engine::open(plan).await {
+        Ok(engine) => Arc::new(engine),
+        Err(fault) => {
+            end(telemetry).await;
+            return Err(fault.into());
+        }
+    };
     let started = async {
         let service = Service::new(engine.clone(), notify, asked).await?;
         let done = |run: &Run| run.state == RunState::Done;
         let runs = engine.state().latest_runs(None, engine.clock().now(), RUNS_REMEMBERED, done).await?;
         service.hub().tally.remember(&runs);
+        if let Some(exporting) = &telemetry {
+            // Nobody else sets it.
+            drop(service.hub().telemetry.set(exporting.counts().clone()));
+        }
         Ok::<_, Fault>(service)
     };
     match started.await {
-        Ok(service) => Ok(Started { service, engine, reloader }),
+        Ok(service) => Ok(Started { service, engine, reloader, telemetry }),
         Err(fault) => {
             engine.close().await;
+            end(telemetry).await;
             Err(fault.into())
         }
     }

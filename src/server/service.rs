@@ -312,6 +312,7 @@ impl Service {
         let (pipelines, scheduled) = (self.engine.plan().pipelines.len(), self.schedule.scheduled());
         tracing::info!(pipelines, scheduled, stopped = stopped.len(), "changed files are taken over");
         self.hub.reloaded(pipelines, scheduled);
+        tell::telemetry_stays(&old.telemetry, &self.engine.plan().telemetry);
         tell::note_reload(&self.engine, old).await;
         if old.serve.admin != self.engine.plan().serve.admin {
             admin::moved();

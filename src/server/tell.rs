@@ -5,53 +5,30 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::work::{Job, Over};
+use super::work::Over;
 use crate::{
     config::{
         Plan,
-        plan::{Calendar, Days},
+        plan::{Calendar, Days, TelemetryPlan},
     },
     engine::{Ended, Engine, Note, Schedule},
     model::{Code, Fault},
-    store::{
-        Run,
-        audit::{Entry, Via},
-    },
+    store::audit::{Entry, Via},
+    telemetry::CANONICAL,
 };
 
 /// Pipelines that one entry of the audit log names.
 const NAMED_MAX: usize = 100;
 
-/// One line per run, with everything that one greps for.
+/// A run that could not even begin. One that did has told so itself, in its canonical line.
 pub fn over(over: &Over) {
-    let Over { pipeline, job, began, run, ended } = over;
-    let (due, late_ms) = match job {
-        Job::Run { due, late } => (stamp(*due), late.as_millis() as u64),
-        Job::Backfill(backfill) => (format!("backfill {}", backfill.stream), 0),
-        Job::Replay { letters, .. } => (format!("replay of {} dead letters", letters.len()), 0),
-    };
-    let took_ms = began.elapsed().as_millis() as u64;
-    let (id, counts) = run.as_ref().map(|run| (run.id.as_str(), run.counts)).unwrap_or_default();
-    let used = |number: fn(&Run) -> u64| run.as_ref().map_or(0, number);
-    let (requests, retries) = (used(|run| run.requests), used(|run| run.retries));
-    let (throttled, waited_ms) = (used(|run| run.throttled), used(|run| run.waited_ms));
-    let read = counts.read + counts.resumed;
-    let written = counts.created + counts.updated + counts.deleted;
-    let (unchanged, skipped, refused) = (counts.unchanged, counts.skipped, counts.dead_letters());
-    match ended {
-        Ended::Failed(Fault { code, message, place, .. }) => tracing::warn!(
-            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, retries,
-            throttled, waited_ms, code = %code, why = message, place = place.join(", "), "run failed"
-        ),
-        Ended::Stopped => tracing::info!(
-            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, retries,
-            throttled, waited_ms, "run stopped"
-        ),
-        Ended::Done => tracing::info!(
-            %pipeline, run = id, due, late_ms, took_ms, read, written, unchanged, skipped, refused, requests, retries,
-            throttled, waited_ms, "run done"
-        ),
-    }
+    let Over { pipeline, job, began, run: None, ended: Ended::Failed(fault) } = over else { return };
+    let Fault { code, message, place, .. } = fault;
+    let (job, due) = job.named();
+    tracing::warn!(
+        target: CANONICAL, %pipeline, job, due = due.map(stamp), took_ms = began.elapsed().as_millis() as u64, code = %code,
+        why = message, place = place.join(", "), "run failed"
+    );
 }
 
 pub fn note(note: &Note) {
@@ -121,6 +98,14 @@ pub fn store_moved() {
         "`store:` or RENKEI_KEY is another than the service was started with; the files are not taken over, and the service goes \
          on as it was until it is restarted"
     );
+}
+
+/// What is collected is decided once in a process.
+pub fn telemetry_stays(old: &TelemetryPlan, new: &TelemetryPlan) {
+    // Written out for debugging they hold everything but secrets.
+    if format!("{old:?}") != format!("{new:?}") {
+        tracing::warn!("`telemetry:` changed; traces and logs go on as before until the service is restarted");
+    }
 }
 
 pub fn door_stays(fault: &Fault) {

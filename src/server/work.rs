@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use tokio::task::{Id, JoinError, JoinSet};
 
 use crate::{
-    engine::{Ended, Engine, Options, Stop, Stopper},
+    engine::{DueAt, Ended, Engine, Options, Stop, Stopper},
     model::{Blame, Code, Fault},
     store::{Backfill, DeadLetter, Run, RunState},
 };
@@ -61,7 +61,9 @@ impl Work {
     pub fn begin(&mut self, engine: Arc<Engine>, pipeline: Arc<str>, job: Job, grace: Duration) {
         let (stopper, stop) = Stopper::within(grace);
         let task = match &job {
-            Job::Run { .. } => self.tasks.spawn(run(engine, pipeline.clone(), stop)),
+            Job::Run { due, late } => {
+                self.tasks.spawn(run(engine, pipeline.clone(), DueAt { at: *due, late: *late }, stop))
+            }
             Job::Backfill(backfill) => self.tasks.spawn(backfilled(engine, backfill.clone(), stop)),
             Job::Replay { letters, accept_doubt } => {
                 self.tasks.spawn(replayed(engine, pipeline.clone(), letters.to_vec(), *accept_doubt, stop))
@@ -137,8 +139,8 @@ impl Work {
     }
 }
 
-async fn run(engine: Arc<Engine>, pipeline: Arc<str>, stop: Stop) -> Outcome {
-    engine.run(&pipeline, Options::default(), &stop).await
+async fn run(engine: Arc<Engine>, pipeline: Arc<str>, due: DueAt, stop: Stop) -> Outcome {
+    engine.run(&pipeline, Options { due: Some(due), ..Options::default() }, &stop).await
 }
 
 async fn backfilled(engine: Arc<Engine>, backfill: Backfill, stop: Stop) -> Outcome {

@@ -9,7 +9,7 @@
 //! whoever has read number n has read, or will never see, everything below it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -54,6 +54,8 @@ pub struct Accepting {
     pub tag: u32,
     /// What is remembered of the request under its key.
     pub remember: Option<(AnswerName, Remembered)>,
+    /// The span of the request, as a `traceparent`, where it is collected.
+    pub origin: Option<String>,
 }
 
 /// A record that is durable here, and where its verdict comes.
@@ -93,6 +95,9 @@ struct RowPushed {
     version: Option<Version>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     gone: bool,
+    /// The span of the request that brought it. Rows of before there were spans have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<String>,
     fields: Box<RawValue>,
 }
 
@@ -220,7 +225,8 @@ impl State {
             for (pushed, Accepted { slip, .. }) in request.records.iter().zip(&accepted) {
                 let (key, version) = (pushed.key.clone(), pushed.version.clone());
                 let fields = raw(&pushed.fields).map_err(not_json)?;
-                let row = Row::Waiting(RowPushed { tag: slip.tag, key, version, gone: pushed.gone, fields });
+                let (tag, origin) = (slip.tag, request.origin.clone());
+                let row = Row::Waiting(RowPushed { tag, key, version, gone: pushed.gone, origin, fields });
                 ops.push(self.put(Tree::Intake, request.stream.outbox_key(slip.number()), &row)?);
             }
             if let Some((name, remembered)) = &request.remember {
@@ -283,6 +289,21 @@ impl State {
             Some(Row::Ended { told, .. }) if told.slip == slip => Some(Standing::Ended(told)),
             _ => None,
         })
+    }
+
+    /// The spans of the requests that brought records which still wait for their verdict.
+    pub async fn origins(
+        &self,
+        stream: &StreamId,
+        slips: impl Iterator<Item = Slip>,
+    ) -> Result<BTreeSet<String>, Fault> {
+        let mut origins = BTreeSet::new();
+        for slip in slips {
+            if let Some(Row::Waiting(row)) = self.read(Tree::Intake, &stream.outbox_key(slip.number())).await? {
+                origins.extend(row.origin);
+            }
+        }
+        Ok(origins)
     }
 
     pub(super) fn told_ops(&self, stream: &StreamId, told: &[Told], at: DateTime<Utc>) -> Result<Vec<Op>, Fault> {

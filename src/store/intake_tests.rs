@@ -17,7 +17,7 @@ fn pushed(key: &str) -> Pushed {
 
 fn request(keys: &[&str]) -> Accepting {
     let records = keys.iter().map(|key| pushed(key)).collect();
-    Accepting { stream: stream(), records, tag: 7, remember: None }
+    Accepting { stream: stream(), records, tag: 7, remember: None, origin: None }
 }
 
 fn at(second: i64) -> DateTime<Utc> {
@@ -108,4 +108,27 @@ async fn what_was_accepted_is_there_after_a_power_cut_in_the_very_next_moment() 
     let after = open(disk.reopen());
     let waiting = after.read_waiting(&stream(), 0, 9).await.unwrap();
     assert_eq!(waiting.records.len(), 2, "they were acknowledged and are gone");
+}
+
+#[tokio::test]
+async fn a_record_keeps_the_span_of_its_request_until_its_verdict() {
+    let state = state();
+    state.open_intake(&stream()).await.unwrap();
+    let origin = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned();
+    let traced = Accepting { origin: Some(origin.clone()), ..request(&["b", "c"]) };
+    let accepted = state.accept(vec![request(&["a"]), traced]).await.unwrap();
+    let slips: Vec<Slip> = accepted.iter().flatten().map(|accepted| accepted.slip).collect();
+    let stream = stream();
+    let origins = || state.origins(&stream, slips.iter().copied());
+    assert_eq!(origins().await.unwrap(), BTreeSet::from([origin]));
+    deliver(&state, 0, at(1)).await;
+    assert!(origins().await.unwrap().is_empty());
+}
+
+#[test]
+fn a_row_of_before_there_were_spans_is_read_and_one_without_a_span_is_written_as_it_was() {
+    let before = r#"{"waiting":{"tag":7,"key":"a","fields":{"id":1}}}"#;
+    let row: Row = serde_json::from_str(before).unwrap();
+    assert!(matches!(&row, Row::Waiting(RowPushed { tag: 7, origin: None, .. })));
+    assert_eq!(serde_json::to_string(&row).unwrap(), before);
 }

@@ -79,6 +79,9 @@ families! {
     ADMIN_REQUESTS = Counter "renkei_admin_requests_total" ["route", "class"] "Requests to the admin API.";
     EVENTS = Counter "renkei_events_total" [] "Events told to whoever listens.";
     AUDIT_ENTRIES = Counter "renkei_audit_entries_total" [] "Entries written to the audit log.";
+    OTLP_SENT = Counter "renkei_otlp_sent_total" ["signal"] "Spans (traces) and log lines (logs) that the collector took.";
+    OTLP_DROPPED = Counter "renkei_otlp_dropped_total" ["signal"]
+        "Those that were given up: the queue was full, or the collector did not take them.";
     SERIES_LEFT_OUT = Gauge "renkei_series_left_out" [] "Series that this page has no room for.";
 }
 

@@ -46,6 +46,9 @@ impl Ran {
 pub fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_renkei"));
     command.current_dir(folder).stdin(Stdio::null());
+    for name in ["ENDPOINT", "HEADERS", "PROTOCOL"] {
+        command.env_remove(format!("OTEL_EXPORTER_OTLP_{name}"));
+    }
     for name in ["NO_COLOR", "RENKEI_KEY", "RENKEI_SANDBOX", "MYSHOP_URL", "http_proxy", "HTTP_PROXY"] {
         command.env_remove(name);
     }

@@ -6,6 +6,9 @@ mod admin;
 mod admin_bad_input;
 mod admin_letters;
 mod audit;
+#[path = "../telemetry/collector.rs"]
+#[expect(dead_code, reason = "the tests of telemetry use more of it")]
+mod collector;
 mod deletes;
 mod demo;
 mod doctor;

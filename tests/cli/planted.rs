@@ -2,15 +2,22 @@
 //! which an answer can fail; then everything that any command shows, logs or leaves on disk is searched. A text that is planted
 //! beside them and is no secret has to be found, so that the search is known to look where words go.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Command, Stdio},
+};
 
 use tempfile::TempDir;
 
 use crate::{
+    collector::Collector,
     echo::{Api, Echo, SignIn},
     harness::{Ran, program},
     openssl::Desk as Keys,
     planted_forms::forms,
+    signals::signal,
 };
 
 /// What the server says besides, and nobody has to hide.
@@ -36,9 +43,16 @@ struct Desk {
     folder: TempDir,
     kind: Kind,
     echo: Echo,
+    collector: Collector,
     /// Everything that was shown, by command.
     shown: Vec<(String, String)>,
 }
+
+/// What the collector wants to see.
+const COLLECTOR: &str = "planted-collector/0+o=x";
+
+const PIPELINE: &str =
+    "version: 1\nfrom: { connection: vendor, stream: people }\nto: { connection: vendor, operation: put_person }\n";
 
 const CONNECTOR: &str = r#"version: 1
 retry: { attempts: 2, base: 1ms, cap: 2ms }
@@ -61,13 +75,15 @@ operations:
 impl Desk {
     fn new(kind: Kind) -> Self {
         let (folder, echo) = (tempfile::tempdir().unwrap(), Echo::start());
-        let desk = Self { folder, kind, echo, shown: Vec::new() };
+        let collector = Collector::start();
+        let desk = Self { folder, kind, echo, collector, shown: Vec::new() };
         let (url, auth) = (&desk.echo.url, &desk.kind.auth);
         let vendor = format!("  vendor:\n    connector: vendor\n    base_url: {url}\n{auth}");
-        desk.write("renkei.yaml", &format!("version: 1\nconnections:\n{vendor}"));
+        let headers = "headers: { X-Collector: \"${COLLECTOR}\" }";
+        let otlp = format!("telemetry: {{ otlp: {{ endpoint: \"{}\", {headers} }} }}\n", desk.collector.url);
+        desk.write("renkei.yaml", &format!("version: 1\n{otlp}connections:\n{vendor}"));
         desk.write("connectors/vendor/connector.yaml", CONNECTOR);
-        let pipeline = "version: 1\nfrom: { connection: vendor, stream: people }\nto: { connection: vendor, operation: put_person }\n";
-        desk.write("pipelines/people.yaml", pipeline);
+        desk.write("pipelines/people.yaml", PIPELINE);
         desk
     }
 
@@ -83,7 +99,7 @@ impl Desk {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = program(self.path());
-        command.args(args).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full");
+        command.args(args).env("RUST_LOG", "trace").env("RUST_BACKTRACE", "full").env("COLLECTOR", COLLECTOR);
         for (name, secret) in &self.kind.variables {
             command.env(name, secret);
         }
@@ -137,6 +153,24 @@ impl Desk {
         self.type_in(&["auth", "refresh", "--log-level", "trace", "--output", "json"]);
     }
 
+    /// The service, until its first run is over.
+    fn serve(&mut self) {
+        self.write("pipelines/people.yaml", &format!("{PIPELINE}schedule: {{ every: 1s }}\n"));
+        let mut command = self.command(&["serve", "--log-level", "trace", "--log-format", "json"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (mut shown, mut is_asked) = (String::new(), false);
+        for line in BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok) {
+            if line.contains("renkei_canonical") && !std::mem::replace(&mut is_asked, true) {
+                signal(&child, "TERM");
+            }
+            shown.push_str(&line);
+            shown.push('\n');
+        }
+        assert!(child.wait().unwrap().success() && is_asked, "{shown}");
+        self.shown.push(("serve".to_owned(), shown));
+        self.write("pipelines/people.yaml", PIPELINE);
+    }
+
     /// All files below the folder but those that were written by hand.
     fn files(&self) -> Vec<(String, String)> {
         let mut folders = vec![self.path().to_owned()];
@@ -157,9 +191,12 @@ impl Desk {
 
     /// Nothing secret is anywhere; what is no secret is where words go.
     fn search(self, open_in: &[&str]) {
-        let all: Vec<(String, String)> = self.shown.iter().cloned().chain(self.files()).collect();
+        let collected = self.collector.got().into_iter();
+        let collected =
+            collected.map(|got| (format!("otlp {}", got.path), String::from_utf8_lossy(&got.body).into_owned()));
+        let all: Vec<(String, String)> = self.shown.iter().cloned().chain(self.files()).chain(collected).collect();
         assert!(all.iter().any(|(place, _)| place.starts_with("state/")), "no state was searched");
-        for secret in &self.kind.secrets {
+        for secret in self.kind.secrets.iter().map(String::as_str).chain([COLLECTOR]) {
             for form in forms(secret) {
                 for (place, text) in &all {
                     if let Some(at) = text.find(&form) {
@@ -180,7 +217,8 @@ impl Desk {
 }
 
 /// Where a server's words are shown, so that the search must find those that are no secret.
-const WORDS: [&str; 5] = ["run", "doctor", "runs show", "dead-letters show", "dead-letters list"];
+const WORDS: [&str; 7] =
+    ["run", "doctor", "runs show", "dead-letters show", "dead-letters list", "serve", "otlp /v1/logs"];
 
 fn sweep(kind: Kind) {
     let mut desk = Desk::new(kind);
@@ -190,8 +228,11 @@ fn sweep(kind: Kind) {
     for sign_in in [SignIn::Works, SignIn::Html, SignIn::Refuses, SignIn::Fails] {
         desk.meet(sign_in, Api::Unauthorized);
     }
+    desk.echo.behave(SignIn::Works, Api::Refuses);
+    desk.serve();
     desk.look();
     desk.type_in(&["auth", "logout", "vendor"]);
+    assert!(desk.collector.spans().len() > 20 && desk.collector.lines().len() > 20, "too little was collected");
     desk.search(&WORDS);
 }
 
@@ -344,6 +385,8 @@ fn a_dump_of_the_plan_holds_no_secret_and_holds_the_rest() {
     impl renkei::config::Environment for Variables {
         fn variable(&self, name: &str) -> Option<secrecy::SecretString> {
             Some(match name {
+                // What is no secret may well be in it.
+                name if name.starts_with("OTEL_") => return None,
                 "BASE" => "postgres://me:planted-base@host/base".into(),
                 name => format!("planted-{name}/0+d=x").into(),
             })

@@ -181,7 +181,8 @@ fn a_call_that_is_tried_again_says_in_words_what_happened_and_a_pause_is_no_warn
     assert_eq!((&warning["route"], &warning["code"]), (&"/people".into(), &"RK0210".into()));
     let pause = of("INFO")["message"].as_str().unwrap();
     assert!(pause.contains("(429)") && pause.contains("everybody on this connection waits 0."), "{pause}");
-    assert_eq!(logs.len(), 2, "{}", ran.stderr);
+    let others = logs.iter().filter(|line| line["target"] != "renkei_canonical").count();
+    assert_eq!(others, 2, "{}", ran.stderr);
 }
 
 #[test]

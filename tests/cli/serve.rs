@@ -366,9 +366,7 @@ fn a_window_is_handed_to_the_service_that_runs_and_read_beside_its_runs() {
     serving.until(&stage, "a backfill was asked for", 1);
     let began = now();
     let done = |serving: &Serving| {
-        let is_it = |line: &&Value| {
-            line["message"] == "run done" && line["due"].as_str().is_some_and(|due| due.starts_with("backfill"))
-        };
+        let is_it = |line: &&Value| line["message"] == "run done" && line["job"] == "backfill";
         serving.log().iter().find(is_it).cloned()
     };
     while done(&serving).is_none() && began.elapsed() < Duration::from_secs(30) {

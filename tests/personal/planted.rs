@@ -34,8 +34,8 @@ fn person(id: usize, what: &str) -> String {
     )
 }
 
-/// What runs of a pipeline leave and say.
-async fn everything(rig: &Rig, whats: &[&str]) -> (String, String) {
+/// What runs of a pipeline leave and say, and the words of the faults that ended them.
+async fn everything(rig: &Rig, whats: &[&str]) -> (String, String, String) {
     let log = Log::default();
     let writer = log.clone();
     let subscriber =
@@ -44,12 +44,13 @@ async fn everything(rig: &Rig, whats: &[&str]) -> (String, String) {
     let people: Vec<String> = whats.iter().enumerate().map(|(id, what)| person(id, what)).collect();
     let items = [r#""planted-not-an-object""#, r#"{"v":1,"mail":"planted-nameless@x.example"}"#];
     rig.vendor.people(&people.iter().map(String::as_str).chain(items).collect::<Vec<_>>());
-    let mut told = String::new();
+    let (mut told, mut why) = (String::new(), String::new());
     let plan = rig.forecast().await;
     told += &plan.map_or_else(|fault| format!("{fault:?}"), |plan| serde_json::to_string(&plan.samples).unwrap());
     for options in [Options::default(), Options { full_refresh: true, ..Options::default() }] {
         let (run, fault) = rig.run_with(options).await.unwrap();
         told += &format!("{} {fault:?}", serde_json::to_string(&run).unwrap());
+        why += fault.as_ref().map_or("", |fault| &fault.message);
         // What is staged stands in the store now.
         told += &String::from_utf8_lossy(&rig.bytes().await);
     }
@@ -58,7 +59,7 @@ async fn everything(rig: &Rig, whats: &[&str]) -> (String, String) {
     }
     let logged = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("attempt") && told.contains("\"read\":"), "the search looks at the wrong things");
-    (told, logged)
+    (told, logged, why)
 }
 
 fn to(operation: &str, clear: &str) -> String {
@@ -83,7 +84,7 @@ async fn whatever_goes_wrong_no_planted_value_is_stored_logged_or_told() {
             let about = format!("{operation}, {end}");
 
             let protected = Rig::new(&format!("{pipeline}{RULES}"));
-            let (told, logged) = everything(&protected, &whats).await;
+            let (told, logged, _) = everything(&protected, &whats).await;
             assert_eq!((found(&told), found(&logged)), (vec![], vec![]), "{about}: {told} {logged}");
             assert!(told.contains("rk:h1:") && told.contains("rk:e1:k1:") && told.contains("***"), "{about}: {told}");
             let sent = protected.vendor.books().sent.join("\n");
@@ -93,14 +94,15 @@ async fn whatever_goes_wrong_no_planted_value_is_stored_logged_or_told() {
             }
 
             let bare = Rig::new(&pipeline.replace(", clear: [mail, number]", ""));
-            let (told, logged) = everything(&bare, &whats).await;
+            let (told, logged, why) = everything(&bare, &whats).await;
             assert!(found(&told).len() >= 4, "{about}: the search would not find {told}");
-            // The vendor's words about a request that is tried again are in the log.
+            // The vendor's words about a request that is tried again are in the log, and those that ended a run in its canonical line.
             let is_logged = match operation {
                 "add" | "put" => matches!(end, "fail" | "slow"),
                 "blind" | "find" => end == "slow",
                 _ => false,
             };
+            let is_logged = is_logged || !found(&why).is_empty();
             assert_eq!(!found(&logged).is_empty(), is_logged, "{about}: {logged}");
         }
     }
@@ -111,7 +113,7 @@ async fn whatever_goes_wrong_no_planted_value_is_stored_logged_or_told() {
 async fn without_a_clear_field_nothing_planted_leaves() {
     for operation in ["add", "many"] {
         let rig = Rig::new(&format!("{}{RULES}", to(operation, "")));
-        let (told, logged) = everything(&rig, &["", "refuse"]).await;
+        let (told, logged, _) = everything(&rig, &["", "refuse"]).await;
         let sent = rig.vendor.books().sent.join("\n");
         assert_eq!((found(&told), found(&logged), found(&sent)), (vec![], vec![], vec![]), "{operation}: {sent}");
     }
@@ -135,7 +137,7 @@ async fn a_file_gets_in_the_clear_what_it_is_declared_to_need_and_nothing_else()
         "from: {{ connection: vendor, stream: people }}\nto: {{ connection: files, file: p, clear: who }}\n{RULES}"
     );
     let rig = Rig::new(&pipeline);
-    let (told, logged) = everything(&rig, &["", ""]).await;
+    let (told, logged, _) = everything(&rig, &["", ""]).await;
     assert_eq!((found(&told), found(&logged)), (vec![], vec![]), "{told}");
     let line: serde_json::Value = serde_json::from_str(rig.file().lines().next().unwrap()).unwrap();
     assert_eq!((&line["who"]["tags"], &line["who"]["name"]), (&serde_json::json!(["planted", "x"]), &"***".into()));

@@ -69,6 +69,7 @@ async fn run(db: &Database, state: &State) -> Run {
         deletes: None,
         only: None,
         usage: Box::new(Usage::default),
+        causes: Box::new(std::collections::BTreeMap::new),
     };
     let (run, fault) = sync(&context, &route, Options::default(), &Stopper::new().1).await;
     assert_eq!(fault, None);

@@ -73,18 +73,7 @@ impl Lane {
         if !self.engine.has_pushed(&self.route.pipeline).await? {
             return Ok(false);
         }
-        let (run, fault) = self.engine.deliver_pushed(&self.route.pipeline.name, &self.stop).await?;
-        tracing::info!(
-            pipeline = self.route.pipeline.name,
-            run = run.id,
-            read = run.counts.read + run.counts.resumed,
-            written = run.counts.created + run.counts.updated + run.counts.deleted,
-            unchanged = run.counts.unchanged,
-            skipped = run.counts.skipped,
-            refused = run.counts.dead_letters(),
-            requests = run.requests,
-            "pushed records delivered"
-        );
+        let (_, fault) = self.engine.deliver_pushed(&self.route.pipeline.name, &self.stop).await?;
         fault.map_or(Ok(true), Err)
     }
 

@@ -18,6 +18,7 @@ mod pace;
 mod problem;
 mod request;
 mod serve;
+mod traced;
 mod verify;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};

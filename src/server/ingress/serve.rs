@@ -14,6 +14,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use super::{
     answer::{self, Outcome},
@@ -21,6 +22,7 @@ use super::{
     openapi,
     problem::Problem,
     request::{self, Form, Target},
+    traced,
     verify::{Known, Refused, tells_by_head, verify},
 };
 use crate::{
@@ -36,7 +38,11 @@ const ANSWER_MAX: Duration = Duration::from_millis(4_500);
 
 /// Answers every request that reaches the listener.
 pub async fn serve(State(hall): State<Arc<Hall>>, request: Request<axum::body::Body>) -> Response {
-    handle(hall, request).await.unwrap_or_else(Problem::response)
+    let span = traced::span(&request, &hall.routes());
+    let answered = handle(hall, request).instrument(span.clone()).await;
+    let response = answered.unwrap_or_else(Problem::response);
+    traced::over(&span, &response);
+    response
 }
 
 async fn handle(hall: Arc<Hall>, request: Request<axum::body::Body>) -> Result<Response, Problem> {
@@ -173,7 +179,7 @@ impl Push {
             None => None,
         };
         let failed = || Problem::new(StatusCode::INTERNAL_SERVER_ERROR, Code::Bug, "the request could not be handled");
-        tokio::spawn(self.carry_out(taken)).await.map_err(|_| failed())?
+        tokio::spawn(self.carry_out(taken).in_current_span()).await.map_err(|_| failed())?
     }
 
     async fn carry_out(self, taken: Option<Taken>) -> Result<Response, Problem> {
