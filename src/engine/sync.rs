@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, mpsc};
 use tracing::Instrument;
 
 use super::{
+    canary::Canary,
     deletes::{Brake, Deletes},
     deliver::Deliverer,
     escalate::ending,
@@ -87,6 +88,10 @@ pub struct Options {
     pub rejects: Option<RejectLimit>,
     /// How many records it may delete, whatever the brake says.
     pub allow_deletes: Option<u64>,
+    /// What goes first, and alone.
+    pub canary: Option<Canary>,
+    /// A person lets it go without.
+    pub skip_canary: bool,
 }
 
 /// Runs a pipeline once: delivers what an earlier run left in the outbox, then reads one pass and delivers it. The run's
@@ -216,7 +221,8 @@ impl Running<'_> {
             reads,
         };
         let limit = self.options.limit.filter(|_| reads == Reads::Records);
-        let reader = Reader { context, route, source, preparer, run, stop, limit, queue: sender };
+        let canary = self.options.canary.filter(|_| reads == Reads::Records);
+        let reader = Reader { context, route, source, preparer, run, stop, limit, canary, queue: sender };
         let deliverer = self.deliverer();
         let deliver_then_release_reader = async {
             let delivered = deliverer.deliver(queue).await;

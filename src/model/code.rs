@@ -196,6 +196,13 @@ codes! {
     // RK094x: the audit log.
     AuditUnwritable = 940, "the audit log cannot be written";
     AuditBroken = 941, "the audit log does not hold together";
+
+    // RK0975 to 0989: objectives, reactions, canaries and probes.
+    ObjectiveUnkeepable = 975, "an objective that cannot be kept";
+    ReactionNever = 976, "a reaction that could never come";
+    ObjectiveBurns = 977, "the error budget of an objective burns";
+    CanaryHeld = 978, "the first records of a run did not go well";
+    ProbeFailed = 979, "a probe found a connection unwell";
 }
 
 impl Code {

@@ -16,6 +16,7 @@
 
 mod admin;
 mod body;
+mod care;
 mod events;
 mod heartbeat;
 mod hub;
@@ -24,12 +25,14 @@ mod ingress;
 mod listen;
 mod metrics;
 mod notify;
+mod probing;
 mod reload;
 mod service;
 mod signals;
 mod tally;
 mod tell;
 mod trim;
+mod wish;
 mod work;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -144,6 +147,7 @@ async fn start(dir: &Path, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) ->
         let done = |run: &Run| run.state == RunState::Done;
         let runs = engine.state().latest_runs(None, engine.clock().now(), RUNS_REMEMBERED, done).await?;
         service.hub().tally.remember(&runs);
+        service.remember().await?;
         Ok::<_, Fault>(service)
     };
     match started.await {
