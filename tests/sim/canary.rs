@@ -26,8 +26,8 @@ use crate::{
     weather::{SimClock, SimTransport, Weather},
 };
 
-const HISTORIES: u64 = 1_000;
-const HISTORIES_LONG: u64 = 10_000;
+const HISTORIES: u64 = 500;
+const HISTORIES_LONG: u64 = 5_000;
 /// Records of the canary.
 const SIZE: u64 = 4;
 
@@ -52,7 +52,7 @@ fn plan(email: &str) -> Arc<Plan> {
         for stream in ["ascending", "unordered"] {
             let text = format!(
                 "version: 1\ndescription: Customers become leads, a few of them first\ncanary: {{ min: {SIZE}, success: 60% }}\nfrom: {{ \
-                 connection: shop, stream: {stream} }}\nsteps:\n  - filter: record.consent\n  - filter: record.email is not none\nto:\n  \
+                 connection: shop, stream: {stream} }}\nsteps:\n  - filter: record.consent\n  - filter: record.email is not none and '@' in record.email\nto:\n  \
                  connection: crm\n  operation: {operation}{changed}\n  fields: {{ external_id: record.id, email: \"{email}\", name: \
                  record.name, phone: record.phone, company: record.company }}\n"
             );
