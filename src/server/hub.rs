@@ -155,7 +155,7 @@ impl Hub {
     /// A probe came back. It is told when it says something else than before.
     pub fn probed(&self, connection: &str, probed: Probed) {
         let before = self.lock_probes().insert(connection.to_owned(), probed.clone());
-        if before.map_or(true, |before| before.up) == probed.up {
+        if before.is_none_or(|before| before.up) == probed.up {
             return;
         }
         tell::probed(connection, &probed);
