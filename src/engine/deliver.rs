@@ -144,16 +144,17 @@ impl Deliverer<'_> {
         Ok(staged.settle(verdicts)?.with_history(hops, passed))
     }
 
-    /// Writes a batch, tells how long that took, and rests where the pipeline is slowed down.
+    /// Rests where the pipeline is slowed down, writes a batch, and tells how long that took.
     async fn timed(&self, staged: &Staged) -> Result<Vec<Verdict>, Fault> {
         let Context { progress, clock, .. } = self.context;
+        progress.rest.before_a_write(self.stop).await;
         let began = Instant::now();
         let written = self.route.sink.write(staged).await;
         let took = began.elapsed();
         if !staged.items().is_empty() {
             progress.vitals.wrote(took, clock.now());
         }
-        progress.rest.after(took, self.stop).await;
+        progress.rest.wrote(took);
         written
     }
 

@@ -1,5 +1,6 @@
-//! A pipeline that is slowed down rests after each read and each write for as long as makes it work for a part of the time only. So it
-//! is slow in proportion to whatever it speaks to, and no number has to be known of that.
+//! A pipeline that is slowed down rests after each read, and before each write for the one before, for as long as makes it work for a part
+//! of the time only. So it is slow in proportion to whatever it speaks to, and no number has to be known of that; and what was written is
+//! committed before anybody rests.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -19,11 +20,13 @@ const WHOLE: u64 = 1_000;
 #[derive(Debug)]
 pub struct Rest {
     works: AtomicU64,
+    /// How long the last write took for which nobody rested yet, in microseconds.
+    wrote_us: AtomicU64,
 }
 
 impl Default for Rest {
     fn default() -> Self {
-        Self { works: AtomicU64::new(WHOLE) }
+        Self { works: AtomicU64::new(WHOLE), wrote_us: AtomicU64::new(0) }
     }
 }
 
@@ -32,6 +35,17 @@ impl Rest {
     pub fn work_for(&self, share: Option<f64>) {
         let works = share.map_or(WHOLE, |share| (share * WHOLE as f64) as u64);
         self.works.store(works.clamp(1, WHOLE), Relaxed);
+    }
+
+    /// A write took so long.
+    pub fn wrote(&self, took: Duration) {
+        self.wrote_us.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Rests for the write before, unless it is to stop.
+    pub async fn before_a_write(&self, stop: &Stop) {
+        let took = Duration::from_micros(self.wrote_us.swap(0, Relaxed));
+        self.after(took, stop).await;
     }
 
     /// Rests after work that took so long, unless it is to stop.
@@ -77,11 +91,16 @@ mod tests {
         rest.work_for(Some(0.5));
         rest.after(Duration::from_secs(5), &stop).await;
         assert_eq!(began.elapsed(), Duration::from_secs(5));
+        rest.wrote(Duration::from_secs(2));
+        assert_eq!(began.elapsed(), Duration::from_secs(5), "nobody rests with a verdict in hand");
+        rest.before_a_write(&stop).await;
+        rest.before_a_write(&stop).await;
+        assert_eq!(began.elapsed(), Duration::from_secs(7));
         rest.work_for(None);
         rest.after(Duration::from_secs(5), &stop).await;
         rest.work_for(Some(0.01));
         stopper.stop();
         rest.after(Duration::from_secs(5), &stop).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(5));
+        assert_eq!(began.elapsed(), Duration::from_secs(7));
     }
 }

@@ -40,7 +40,11 @@ impl Valves {
 impl Engine {
     /// How the valve of a pipeline stands, now and later.
     pub fn valve(&self, pipeline: &str) -> watch::Receiver<Valve> {
-        self.desk.valves.all().entry(pipeline.to_owned()).or_default().subscribe()
+        let mut all = self.desk.valves.all();
+        match all.get(pipeline) {
+            Some(valve) => valve.subscribe(),
+            None => all.entry(pipeline.to_owned()).or_default().subscribe(),
+        }
     }
 
     /// Turns the valve of a pipeline.

@@ -4,7 +4,7 @@
 //!
 //! While no pipeline declares objectives there is nothing to wake up for.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -119,18 +119,16 @@ impl Care {
                 None
             }
             Reflex::Resume { pipeline } => {
+                self.hub.pause_ends(&pipeline);
                 tell::reaction_ends(&pipeline, "pause");
                 Some(Wanted::Resume { pipeline })
             }
         }
     }
 
-    /// What is in force of all pipelines that declare objectives.
-    pub fn in_force(&self, plan: &Plan) -> Vec<(Arc<str>, Vec<InForce>)> {
-        let declares = plan.pipelines.values().filter(|pipeline| pipeline.slo.is_some());
-        declares
-            .map(|pipeline| (pipeline.name.as_str().into(), self.reflexes.in_force(&pipeline.name).to_vec()))
-            .collect()
+    /// What is in force, by pipeline.
+    pub fn in_force(&self) -> BTreeMap<Arc<str>, Vec<InForce>> {
+        self.reflexes.all().filter(|(_, all)| !all.is_empty()).map(|(name, all)| (name.clone(), all.clone())).collect()
     }
 }
 
@@ -182,8 +180,8 @@ pub fn shown(hub: &Hub, view: &View, plan: &Pipeline, standing: &Standing) -> Op
         })
     });
     let objectives: Vec<Value> = objectives.collect();
-    let in_force = view.in_force.iter().find(|(name, _)| **name == *plan.name).map(|(_, all)| all.as_slice());
-    let mut reactions: Vec<Value> = in_force.unwrap_or_default().iter().map(shown_reaction).collect();
+    let in_force = view.in_force.get(&*plan.name).into_iter().flatten();
+    let mut reactions: Vec<Value> = in_force.map(shown_reaction).collect();
     reactions.extend(standing.paused_by.as_ref().map(|by| {
         json!({
             "do": "pause", "objective": by.objective, "since": standing.paused_since, "why": by.why, "until": by.until,
@@ -223,8 +221,7 @@ pub fn acts<'v>(
     slo: &'v Slo,
     standing: &'v Standing,
 ) -> impl Iterator<Item = (&'static str, bool)> + use<'v> {
-    let in_force = view.in_force.iter().find(|(name, _)| *name == standing.pipeline).map(|(_, all)| all.as_slice());
-    let in_force = in_force.unwrap_or_default();
+    let in_force = view.in_force.get(&standing.pipeline).map_or(&[][..], Vec::as_slice);
     ["slow_down", "async", "pause"].into_iter().filter(|act| slo.reactions.iter().any(|it| it.act.name() == *act)).map(
         move |act| match act {
             "pause" => (act, standing.paused_by.is_some()),

@@ -152,6 +152,11 @@ impl Hub {
         self.tell("reaction", data);
     }
 
+    /// A pause that a reaction began ends by itself.
+    pub fn pause_ends(&self, pipeline: &str) {
+        self.tell("reaction", json!({ "pipeline": pipeline, "do": "pause", "what": "ended" }));
+    }
+
     /// A probe came back. It is told when it says something else than before.
     pub fn probed(&self, connection: &str, probed: Probed) {
         let before = self.lock_probes().insert(connection.to_owned(), probed.clone());

@@ -61,7 +61,7 @@ pub struct View {
     pub engine: Arc<Engine>,
     pub standings: Vec<Standing>,
     /// Reactions of pipelines that declare objectives.
-    pub in_force: Vec<(Arc<str>, Vec<InForce>)>,
+    pub in_force: BTreeMap<Arc<str>, Vec<InForce>>,
 }
 
 /// A running service. Whatever it stands on is given to it, so that tests drive it by a paused clock.
@@ -292,7 +292,7 @@ impl Service {
 
     fn show(&self, reply: oneshot::Sender<View>) {
         // Whoever asked may have gone.
-        let in_force = self.care.in_force(self.engine.plan());
+        let in_force = self.care.in_force();
         reply.send(View { engine: self.engine.clone(), standings: self.schedule.standings(), in_force }).ok();
     }
 

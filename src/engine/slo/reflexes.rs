@@ -137,6 +137,10 @@ impl Reflexes {
         changes
     }
 
+    pub fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Vec<InForce>)> {
+        self.0.iter()
+    }
+
     pub fn in_force(&self, pipeline: &str) -> &[InForce] {
         self.0.get(pipeline).map_or(&[], Vec::as_slice)
     }
