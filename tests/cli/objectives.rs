@@ -270,3 +270,30 @@ fn a_probe_tells_that_a_vendor_is_down_and_well_again_and_the_service_stays_read
     until(Some(true));
     assert!(admin.serving.log().iter().any(|line| line["message"] == "a probe found the connection well again"));
 }
+
+#[test]
+fn a_run_whose_first_records_are_refused_sends_no_more_until_it_is_mended_or_a_person_lets_it() {
+    let stage = Stage::leads(fast(300), FaultPlan::none());
+    let path = "pipelines/demo-leads.yaml";
+    let good = std::fs::read_to_string(stage.path().join(path)).unwrap();
+    let email = good.lines().find(|line| line.trim_start().starts_with("email:")).unwrap();
+    let margin = &email[..email.len() - email.trim_start().len()];
+    let guarded = good.replacen("version: 1\n", "version: 1\ncanary: { min: 10, success: 50% }\n", 1);
+    stage.write(path, &guarded.replace(email, &format!("{margin}email: \"'nobody'\"")));
+    for _ in 0..2 {
+        let held = stage.renkei(&["run", "demo-leads"]);
+        assert!(held.code != 0 && held.transcript().contains("RK0978"), "{}", held.transcript());
+        assert!(held.transcript().contains("--skip-canary"), "it says what to type: {}", held.transcript());
+    }
+    let refused = stage.renkei(&["status", "--output", "json"]).json()[0]["dead_letters"].as_u64().unwrap();
+    assert!((10..=20).contains(&refused), "{refused} were sent in two tries");
+    let skipped = stage.renkei(&["run", "demo-leads", "--skip-canary"]);
+    let said = skipped.transcript();
+    assert!(!said.contains("RK0978") && said.contains("read 300"), "{said}");
+
+    stage.write(path, &guarded);
+    let replayed = stage.renkei(&["dead-letters", "replay", "--all"]);
+    assert!([0, 1].contains(&replayed.code), "{}", replayed.transcript());
+    let report = stage.run_until_nothing_is_lost();
+    assert_eq!((report.lost, report.doubled), (0, 0), "{:?}", report.lost_ids);
+}
