@@ -176,6 +176,9 @@ pub struct RunArgs {
     /// Let each pipeline delete up to this many records in this run, whatever its brake says
     #[arg(long, value_name = "N")]
     pub allow_deletes: Option<u64>,
+    /// Send everything at once, also where the pipeline declares a canary
+    #[arg(long)]
+    pub skip_canary: bool,
     /// Apply exactly this plan, or nothing
     #[arg(long, value_name = "FILE", conflicts_with_all = ["full_refresh", "limit", "allow_deletes"])]
     pub plan: Option<PathBuf>,

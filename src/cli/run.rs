@@ -105,8 +105,8 @@ fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
         }
         let stream = pipeline.from.stream.name.clone();
         let full_refresh = args.full_refresh.contains(&stream);
-        let allow_deletes = args.allow_deletes;
-        let options = Options { limit: args.limit, full_refresh, allow_deletes, ..Options::default() };
+        let RunArgs { limit, allow_deletes, skip_canary, .. } = *args;
+        let options = Options { limit, full_refresh, allow_deletes, skip_canary, ..Options::default() };
         chosen.push(Chosen { pipeline: name.clone(), stream, options, planned: planned.clone() });
     }
     let read: Vec<&str> = chosen.iter().map(|chosen| chosen.stream.as_str()).collect();

@@ -14,6 +14,7 @@ use super::{
     fill::HOLE,
     plan::{Api, BODY_BYTES_MAX, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, StorePlan, Timeouts},
     raw_shared::{RawRetry, RawTimeouts},
+    raw_slo::RawProbe,
     raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
     shape::{OneOrMany, Spanned},
     source::Span,
@@ -95,6 +96,7 @@ impl Check<'_> {
             ("body_max", raw.body_max.as_ref().map(|size| size.span)),
             ("ca", raw.ca.as_ref().map(|ca| ca.span)),
             ("client_certificate", raw.client_certificate.as_ref().map(|raw| raw.span)),
+            ("probe", raw.probe.as_ref().map(|raw| raw.span)),
         ];
         for (key, span) in keys {
             if let Some(span) = span {
@@ -138,6 +140,10 @@ impl Check<'_> {
             None => None,
         };
         let known = |(name, item): (&String, &Option<Arc<_>>)| item.clone().map(|item| (name.clone(), item));
+        let streams: BTreeMap<_, _> = connector.streams.iter().filter_map(known).collect();
+        let is_broken = |probe: &RawProbe| connector.streams.contains_key(&probe.call.value);
+        let probe = raw.probe.as_ref().map(|raw| &raw.value);
+        let probe = probe.and_then(|raw| self.probe(raw, &connector.name, &streams, is_broken(raw)));
         Some(Api {
             name: name.value.clone(),
             connector: connector.name.clone(),
@@ -155,7 +161,8 @@ impl Check<'_> {
             client_certificate,
             trace_context: raw.trace_context.unwrap_or(false),
             body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
-            streams: connector.streams.iter().filter_map(known).collect(),
+            probe,
+            streams,
             operations: connector
                 .operations
                 .iter()

@@ -58,6 +58,9 @@ impl Check<'_> {
         let way = Way { from: from.as_ref(), steps: steps.as_deref(), fields: fields.as_deref(), to: to.as_ref() };
         let personal = self.personal(raw, &way);
         let schedule = raw.schedule.as_ref().map(|schedule| self.schedule(schedule, calendars));
+        let slo = raw.slo.as_ref().filter(|_| !matches!(schedule, Some(None)));
+        let slo = slo.map(|slo| self.slo(slo, from.as_ref(), schedule.as_ref().and_then(Option::as_ref)));
+        let canary = raw.canary.as_ref().map(|canary| self.canary(canary, from.as_ref(), to.as_ref()));
         Some(Pipeline {
             name,
             description: raw.description.clone().unwrap_or_default(),
@@ -66,6 +69,8 @@ impl Check<'_> {
             fields,
             to: to?,
             limits: raw.limits.as_ref().map(limits),
+            canary,
+            slo,
             personal,
             // One that cannot be used is reported, and then there is no plan at all.
             schedule: schedule.flatten(),

@@ -33,6 +33,7 @@ mod compile_repeat;
 mod compile_schedule;
 mod compile_settings;
 mod compile_sign;
+mod compile_slo;
 mod compile_stream;
 mod compile_telemetry;
 mod cron_line;
@@ -59,6 +60,7 @@ mod plan_place;
 mod plan_repeat;
 mod plan_schedule;
 mod plan_sign;
+mod plan_slo;
 mod plan_telemetry;
 mod raw_admin;
 mod raw_answer;
@@ -74,6 +76,7 @@ mod raw_repeat;
 mod raw_schedule;
 mod raw_shared;
 mod raw_sign;
+mod raw_slo;
 mod raw_stream;
 mod raw_telemetry;
 mod raw_workspace;
@@ -103,6 +106,8 @@ mod tests_repeat;
 mod tests_schedule;
 #[cfg(test)]
 mod tests_schema;
+#[cfg(test)]
+mod tests_slo;
 #[cfg(test)]
 mod tests_telemetry;
 mod trace;

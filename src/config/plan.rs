@@ -26,6 +26,7 @@ pub use super::{
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
+    plan_slo::{Act, Burns, Canary, Limits, Objective, Probe, Reaction, Slo},
     plan_telemetry::{Destination, OtlpPlan, TelemetryPlan},
 };
 use crate::{
@@ -118,6 +119,8 @@ pub struct Api {
     pub trace_context: bool,
     /// An answer larger than this is refused. Default 64 MiB.
     pub body_bytes_max: usize,
+    /// How it is looked at now and then.
+    pub probe: Option<Probe>,
     pub streams: BTreeMap<String, Arc<Stream>>,
     pub operations: BTreeMap<String, Arc<Operation>>,
 }
@@ -142,6 +145,7 @@ impl Api {
             client_certificate: None,
             trace_context: false,
             body_bytes_max: BODY_BYTES_MAX,
+            probe: None,
             streams: BTreeMap::new(),
             operations: BTreeMap::new(),
         }
@@ -376,22 +380,14 @@ pub struct Pipeline {
     pub fields: Option<Vec<(String, Expression)>>,
     pub to: To,
     pub limits: Option<Limits>,
+    pub canary: Option<Canary>,
+    /// What `renkei serve` is to keep of it.
+    pub slo: Option<Slo>,
     pub personal: Personal,
     /// When it runs by itself.
     pub schedule: Option<Schedule>,
     /// Names the text of its file.
     pub made_of: Digest,
-}
-
-/// When a run stops because too much was refused or parked.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Limits {
-    /// The largest part of a run's records, from 0 to 1, once `sample` records have a verdict.
-    pub share: Option<f64>,
-    /// The largest number.
-    pub count: Option<u64>,
-    /// Default 100.
-    pub sample: u64,
 }
 
 impl Pipeline {

@@ -8,6 +8,7 @@ use super::{
     raw_ingress::RawIngress,
     raw_personal::RawProtect,
     raw_schedule::RawSchedule,
+    raw_slo::{RawCanary, RawSlo},
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
 };
@@ -33,6 +34,10 @@ pub struct RawPipeline {
     pub to: Option<Spanned<RawTo>>,
     /// When a run stops because too much is refused. Default: never.
     pub limits: Option<RawLimits>,
+    /// The first records of each run go alone, and the others only when the verdicts of these are good. Default: all go.
+    pub canary: Option<Spanned<RawCanary>>,
+    /// What `renkei serve` is to keep of it, and what it does by itself when it is about not to. Default: nothing.
+    pub slo: Option<Spanned<RawSlo>>,
     /// Personal fields of the records as they are read, by path, besides those that the stream declares.
     #[serde(default)]
     pub personal: Named<Spanned<RawProtect>>,

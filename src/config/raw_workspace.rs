@@ -9,6 +9,7 @@ use super::{
     raw_personal::RawPersonalKeys,
     raw_schedule::{RawCalendar, RawServe},
     raw_shared::{RawRetry, RawTimeouts},
+    raw_slo::RawProbe,
     raw_telemetry::RawTelemetry,
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
@@ -117,6 +118,8 @@ pub struct RawConnection {
     pub client_certificate: Option<Spanned<RawClientCertificate>>,
     /// A larger answer is refused. Default 64MiB, from 64KiB to 1GiB.
     pub body_max: Option<Spanned<Size>>,
+    /// A small read, now and then, by which `renkei serve` tells whether the connection is well. Default: none.
+    pub probe: Option<Spanned<RawProbe>>,
 }
 
 /// A folder of JSON Lines files.

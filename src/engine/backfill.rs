@@ -75,8 +75,8 @@ impl Engine {
         let (from, to) = (Some(backfill.from.clone()), Some(backfill.to.clone()));
         let start = Scan { from, until: to.clone(), high: to, ..Scan::default() };
         route.source = Box::new(Window { source: route.source, start });
-        let rejects = plan.limits.map(RejectLimit);
-        let options = Options { rejects, job: Job::Backfill, ..Options::default() };
+        let (rejects, canary) = (plan.limits.map(RejectLimit), self.canary(plan).await?);
+        let options = Options { rejects, canary, job: Job::Backfill, ..Options::default() };
         let ended = match self.has_ended(&stream).await? {
             // The process died after the last commit and before it could say so.
             true => sync(&self.context(&backfill.pipeline), &route, Options { limit: Some(0), ..options }, stop).await,

@@ -19,12 +19,13 @@ use super::{
     prepare::Writes,
     progress::Progress,
     replay::Replay,
+    slo::Standard,
     stop::Stop,
     sync::{Context, Options, Route, replay, sync},
 };
 use crate::{
     auth::{self, Ground, Vault},
-    config::plan::{Api, Changed, From, Pipeline, Plan, Stream, To},
+    config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
     http::{Accounts, Client, Meters, Priority, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
@@ -104,7 +105,8 @@ impl Engine {
             clock: parts.clock.clone(),
             entropy: parts.entropy.clone(),
         };
-        let progress = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
+        let progress: BTreeMap<_, _> = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
+        hold_to(&plan, &progress);
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
         let (meters, clients, desk) = (Meters::default(), Mutex::default(), Arc::default());
         Self { plan, parts, state, ground, disk: None, audit: None, accounts, meters, clients, progress, desk }
@@ -142,7 +144,8 @@ impl Engine {
         let route = self.route(plan, None, self.urgency(plan, options.full_refresh).await?)?;
         agree(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         self.deliver_others(plan, &route.stream, stop).await?;
-        let options = Options { rejects: plan.limits.map(RejectLimit), ..options };
+        let canary = if options.skip_canary { None } else { self.canary(plan).await? };
+        let options = Options { rejects: plan.limits.map(RejectLimit), canary, ..options };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
         self.trim(&route.stream).await?;
         Ok(ended)
@@ -257,7 +260,8 @@ impl Engine {
                 Accounts::new(parts.store.clone(), parts.clock.clone())
             }
         };
-        let progress = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
+        let progress: BTreeMap<_, _> = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
+        hold_to(&plan, &progress);
         let (plan, meters, clients) = (Arc::new(plan), self.meters.clone(), Mutex::new(clients));
         let desk = self.desk.clone();
         Self { plan, parts, state, ground, disk, audit, accounts, meters, clients, progress, desk }
@@ -384,7 +388,7 @@ impl Engine {
     }
 
     /// The client of a connection, shared by every route that uses it: one account, one budget.
-    fn client(&self, api: &Arc<Api>) -> Result<Client, Fault> {
+    pub(super) fn client(&self, api: &Arc<Api>) -> Result<Client, Fault> {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(client) = clients.get(&api.name) {
             return Ok(client.clone());
@@ -396,6 +400,14 @@ impl Engine {
         let client = client.sharing(self.accounts.of(api), self.meters.of(&api.name));
         clients.insert(api.name.clone(), client.clone());
         Ok(client)
+    }
+}
+
+/// Tells each pipeline what it is to keep by this plan.
+fn hold_to(plan: &Plan, progress: &BTreeMap<String, Arc<Progress>>) {
+    for (pipeline, progress) in plan.pipelines.values().filter_map(|it| Some((it, progress.get(&it.name)?))) {
+        let answers = pipeline.from.ingress.as_ref().is_some_and(|ingress| ingress.mode == Mode::Sync);
+        progress.vitals.hold_to(pipeline.slo.clone().map(|slo| Standard { slo, answers }));
     }
 }
 

@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use tokio::{sync::mpsc, time::timeout_at};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
 use tracing::Instrument;
 
 use super::{
@@ -20,7 +23,7 @@ use super::{
     sync::{Context, Route},
 };
 use crate::{
-    model::{Counts, Fault},
+    model::{Counts, Fault, Verdict},
     sink::Durability,
     store::{Run, Settled, Staged},
 };
@@ -57,7 +60,14 @@ impl Deliverer<'_> {
         let mut settled = Prefix::default();
         let mut open = true;
         let mut fault = None;
+        let mut asked = None;
         while open || !writes.is_empty() {
+            if writes.is_empty()
+                && let Some(settled) = asked.take()
+            {
+                // Nobody waits when the reader is gone.
+                oneshot::Sender::send(settled, ()).ok();
+            }
             tokio::select! {
                 biased;
                 Some(result) = writes.next(), if !writes.is_empty() => match result {
@@ -75,6 +85,7 @@ impl Deliverer<'_> {
                     }
                     // Each batch is committed as soon as those before it are.
                     Some(Message::Commit) => {}
+                    Some(Message::Settled(settled)) => asked = Some(settled),
                     // An outbox sink has no mark to go back to; links tell what it holds.
                     Some(Message::Rewind(..)) => {}
                     None => open = false,
@@ -107,6 +118,9 @@ impl Deliverer<'_> {
                 self.route.sink.resume(Some(*start)).await?;
                 // Nobody waits when the reader is gone.
                 gone_back.send(()).ok();
+            } else if let Some(Message::Settled(done)) = message {
+                self.commit(std::mem::take(&mut settled)).await?;
+                done.send(()).ok();
             } else if message.is_none() {
                 self.commit(settled).await?;
                 return self.check_limit().await;
@@ -129,7 +143,7 @@ impl Deliverer<'_> {
         let is_needless = staged.items().is_empty() && self.route.sink.durability() == Durability::Outbox;
         let verdicts = match is_needless {
             true => Vec::new(),
-            false => self.route.sink.write(&staged).await?,
+            false => self.timed(&staged).await?,
         };
         let sent = self.route.sink.sent(staged.seq());
         if !self.context.state.keeps_history() {
@@ -137,6 +151,20 @@ impl Deliverer<'_> {
         }
         let (hops, passed) = hops::of(&staged, &verdicts, sent, self.route.sink.durability());
         Ok(staged.settle(verdicts)?.with_history(hops, passed))
+    }
+
+    /// Rests where the pipeline is slowed down, writes a batch, and tells how long that took.
+    async fn timed(&self, staged: &Staged) -> Result<Vec<Verdict>, Fault> {
+        let Context { progress, clock, .. } = self.context;
+        progress.rest.before_a_write(self.stop).await;
+        let began = Instant::now();
+        let written = self.route.sink.write(staged).await;
+        let took = began.elapsed();
+        if !staged.items().is_empty() {
+            progress.vitals.wrote(took, clock.now());
+        }
+        progress.rest.wrote(took);
+        written
     }
 
     /// What is committed tells whether too much of it was refused.
@@ -161,6 +189,7 @@ impl Deliverer<'_> {
         }
         ended.into_iter().for_each(|names| self.under_way.end(names));
         self.context.progress.settle(&verdicts);
+        self.context.progress.vitals.settled(&verdicts, now);
         Ok(())
     }
 }

@@ -30,6 +30,7 @@ use super::{
     stop::Stop,
     stream_id,
     sync::{Options, sync},
+    valve::Valves,
 };
 use crate::{
     config::plan::Pipeline,
@@ -75,6 +76,7 @@ struct Ask {
 pub struct Desk {
     clerk: OnceLock<mpsc::Sender<Ask>>,
     gates: Mutex<BTreeMap<String, Gate>>,
+    pub(super) valves: Valves,
 }
 
 /// Lets one at a time work on a pipeline, and tells whoever is at work that others wait.

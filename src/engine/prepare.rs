@@ -388,6 +388,16 @@ pub struct Drafted {
 }
 
 impl Drafted {
+    /// The first items, which leave the checkpoint at `at`, and the rest with all that belongs to the page; or all of it.
+    pub fn cut(mut self, items: usize, at: &Checkpoint) -> (Self, Option<Self>) {
+        if self.items.len() <= items {
+            return (self, None);
+        }
+        let rest = self.items.split_off(items);
+        let first = Self::at(self.items, at, self.batch.keeps);
+        (first, Some(Self { items: rest, batch: self.batch }))
+    }
+
     fn at(items: Vec<Item>, checkpoint: &Checkpoint, keeps: Keeps) -> Self {
         Self { items, batch: Batch { next: checkpoint.clone(), keeps, ..Batch::default() } }
     }

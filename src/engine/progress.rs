@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use super::{rest::Rest, slo::Vitals};
 use crate::model::Counts;
 
 #[derive(Default, Debug)]
@@ -10,6 +11,10 @@ pub struct Progress {
     pages: AtomicU64,
     /// In the order of [`Progress::settled`].
     settled: [AtomicU64; 7],
+    /// What its objectives are held to.
+    pub vitals: Vitals,
+    /// How much it rests between its reads and writes.
+    pub rest: Rest,
 }
 
 impl Progress {

@@ -13,6 +13,7 @@ use tokio::{
 use tracing::{Instrument, Span};
 
 use super::{
+    canary::{Canary, Gate},
     gather::Gather,
     prepare::{Drafted, Preparer},
     spans,
@@ -33,6 +34,8 @@ pub enum Message {
     Commit,
     /// The listing began again: take the sink back to this checkpoint, once everything before is committed, and say so.
     Rewind(Box<Checkpoint>, oneshot::Sender<()>),
+    /// Say so once everything before is committed.
+    Settled(oneshot::Sender<()>),
 }
 
 /// The reader's own state.
@@ -45,6 +48,8 @@ pub struct Reader<'a> {
     pub stop: &'a Stop,
     /// Records to read at the most.
     pub limit: Option<u64>,
+    /// What goes first, and alone.
+    pub canary: Option<Canary>,
     pub queue: mpsc::Sender<Message>,
 }
 
@@ -80,16 +85,22 @@ impl Reader<'_> {
     async fn read_pages(&self, mut at: Checkpoint) -> Result<(), Halt> {
         let mut gathered = Gathered::of(self.route.sink.durability());
         let mut left = self.limit;
+        let mut gate = Gate::new(self.canary, self.run.lock().await.counts);
         let ended = loop {
             if left == Some(0) || self.stop.requested() {
                 break Ok(());
             }
+            let began = Instant::now();
             let page = match self.read_page(&at, &mut gathered).await? {
                 Some(Ok(page)) => cut_to(page, &mut left, &at),
                 Some(Err(fault)) => break Err(Halt::Fault(fault)),
                 None => break Ok(()),
             };
             let read_at = self.context.clock.now();
+            // What comes live is waited for, and that is no work.
+            if !self.source.is_live() {
+                self.context.progress.rest.after(began.elapsed(), self.stop).await;
+            }
             self.context.progress.page(page.records.len() as u64 + page.rejects.len() as u64);
             self.run.lock().await.pages += 1;
             if page.restarted {
@@ -98,7 +109,13 @@ impl Reader<'_> {
             }
             let (next, end, bytes) = (page.next.clone(), page.end, page.body_bytes);
             for drafted in self.preparer.draft(page, &at) {
-                self.take(drafted, bytes, read_at, &mut gathered).await?;
+                let mut rest = Some(drafted);
+                while let Some(drafted) = rest.take() {
+                    let (drafted, after) = gate.cut(drafted, &at);
+                    rest = after;
+                    let records = self.take(drafted, bytes, read_at, &mut gathered).await?;
+                    self.pass(&mut gate, records, &mut gathered).await?;
+                }
             }
             at = next;
             if end {
@@ -128,14 +145,31 @@ impl Reader<'_> {
         }
     }
 
-    /// Adds a part of a page to what is gathered, and stages it when that is enough.
+    /// Lets a part of the canary go at once. When all of it is out, waits for its verdicts, and goes on only if they are good.
+    async fn pass(&self, gate: &mut Gate, records: u64, gathered: &mut Gathered) -> Result<(), Halt> {
+        if gate.is_open() || records == 0 {
+            return Ok(());
+        }
+        self.flush(gathered).await?;
+        if gate.goes(records) {
+            let (settled, wait) = oneshot::channel();
+            self.queue.send(Message::Settled(settled)).await.map_err(|_| HungUp)?;
+            wait.await.map_err(|_| HungUp)?;
+            let counts = self.run.lock().await.counts;
+            gate.judge(&counts, &self.route.stream)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a part of a page to what is gathered, and stages it when that is enough. Returns how many of its records are sent or
+    /// refused.
     async fn take(
         &self,
         drafted: Drafted,
         bytes: usize,
         read_at: DateTime<Utc>,
         gathered: &mut Gathered,
-    ) -> Result<(), Halt> {
+    ) -> Result<u64, Halt> {
         if self.preparer.under_way.meets(&drafted) {
             self.flush(gathered).await?;
             self.queue.send(Message::Commit).await.map_err(|_| HungUp)?;
@@ -145,11 +179,12 @@ impl Reader<'_> {
             only.allows(&batch.items)?;
         }
         self.preparer.under_way.begin(&batch.items);
+        let records = (batch.items.len() + batch.rejects.len()) as u64;
         gathered.add(Batch { read_at: Some(read_at), ..batch }, bytes);
         if self.is_enough(gathered) {
             self.flush(gathered).await?;
         }
-        Ok(())
+        Ok(records)
     }
 
     fn is_enough(&self, gathered: &Gathered) -> bool {

@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, mpsc};
 use tracing::Instrument;
 
 use super::{
+    canary::Canary,
     canonical::{self, Before, DueAt, Job},
     deletes::{Brake, Deletes},
     deliver::Deliverer,
@@ -91,6 +92,10 @@ pub struct Options {
     pub rejects: Option<RejectLimit>,
     /// How many records it may delete, whatever the brake says.
     pub allow_deletes: Option<u64>,
+    /// What goes first, and alone.
+    pub canary: Option<Canary>,
+    /// A person lets it go without.
+    pub skip_canary: bool,
     /// Why there is a run, for its canonical line.
     pub job: Job,
     /// The time that it stands for.
@@ -224,7 +229,8 @@ impl Running<'_> {
             reads,
         };
         let limit = self.options.limit.filter(|_| reads == Reads::Records);
-        let reader = Reader { context, route, source, preparer, run, stop, limit, queue: sender };
+        let canary = self.options.canary.filter(|_| reads == Reads::Records);
+        let reader = Reader { context, route, source, preparer, run, stop, limit, canary, queue: sender };
         let deliverer = self.deliverer();
         let deliver_then_release_reader = async {
             let delivered = deliverer.deliver(queue).await;

@@ -197,9 +197,16 @@ codes! {
     AuditUnwritable = 940, "the audit log cannot be written";
     AuditBroken = 941, "the audit log does not hold together";
 
-    // RK096x: traces and logs on their way out.
+    // RK0965 to 0974: traces and logs on their way out.
     TelemetryUnsent = 965, "traces or logs do not reach the collector";
     TelemetryVariable = 966, "a variable of OpenTelemetry cannot be used";
+
+    // RK0975 to 0989: objectives, reactions, canaries and probes.
+    ObjectiveUnkeepable = 975, "an objective that cannot be kept";
+    ReactionNever = 976, "a reaction that could never come";
+    ObjectiveBurns = 977, "the error budget of an objective burns";
+    CanaryHeld = 978, "the first records of a run did not go well";
+    ProbeFailed = 979, "a probe found a connection unwell";
 }
 
 impl Code {

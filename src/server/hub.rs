@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -11,20 +11,30 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot},
+    time::Instant,
+};
 
 use super::{
     events::Events,
+    probing::Probed,
     service::{Asked, View},
     tally::Tally,
+    tell,
     work::{Job, Over},
 };
 use crate::{
-    engine::{Ended, Note, Standing},
+    config::plan::Reaction,
+    engine::{Ended, Note, Standing, Why},
     http::BreakerChanged,
-    model::{Clock, Code},
+    model::{Clock, Code, Fault},
+    store::{Run, RunState},
     telemetry::otlp::Counts,
 };
+
+/// What a delivery of pushed records is called among jobs.
+const DELIVERY: &str = "delivery";
 
 /// Between two looks at how far pipelines are.
 const VERDICTS_EVERY: Duration = Duration::from_secs(1);
@@ -35,14 +45,16 @@ pub struct Hub {
     /// What became of spans and log lines, where they are collected.
     pub telemetry: OnceLock<Arc<Counts>>,
     stopping: AtomicBool,
+    /// How the probe of each connection went last.
+    probes: Mutex<BTreeMap<String, Probed>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Hub {
     pub fn new(clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
-        let stopping = AtomicBool::new(false);
-        Self { events: Events::new(now), tally: Tally::new(now), telemetry: OnceLock::new(), stopping, clock }
+        let (stopping, probes, telemetry) = (AtomicBool::new(false), Mutex::default(), OnceLock::new());
+        Self { events: Events::new(now), tally: Tally::new(now), telemetry, stopping, probes, clock }
     }
 
     /// From here on nothing is begun any more.
@@ -69,7 +81,30 @@ impl Hub {
 
     pub fn over(&self, over: &Over) {
         self.tally.over(over);
-        let Over { pipeline, job, began, run, ended } = over;
+        self.ended(&over.pipeline, over.job.named().0, over.began, over.run.as_ref(), &over.ended);
+    }
+
+    /// Pushed records of a pipeline begin to be delivered.
+    pub fn delivery_began(&self, pipeline: &str) {
+        self.tell("run_started", json!({ "pipeline": pipeline, "job": DELIVERY, "due": null }));
+    }
+
+    /// A delivery of pushed records came to its end.
+    pub fn delivered(&self, pipeline: &str, began: Instant, delivered: &Result<(Run, Option<Fault>), Fault>) {
+        let (run, fault) = match delivered {
+            Ok((run, fault)) => (Some(run), fault.as_ref()),
+            Err(fault) => (None, Some(fault)),
+        };
+        let ended = match fault {
+            Some(fault) => Ended::Failed(fault.clone()),
+            None if run.is_some_and(|run| run.state == RunState::Stopped) => Ended::Stopped,
+            None => Ended::Done,
+        };
+        self.tally.delivered(pipeline, &ended);
+        self.ended(pipeline, DELIVERY, began, run, &ended);
+    }
+
+    fn ended(&self, pipeline: &str, job: &str, began: Instant, run: Option<&Run>, ended: &Ended) {
         let outcome = match ended {
             Ended::Done => "done",
             Ended::Stopped => "stopped",
@@ -80,7 +115,7 @@ impl Hub {
             Ended::Done | Ended::Stopped => None,
         };
         let mut data = json!({
-            "pipeline": pipeline, "job": job.named().0, "outcome": outcome, "took_ms": began.elapsed().as_millis() as u64,
+            "pipeline": pipeline, "job": job, "outcome": outcome, "took_ms": began.elapsed().as_millis() as u64,
         });
         if let Some(run) = run {
             data["run"] = json!(run.id);
@@ -104,6 +139,51 @@ impl Hub {
             }),
         };
         self.tell("schedule", data);
+    }
+
+    /// A reaction begins, for this reason; or it ends.
+    pub fn reaction(&self, pipeline: &str, reaction: &Reaction, why: Option<&Why>) {
+        let act = reaction.act.name();
+        if why.is_some() {
+            self.tally.reacted(pipeline, act);
+        }
+        let what = if why.is_some() { "began" } else { "ended" };
+        let (objective, burns, why) = (reaction.when, reaction.burns, why.map(ToString::to_string));
+        let data = json!({
+            "pipeline": pipeline, "do": act, "what": what, "objective": objective, "burns": burns, "why": why,
+        });
+        self.tell("reaction", data);
+    }
+
+    /// A pause that a reaction began ends by itself.
+    pub fn pause_ends(&self, pipeline: &str) {
+        self.tell("reaction", json!({ "pipeline": pipeline, "do": "pause", "what": "ended" }));
+    }
+
+    /// A probe came back. It is told when it says something else than before.
+    pub fn probed(&self, connection: &str, probed: Probed) {
+        let before = self.lock_probes().insert(connection.to_owned(), probed.clone());
+        if before.is_none_or(|before| before.up) == probed.up {
+            return;
+        }
+        tell::probed(connection, &probed);
+        let mut data = json!(probed);
+        data["connection"] = json!(connection);
+        self.tell("probe", data);
+    }
+
+    /// How the probe of each connection went last.
+    pub fn probes(&self) -> BTreeMap<String, Probed> {
+        self.lock_probes().clone()
+    }
+
+    /// Forgets the others.
+    pub fn keep_probes(&self, is_declared: impl Fn(&str) -> bool) {
+        self.lock_probes().retain(|connection, _| is_declared(connection));
+    }
+
+    fn lock_probes(&self) -> MutexGuard<'_, BTreeMap<String, Probed>> {
+        self.probes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn breaker(&self, changed: &BreakerChanged) {
@@ -145,7 +225,7 @@ pub async fn tell_verdicts(hub: Arc<Hub>, ask: mpsc::Sender<Asked>) {
         if ask.send(Asked::Look(reply)).await.is_err() {
             return;
         }
-        let Ok(View { engine, standings }) = view.await else { continue };
+        let Ok(View { engine, standings, .. }) = view.await else { continue };
         for Standing { pipeline, .. } in standings {
             let progress = engine.progress(&pipeline);
             let settled = progress.records_settled();

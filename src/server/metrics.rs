@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{hub::Hub, service::View};
+use super::{care, hub::Hub, service::View};
 use crate::{
     auth::Account,
     config::plan::{Api, Connection},
@@ -45,6 +45,10 @@ impl Metrics {
         let stored = self.stored(engine).await?;
         let mut page = Page::default();
         of_process(&mut page, hub);
+        for (connection, probed) in hub.probes() {
+            page.put(&names::PROBE_UP, &[&connection], f64::from(u8::from(probed.up)));
+            page.put(&names::PROBE_SECONDS, &[&connection], probed.took_ms as f64 / 1e3);
+        }
         of_pipelines(&mut page, hub, view, now);
         of_store(&mut page, &stored, engine, now);
         engine.clients().iter().for_each(|client| of_client(&mut page, client));
@@ -135,6 +139,19 @@ fn of_pipelines(page: &mut Page, hub: &Hub, view: &View, now: DateTime<Utc>) {
             }
         }
         page.put(&names::FAILURES, &[pipeline], f64::from(standing.failures));
+        if let Some(plan) = view.engine.plan().pipelines.get(pipeline)
+            && let Some(slo) = &plan.slo
+        {
+            for (objective, _) in slo.objectives() {
+                for (window, rate) in care::burn_rates(view, plan, objective, now) {
+                    page.put(&names::SLO_BURN_RATE, &[pipeline, objective.name(), window], rate);
+                }
+            }
+            for (act, is_in_force) in care::acts(view, slo, standing) {
+                page.put(&names::SLO_IN_FORCE, &[pipeline, act], f64::from(u8::from(is_in_force)));
+                page.put(&names::SLO_REACTIONS, &[pipeline, act], tally.reacted(act) as f64);
+            }
+        }
         if let Some(at) = tally.done_at {
             page.put(&names::FRESHNESS, &[pipeline], seconds(now, at));
         }

@@ -16,6 +16,7 @@
 
 mod admin;
 mod body;
+mod care;
 mod events;
 mod heartbeat;
 mod hub;
@@ -24,12 +25,14 @@ mod ingress;
 mod listen;
 mod metrics;
 mod notify;
+mod probing;
 mod reload;
 mod service;
 mod signals;
 mod tally;
 mod tell;
 mod trim;
+mod wish;
 mod work;
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -170,6 +173,7 @@ async fn start(dir: &Path, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) ->
             // Nobody else sets it.
             drop(service.hub().telemetry.set(exporting.counts().clone()));
         }
+        service.remember().await?;
         Ok::<_, Fault>(service)
     };
     match started.await {

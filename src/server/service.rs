@@ -11,17 +11,20 @@ use tokio::{
     time::{Instant, sleep_until, timeout_at},
 };
 
+pub use super::wish::{What, Wish};
 use super::{
     admin,
+    care::{self, Care, Wanted},
     hub::Hub,
     ingress::FrontDoor,
     notify::Notify,
+    probing::Probing,
     tell,
     work::{Job, Over, Work},
 };
 use crate::{
     config::{Plan, plan::StorePlan},
-    engine::{Action, Decision, Ended, Engine, Refused, Schedule, Standing, letters::audited},
+    engine::{Action, Decision, Ended, Engine, InForce, Refused, Schedule, Standing},
     model::{Clock, Code, Fault},
     store::{Backfill, DeadLetter},
 };
@@ -46,58 +49,6 @@ pub enum Asked {
     Beat,
 }
 
-/// What a person wants of one pipeline.
-#[derive(Debug)]
-pub struct Wish {
-    pub pipeline: String,
-    pub what: What,
-}
-
-#[derive(Debug)]
-pub enum What {
-    Trigger,
-    Pause,
-    Resume,
-    Cancel,
-    /// The letters are of the pipeline, and may go again.
-    Replay {
-        letters: Vec<DeadLetter>,
-        accept_doubt: bool,
-    },
-    /// Keep what was changed about a letter.
-    Mend(Box<DeadLetter>),
-    /// Take letters away for good.
-    Drop(Vec<DeadLetter>),
-}
-
-impl What {
-    pub fn name(&self) -> &'static str {
-        match self {
-            What::Trigger => "trigger",
-            What::Pause => "pause",
-            What::Resume => "resume",
-            What::Cancel => "cancel",
-            What::Replay { .. } => "replay",
-            What::Mend(_) => "edit",
-            What::Drop(_) => "drop",
-        }
-    }
-
-    /// What the audit log says besides: which letters, and nothing of their records.
-    pub fn details(&self) -> Value {
-        match self {
-            What::Trigger | What::Pause | What::Resume | What::Cancel => Value::Null,
-            What::Replay { letters, accept_doubt } => {
-                let mut details = audited(letters);
-                details["accept_doubt"] = json!(accept_doubt);
-                details
-            }
-            What::Mend(letter) => audited(std::slice::from_ref(letter)),
-            What::Drop(letters) => audited(letters),
-        }
-    }
-}
-
 /// What a wish leads to.
 enum Granted {
     Decision(Decision),
@@ -109,6 +60,8 @@ enum Granted {
 pub struct View {
     pub engine: Arc<Engine>,
     pub standings: Vec<Standing>,
+    /// Reactions of pipelines that declare objectives.
+    pub in_force: BTreeMap<Arc<str>, Vec<InForce>>,
 }
 
 /// A running service. Whatever it stands on is given to it, so that tests drive it by a paused clock.
@@ -126,6 +79,8 @@ pub struct Service {
     replays: BTreeMap<u64, Job>,
     tickets: u64,
     door: FrontDoor,
+    care: Care,
+    probing: Probing,
 }
 
 impl Service {
@@ -133,12 +88,33 @@ impl Service {
     pub async fn new(engine: Arc<Engine>, notify: Arc<Notify>, asked: mpsc::Receiver<Asked>) -> Result<Self, Fault> {
         let clock = engine.clock().clone();
         let (kept, backfills) = (engine.state().schedules().await?, engine.state().backfills().await?);
-        let mut door = FrontDoor::default();
-        door.follow(&engine, engine.plan().serve.stop_within / 2).await?;
         let schedule = Schedule::new(engine.plan(), kept, backfills, clock.now());
+        hold_paused(&engine, &schedule);
         let hub = Arc::new(Hub::new(clock.clone()));
-        let (work, replays) = (Work::default(), BTreeMap::new());
-        Ok(Self { engine, clock, schedule, work, asked, next_plan: None, notify, hub, replays, tickets: 0, door })
+        let mut door = FrontDoor::telling(hub.clone());
+        door.follow(&engine, engine.plan().serve.stop_within / 2).await?;
+        let (work, replays, care) = (Work::default(), BTreeMap::new(), Care::new(hub.clone(), engine.plan()));
+        let probing = Probing::new(hub.clone(), engine.plan());
+        Ok(Self {
+            engine,
+            clock,
+            schedule,
+            work,
+            asked,
+            next_plan: None,
+            notify,
+            hub,
+            replays,
+            tickets: 0,
+            door,
+            care,
+            probing,
+        })
+    }
+
+    /// Takes up what the store remembers of how pipelines did.
+    pub async fn remember(&self) -> Result<(), Fault> {
+        self.care.remember(&self.engine).await
     }
 
     /// What it tells beside its log.
@@ -175,6 +151,7 @@ impl Service {
             self.carry_out(decision).await?;
             self.notify.status(&tell::status(&self.schedule, self.work.len()));
             let wake = self.schedule.next_wake().map(|wake| Instant::now() + until(wake, self.clock.now()));
+            let (look, probe) = (self.care.next(), self.probing.next());
             tokio::select! {
                 biased;
                 asked = self.asked.recv() => match asked {
@@ -184,6 +161,8 @@ impl Service {
                 over = self.work.next() => self.take(over).await?,
                 fault = self.door.failed() => return Err(fault),
                 () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+                () = sleep_until(look.unwrap_or_else(Instant::now)), if look.is_some() => self.look_after().await?,
+                () = sleep_until(probe.unwrap_or_else(Instant::now)), if probe.is_some() => self.probing.begin(&self.engine),
             }
         }
     }
@@ -229,8 +208,8 @@ impl Service {
         let (now, kind) = (self.clock.now(), what.name());
         let granted = match what {
             What::Trigger => Granted::Decision(self.schedule.trigger(&pipeline, now)?),
-            What::Pause => Granted::Decision(self.schedule.pause_one(&pipeline, now)?),
-            What::Resume => Granted::Decision(self.schedule.resume_one(&pipeline, now)?),
+            What::Pause => Granted::Decision(self.pause(&pipeline, now)?),
+            What::Resume => Granted::Decision(self.resume(&pipeline, now)?),
             What::Cancel => Granted::Decision(self.schedule.cancel(&pipeline)?),
             // A run reads letters and ends them, so they are changed while none is under way.
             What::Mend(letter) => {
@@ -254,6 +233,45 @@ impl Service {
         Ok(granted)
     }
 
+    fn pause(&mut self, pipeline: &str, now: DateTime<Utc>) -> Result<Decision, Refused> {
+        let decision = self.schedule.pause_one(pipeline, now)?;
+        self.engine.turn_valve(pipeline, |valve| valve.held = true);
+        Ok(decision)
+    }
+
+    fn resume(&mut self, pipeline: &str, now: DateTime<Utc>) -> Result<Decision, Refused> {
+        if self.schedule.standing_of(pipeline).is_some_and(|standing| standing.paused_by.is_some()) {
+            // What was counted before is why it was paused, and would pause it again.
+            self.engine.progress(pipeline).vitals.forget();
+        }
+        let decision = self.schedule.resume_one(pipeline, now)?;
+        self.engine.turn_valve(pipeline, |valve| valve.held = false);
+        Ok(decision)
+    }
+
+    /// Looks how pipelines keep their objectives, and does what follows.
+    async fn look_after(&mut self) -> Result<(), Fault> {
+        for wanted in self.care.look(&self.engine, &self.schedule) {
+            let now = self.clock.now();
+            let decision = match wanted {
+                Wanted::Pause { pipeline, by } => {
+                    tell::note_on(&self.engine, "pause", Some(&pipeline), care::noted(&by)).await;
+                    self.engine.turn_valve(&pipeline, |valve| valve.held = true);
+                    self.schedule.pause_by(&pipeline, by, now)
+                }
+                Wanted::Resume { pipeline } => {
+                    tell::note_on(&self.engine, "resume", Some(&pipeline), Value::Null).await;
+                    self.resume(&pipeline, now)
+                }
+            };
+            // One that is gone needs nothing any more.
+            if let Ok(decision) = decision {
+                self.carry_out(decision).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Keeps a mended letter, if it is still the one that was looked at.
     async fn mend(&self, letter: &DeadLetter) -> Result<Result<(), Refused>, Fault> {
         let Some(_rest) = self.engine.at_rest(&letter.pipeline).await else { return Ok(Err(Refused::Busy)) };
@@ -274,7 +292,8 @@ impl Service {
 
     fn show(&self, reply: oneshot::Sender<View>) {
         // Whoever asked may have gone.
-        reply.send(View { engine: self.engine.clone(), standings: self.schedule.standings() }).ok();
+        let in_force = self.care.in_force();
+        reply.send(View { engine: self.engine.clone(), standings: self.schedule.standings(), in_force }).ok();
     }
 
     /// Goes on by another plan. A run whose pipeline is another one now ends at its next checkpoint and goes on by the new
@@ -302,9 +321,13 @@ impl Service {
         stopped.iter().for_each(|name| self.work.stop(name));
         // Its deliveries end with the old plan, and so before an account is used by the new one.
         self.door.end_lanes(Instant::now() + old.serve.stop_within).await;
+        self.probing.end().await;
         self.engine = Arc::new(self.engine.reloaded(plan).await);
         let now = self.clock.now();
         self.schedule.replan(self.engine.plan(), now);
+        hold_paused(&self.engine, &self.schedule);
+        self.care.follow(self.engine.plan());
+        self.probing.follow(self.engine.plan());
         tell::ended_calendars(self.engine.plan(), now);
         if let Err(fault) = self.door.follow(&self.engine, old.serve.stop_within / 2).await {
             tell::door_stays(&fault);
@@ -366,6 +389,7 @@ impl Service {
 
     async fn stop(&mut self, limit: Instant) -> Result<(), Fault> {
         tracing::info!(under_way = self.work.len(), "stopping");
+        self.probing.end().await;
         self.schedule.pause();
         // First nothing comes in any more; then what came is delivered as far as the time allows, beside the runs.
         let half = limit - self.engine.plan().serve.stop_within / 2;
@@ -413,6 +437,14 @@ impl Service {
         }
         self.engine.state().keep_schedules(&keep).await?;
         Ok(then)
+    }
+}
+
+/// Holds back what was pushed to pipelines that are paused, and nothing else.
+fn hold_paused(engine: &Engine, schedule: &Schedule) {
+    let is_pushed = |name: &str| engine.plan().pipelines.get(name).is_some_and(|plan| plan.from.ingress.is_some());
+    for standing in schedule.standings().iter().filter(|standing| is_pushed(&standing.pipeline)) {
+        engine.turn_valve(&standing.pipeline, |valve| valve.held = standing.paused_since.is_some());
     }
 }
 

@@ -34,9 +34,27 @@ pub struct OfPipeline {
     pub failed: u64,
     /// When the last run that was done began.
     pub done_at: Option<DateTime<Utc>>,
+    /// Reactions that began, in the order of [`ACTS`].
+    reacted: [u64; 3],
 }
 
+/// What reactions do.
+const ACTS: [&str; 3] = ["slow_down", "async", "pause"];
+
 impl OfPipeline {
+    fn count(&mut self, ended: &Ended) {
+        match ended {
+            Ended::Done => self.done += 1,
+            Ended::Stopped => self.stopped += 1,
+            Ended::Failed(_) => self.failed += 1,
+        }
+    }
+
+    /// How often a reaction began.
+    pub fn reacted(&self, act: &str) -> u64 {
+        ACTS.iter().zip(self.reacted).filter(|(known, _)| **known == act).map(|(_, count)| count).sum()
+    }
+
     pub fn outcomes(&self) -> [(&'static str, u64); 3] {
         [("done", self.done), ("stopped", self.stopped), ("failed", self.failed)]
     }
@@ -64,14 +82,21 @@ impl Tally {
         self.took.observe(over.began.elapsed());
         let mut pipelines = self.lock();
         let of_it = pipelines.entry(over.pipeline.clone()).or_default();
-        match &over.ended {
-            Ended::Done => of_it.done += 1,
-            Ended::Stopped => of_it.stopped += 1,
-            Ended::Failed(_) => of_it.failed += 1,
-        }
+        of_it.count(&over.ended);
         if let (Ended::Done, Job::Run { .. }, Some(run)) = (&over.ended, &over.job, &over.run) {
             of_it.done_at = Some(run.started_at);
         }
+    }
+
+    /// A delivery of pushed records. How long it took tells nothing, because it waits for more, and not how fresh anything is.
+    pub fn delivered(&self, pipeline: &str, ended: &Ended) {
+        self.lock().entry(pipeline.into()).or_default().count(ended);
+    }
+
+    pub fn reacted(&self, pipeline: &str, act: &str) {
+        let mut pipelines = self.lock();
+        let counts = &mut pipelines.entry(pipeline.into()).or_default().reacted;
+        ACTS.iter().zip(counts).filter(|(known, _)| **known == act).for_each(|(_, count)| *count += 1);
     }
 
     pub fn reload(&self, is_taken_over: bool) {

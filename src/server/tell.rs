@@ -5,13 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::work::Over;
+use super::{probing::Probed, work::Over};
 use crate::{
     config::{
         Plan,
-        plan::{Calendar, Days, TelemetryPlan},
+        plan::{Calendar, Days, Reaction, TelemetryPlan},
     },
-    engine::{Ended, Engine, Note, Schedule},
+    engine::{Ended, Engine, Note, Schedule, Why},
     model::{Code, Fault},
     store::audit::{Entry, Via},
     telemetry::CANONICAL,
@@ -86,9 +86,37 @@ pub async fn note_reload(engine: &Engine, old: &Plan) {
 
 /// Notes what the service does itself.
 pub async fn note_own(engine: &Engine, what: &str, details: Value) {
-    let entry = Entry { via: Via::Service, peer: None, what: what.to_owned(), on: None, details };
+    note_on(engine, what, None, details).await;
+}
+
+/// Notes what the service does itself to a pipeline.
+pub async fn note_on(engine: &Engine, what: &str, on: Option<&str>, details: Value) {
+    let entry = Entry { via: Via::Service, peer: None, what: what.to_owned(), on: on.map(str::to_owned), details };
     if let Err(fault) = engine.note(entry).await {
         tracing::error!(code = %fault.code, why = fault.message, "the audit log cannot be written; what people ask for is refused");
+    }
+}
+
+pub fn reaction_begins(pipeline: &str, reaction: &Reaction, why: &Why) {
+    tracing::warn!(
+        code = %Code::ObjectiveBurns, pipeline, objective = why.objective.name(), burns = why.burns.name(),
+        reaction = reaction.act.name(), hold_s = reaction.hold.as_secs(), why = %why, "a reaction begins"
+    );
+}
+
+pub fn reaction_ends(pipeline: &str, reaction: &str) {
+    tracing::info!(pipeline, reaction, "a reaction ends");
+}
+
+/// A connection is unwell, or well again.
+pub fn probed(connection: &str, probed: &Probed) {
+    let Probed { up, took_ms, .. } = *probed;
+    match probed.code {
+        Some(because) => tracing::warn!(
+            code = %Code::ProbeFailed, connection, because = %because, took_ms, why = probed.message,
+            "a probe found the connection unwell"
+        ),
+        None => tracing::info!(connection, up, took_ms, "a probe found the connection well again"),
     }
 }
 

@@ -43,7 +43,7 @@ pub use naming::{Named, Naming};
 pub use open::Retention;
 pub use records::{DeadLetter, Run, RunFault, RunState, StreamId};
 pub use redb::{RedbOptions, RedbStore};
-pub use schedules::{Backfill, Scheduled, Wait};
+pub use schedules::{Backfill, PausedBy, Scheduled, Wait};
 pub use seal::{Seal, SealKey};
 pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
 pub use standing::StagedNow;

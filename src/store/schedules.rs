@@ -29,15 +29,29 @@ pub struct Scheduled {
     pub failures: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait: Option<Wait>,
-    /// Since when a person lets nothing of it begin.
+    /// Since when nothing of it may begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<DateTime<Utc>>,
+    /// A reaction of its objectives paused it, and why. Nothing: a person did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_by: Option<PausedBy>,
+}
+
+/// What paused a pipeline that no person did.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PausedBy {
+    pub objective: String,
+    pub why: String,
+    /// When it ends by itself. Nothing: a person ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Scheduled {
     /// The state of a schedule that is seen for the first time: nothing was missed.
     pub fn new(line: String, now: DateTime<Utc>) -> Self {
-        Self { line, decided: now, owed: VecDeque::new(), begun: None, failures: 0, wait: None, paused: None }
+        let owed = VecDeque::new();
+        Self { line, decided: now, owed, begun: None, failures: 0, wait: None, paused: None, paused_by: None }
     }
 
     /// Whether a restart must find it. A pipeline without a schedule has nothing to remember, unless it is paused.
@@ -167,6 +181,8 @@ mod tests {
             begun: Some(at(10)),
             failures: 3,
             wait: Some(wait),
+            paused: Some(at(40)),
+            paused_by: Some(PausedBy { objective: "success".to_owned(), why: "it burns".to_owned(), until: None }),
             ..Scheduled::new("every 10s".to_owned(), at(30))
         };
         let plain = Scheduled::new("after a".to_owned(), at(1));

@@ -55,6 +55,11 @@ families! {
     FRESHNESS = Gauge "renkei_freshness_seconds" ["pipeline"] "Since the beginning of the last run that was done.";
     CURSOR_LAG = Gauge "renkei_cursor_lag_seconds" ["pipeline"] "How far behind now the delivered cursor is, where it is a time.";
 
+    SLO_BURN_RATE = Gauge "renkei_slo_burn_rate" ["pipeline", "objective", "window"]
+        "How many times as fast as it may an objective's error budget burns, in 5m, 1h, 30m and 6h.";
+    SLO_IN_FORCE = Gauge "renkei_slo_reaction_in_force" ["pipeline", "reaction"] "1 while slow_down, async or pause is in force.";
+    SLO_REACTIONS = Counter "renkei_slo_reactions_total" ["pipeline", "reaction"] "How often slow_down, async or pause began.";
+
     REQUESTS = Counter "renkei_requests_total" ["connection", "method", "route", "class"]
         "Requests to vendors by status class; none: no answer came.";
     REQUEST_DURATION = Histogram "renkei_request_duration_seconds" ["connection", "method", "route"]
@@ -66,6 +71,8 @@ families! {
     QUOTA_LIMIT = Gauge "renkei_quota_limit" ["connection", "limit"] "Of so many.";
     BREAKER_STATE = Gauge "renkei_breaker_state" ["connection", "call"] "0 closed, 1 half open, 2 open.";
     BREAKER_OPENED = Counter "renkei_breaker_opened_total" ["connection"] "How often a call was begun to be left alone.";
+    PROBE_UP = Gauge "renkei_probe_up" ["connection"] "1 where the last probe went well, 0 where it did not.";
+    PROBE_SECONDS = Gauge "renkei_probe_seconds" ["connection"] "How long the last probe took.";
     TOKEN_EXPIRY = Gauge "renkei_token_expiry_timestamp_seconds" ["connection"] "When the access token ends.";
     CERTIFICATE_EXPIRY = Gauge "renkei_certificate_expiry_timestamp_seconds" ["connection"] "When the client certificate ends.";
 

@@ -22,6 +22,7 @@ mod letters;
 mod limits;
 mod links;
 mod mistakes;
+mod objectives;
 #[path = "../auth/openssl.rs"]
 #[expect(dead_code, reason = "the tests of signing in use more of it")]
 mod openssl;

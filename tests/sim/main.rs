@@ -9,6 +9,7 @@
 #![expect(clippy::disallowed_macros, reason = "a test prints its seeds")]
 
 mod beside;
+mod canary;
 mod doubt;
 mod history;
 mod life;

@@ -110,7 +110,7 @@ impl Doctor {
 }
 
 /// The stream with pages of one record, where it names their size itself.
-fn smallest(stream: &Stream) -> Stream {
+pub fn smallest(stream: &Stream) -> Stream {
     let mut smallest = stream.clone();
     match &mut smallest.paginate {
         Paginate::Page { size: Some(size), .. } | Paginate::Offset { size, .. } => size.records = 1,

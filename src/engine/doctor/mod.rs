@@ -15,6 +15,8 @@ mod quota;
 mod tests;
 mod words;
 
+pub(super) use api::smallest;
+
 use std::sync::Arc;
 
 use serde::Serialize;

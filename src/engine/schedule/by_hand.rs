@@ -4,6 +4,7 @@
 //! |---|---|
 //! | trigger | it owes a run as of now, and a wait after a failure is over |
 //! | pause | nothing of it begins any more, also after a restart; a run under way goes on to its end, a backfill to its next checkpoint |
+//! | pause by a reaction | the same, and a run under way ends at its next checkpoint; what it did not do is owed |
 //! | resume | one run stands for the times that passed, unless missed times are forgotten |
 //! | cancel | the run under way ends at its next checkpoint and is not begun again by itself |
 //! | replay | begins before anything else of the pipeline does |
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use super::{Action, Decision, Schedule, Work};
+use crate::store::PausedBy;
 
 /// Replays under way at once.
 const REPLAYS_MAX: usize = 2;
@@ -70,16 +72,31 @@ impl Schedule {
         self.withdraw(at);
         let entry = &mut self.entries[at];
         entry.kept.paused.get_or_insert(now);
+        // From here on it is the person's pause, and only a person ends it.
+        entry.kept.paused_by = None;
         if entry.work == Work::Backfill {
             self.ask_to_stop(at, &mut decision);
         }
         Ok(self.decided(at, now, decision))
     }
 
+    /// As a person would, and asks what is under way to stop at its next checkpoint: it does harm.
+    pub fn pause_by(&mut self, pipeline: &str, by: PausedBy, now: DateTime<Utc>) -> Result<Decision, Refused> {
+        let at = self.named(pipeline)?;
+        let mut decision = Decision::default();
+        self.withdraw(at);
+        let kept = &mut self.entries[at].kept;
+        kept.paused.get_or_insert(now);
+        kept.paused_by = Some(by);
+        self.ask_to_stop(at, &mut decision);
+        Ok(self.decided(at, now, decision))
+    }
+
     /// Ends a pause. Once more is as good as once.
     pub fn resume_one(&mut self, pipeline: &str, now: DateTime<Utc>) -> Result<Decision, Refused> {
         let at = self.named(pipeline)?;
-        self.entries[at].kept.paused = None;
+        let kept = &mut self.entries[at].kept;
+        (kept.paused, kept.paused_by) = (None, None);
         Ok(self.decided(at, now, Decision::default()))
     }
 

@@ -6,6 +6,7 @@ use super::{
     tests::{Rig, TEN, at, down},
     *,
 };
+use crate::store::PausedBy;
 
 type Asked = fn(&mut Schedule, &str, DateTime<Utc>) -> Result<Decision, Refused>;
 
@@ -75,6 +76,27 @@ fn a_run_under_way_goes_on_when_its_pipeline_is_paused_and_one_that_is_cancelled
     assert_eq!(rig.ask(Schedule::resume_one, "a", 12, 0), Ok(Vec::new()), "nobody owes what was taken back");
     assert_eq!(rig.decide(20, 0), ["a for 1200"]);
     assert_eq!(rig.ended("a", Ended::Stopped, 21, 0), ["a for 1200"], "one that was stopped otherwise goes on");
+}
+
+#[test]
+fn a_pause_by_a_reaction_stops_the_run_that_goes_on_afterwards_and_a_person_may_take_it_over() {
+    let by = || PausedBy { objective: "success".to_owned(), why: "it burns".to_owned(), until: Some(at(30, 0)) };
+    let pause: Asked = |schedule, pipeline, now| {
+        let by = PausedBy { objective: "success".to_owned(), why: "it burns".to_owned(), until: Some(at(30, 0)) };
+        schedule.pause_by(pipeline, by, now)
+    };
+    let mut rig = Rig::new(8, &[("a", TEN)]);
+    assert_eq!(rig.decide(10, 0), ["a for 600"]);
+    assert_eq!(rig.ask(pause, "a", 11, 0), Ok(vec!["stop a".to_owned()]));
+    assert_eq!(rig.ended("a", Ended::Stopped, 11, 1), [""; 0], "nothing of it begins");
+    let standing = rig.schedule.standing_of("a").unwrap();
+    assert_eq!((standing.paused_since, standing.paused_by), (Some(at(11, 0)), Some(by())));
+    assert_eq!(rig.stored["a"].paused_by, Some(by()), "a restart finds it");
+    assert_eq!(rig.ask(Schedule::pause_one, "a", 12, 0), Ok(Vec::new()));
+    assert_eq!(rig.schedule.standing_of("a").unwrap().paused_by, None, "now it is the person's");
+    assert_eq!(rig.ask(Schedule::resume_one, "a", 13, 0), Ok(vec!["a for 600".to_owned()]), "it goes on");
+    assert_eq!(rig.schedule.standing_of("a").unwrap().paused_since, None);
+    assert_eq!(rig.ask(pause, "nobody", 13, 0), Err(Refused::Unknown));
 }
 
 #[test]

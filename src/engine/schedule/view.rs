@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::{Entry, Schedule, Work};
-use crate::store::Wait;
+use crate::store::{PausedBy, Wait};
 
 /// What a pipeline does now.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
@@ -43,6 +43,8 @@ pub struct Standing {
     /// `run`, `backfill` or `replay`; nothing: nothing is under way.
     pub at_work: Option<&'static str>,
     pub paused_since: Option<DateTime<Utc>>,
+    /// The reaction that paused it, if no person did.
+    pub paused_by: Option<PausedBy>,
     /// When it begins next by itself, as far as the clock tells.
     pub next_run_at: Option<DateTime<Utc>>,
     /// Times that it owes a run for.
@@ -56,6 +58,11 @@ impl Schedule {
     /// All pipelines of the plan, in the order of their names.
     pub fn standings(&self) -> Vec<Standing> {
         self.entries.iter().filter(|entry| !entry.orphan).map(|entry| self.standing(entry)).collect()
+    }
+
+    /// One of them.
+    pub fn standing_of(&self, pipeline: &str) -> Option<Standing> {
+        self.find(pipeline).map(|at| &self.entries[at]).filter(|entry| !entry.orphan).map(|entry| self.standing(entry))
     }
 
     fn standing(&self, entry: &Entry) -> Standing {
@@ -80,6 +87,7 @@ impl Schedule {
             state,
             at_work,
             paused_since: entry.kept.paused,
+            paused_by: entry.kept.paused_by.clone(),
             next_run_at: waits.as_ref().map(|wait| wait.until).or(next).filter(|_| entry.kept.paused.is_none()),
             owed: entry.kept.owed.len(),
             failures: entry.kept.failures,

@@ -49,7 +49,11 @@ pub async fn budgets(desk: &Desk, call: &Call) -> Result<Response, Problem> {
 pub async fn connections(desk: &Desk, call: &Call) -> Result<Response, Problem> {
     call.only(&[])?;
     let view = desk.look().await?;
-    answer(&json!({ "connections": signed_in(&view).await }))
+    let (mut all, probes) = (signed_in(&view).await, desk.hub.probes());
+    for shown in &mut all {
+        shown["probe"] = json!(shown["connection"].as_str().and_then(|connection| probes.get(connection)));
+    }
+    answer(&json!({ "connections": all }))
 }
 
 async fn signed_in(view: &View) -> Vec<Value> {

@@ -9,6 +9,7 @@ use crate::{
     config::{self, plan::Pipeline},
     engine::{Standing, Timetable, stream_id},
     server::{
+        care,
         metrics::Stored,
         service::{View, What},
     },
@@ -39,6 +40,7 @@ fn shown(desk: &Desk, view: &View, stored: &Stored, standing: &Standing) -> Opti
     shown["fresh_as_of"] = json!(desk.hub.tally.of(&plan.name).done_at);
     shown["staged_batches"] = json!(staged.batches);
     shown["oldest_staged_at"] = json!(staged.oldest);
+    shown["slo"] = json!(care::shown(&desk.hub, view, plan, standing));
     shown["dead_letters"] = json!(stored.letters.get(&plan.name).copied().unwrap_or_default());
     Some(shown)
 }

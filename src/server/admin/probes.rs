@@ -31,6 +31,9 @@ pub async fn health(desk: &Desk, _: &Call) -> Result<Response, Problem> {
         standings.iter().filter(|standing| standing.state == doing).count()
     };
     let is_well = store == Some(true);
+    // A vendor that is down is told, and makes nobody restart the service.
+    let probes = desk.hub.probes();
+    let down: Vec<&String> = probes.iter().filter(|(_, probed)| !probed.up).map(|(connection, _)| connection).collect();
     let pipelines: serde_json::Map<_, _> =
         Doing::ALL.iter().map(|doing| (doing.name().to_owned(), json!(count(*doing)))).collect();
     let mut response = answer(&json!({
@@ -38,6 +41,7 @@ pub async fn health(desk: &Desk, _: &Call) -> Result<Response, Problem> {
         "loop": view.is_ok(),
         "store": store,
         "pipelines": pipelines,
+        "connections_down": down,
     }))?;
     if !is_well {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

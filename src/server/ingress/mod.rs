@@ -33,7 +33,10 @@ use self::{
     hall::{Hall, Routes},
     lane::Lane,
 };
-use super::listen::{Limits, Listening, listen};
+use super::{
+    hub::Hub,
+    listen::{Limits, Listening, listen},
+};
 use crate::{
     config::plan::ListenPlan,
     engine::{Engine, Stopper},
@@ -49,6 +52,8 @@ pub struct FrontDoor {
     open: Option<Open>,
     lanes: JoinSet<Result<(), Fault>>,
     lanes_stop: Option<Stopper>,
+    /// Who is told of deliveries.
+    hub: Option<Arc<Hub>>,
 }
 
 struct Open {
@@ -59,6 +64,11 @@ struct Open {
 }
 
 impl FrontDoor {
+    /// One that tells of its deliveries.
+    pub(super) fn telling(hub: Arc<Hub>) -> Self {
+        Self { hub: Some(hub), ..Self::default() }
+    }
+
     /// Follows a plan: opens, moves or closes the listener, and delivers by the plan's own pipelines. Where the new address cannot
     /// be listened on, the old one stays.
     pub async fn follow(&mut self, engine: &Arc<Engine>, grace: Duration) -> Result<(), Fault> {
@@ -70,8 +80,8 @@ impl FrontDoor {
         }
         let (stopper, stop) = Stopper::within(grace);
         for route in Routes::of(engine).all() {
-            let (engine, route, stop) = (engine.clone(), route.clone(), stop.clone());
-            self.lanes.spawn(Lane { engine, route, stop }.run());
+            let (engine, route, stop, hub) = (engine.clone(), route.clone(), stop.clone(), self.hub.clone());
+            self.lanes.spawn(Lane { engine, route, stop, grace, hub }.run());
         }
         self.lanes_stop = Some(stopper);
         opened

@@ -208,7 +208,12 @@ impl Push {
         let (mode, deadline, applied) = request::mode(&self.headers, &self.route.ingress);
         let outcomes = match mode {
             Mode::Async => accepted.into_iter().map(|accepted| (accepted.slip, None)).collect(),
-            Mode::Sync => self.verdicts(engine, accepted, (self.since + deadline).min(limit)).await,
+            Mode::Sync => {
+                let outcomes = self.verdicts(engine, accepted, (self.since + deadline).min(limit)).await;
+                let progress = engine.progress(&self.route.pipeline.name);
+                progress.vitals.answered(self.since.elapsed(), engine.clock().now());
+                outcomes
+            }
         };
         let as_list = count > 1 || self.is_list();
         let answered = answer::answer(&self.route.segment, &outcomes, as_list);
@@ -247,18 +252,23 @@ impl Push {
         Ok(Some(answer::response(&answered, true, None)))
     }
 
-    /// Waits for the verdicts until the deadline, or not at all where delivery is known to be stuck. What has none by then is
-    /// answered as accepted.
+    /// Waits for the verdicts until the deadline, or not at all where delivery is known to be stuck, or is held back, or nobody
+    /// shall wait. What has none by then is answered as accepted.
     async fn verdicts(&self, engine: &Engine, accepted: Vec<Accepted>, deadline: Instant) -> Vec<Outcome> {
         let is_stuck = engine.state().is_stuck(&self.route.stream);
         let deadline = if is_stuck || self.hall.stop.requested() { Instant::now() } else { deadline };
-        let one = |accepted: Accepted| async move {
-            let told = tokio::select! {
-                biased;
-                told = timeout_at(deadline, accepted.verdict) => told.ok().and_then(Result::ok),
-                () = self.hall.stop.wait() => None,
-            };
-            (accepted.slip, told)
+        let valve = engine.valve(&self.route.pipeline.name);
+        let one = |accepted: Accepted| {
+            let mut valve = valve.clone();
+            async move {
+                let told = tokio::select! {
+                    biased;
+                    told = timeout_at(deadline, accepted.verdict) => told.ok().and_then(Result::ok),
+                    _ = valve.wait_for(|valve| valve.answers_at_once()) => None,
+                    () = self.hall.stop.wait() => None,
+                };
+                (accepted.slip, told)
+            }
         };
         let outcomes = join_all(accepted.into_iter().map(one)).await;
         // The next ones shall not wait in vain as well; the first verdict that comes lets callers wait again.
