@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// A whole workspace, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub store: StorePlan,
     pub dead_letters: Keep,
@@ -87,7 +87,7 @@ pub enum Connection {
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// How one account of a vendor's API is spoken to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Api {
     /// The connection's name in `renkei.yaml`.
     pub name: String,
@@ -360,7 +360,7 @@ pub enum Lag {
 }
 
 /// From a stream, through steps, to a sink.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pipeline {
     pub name: String,
     pub description: String,
@@ -400,7 +400,7 @@ impl Pipeline {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct From {
     /// Where the stream is read. Nothing: its records are only pushed here.
     pub api: Option<Arc<Api>>,
@@ -409,7 +409,7 @@ pub struct From {
     pub ingress: Option<Arc<Ingress>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StepPlan {
     Filter(Expression),
     Set(Vec<(Path, Expression)>),
@@ -418,7 +418,7 @@ pub enum StepPlan {
     Keep(Vec<Path>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum To {
     Operation {
         api: Arc<Api>,
@@ -478,7 +478,7 @@ pub enum Changed {
 }
 
 /// A folder of JSON Lines files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Jsonl {
     pub name: String,
     pub folder: PathBuf,
