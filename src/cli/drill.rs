@@ -15,7 +15,7 @@ use super::{
     table::{Column, print},
 };
 use crate::{
-    drill::{self, Drilled, Played, SHORTENED, Scenario, Wanted},
+    drill::{self, Drilled, Played, Scenario, Wanted},
     model::{Blame, Code, Entropy, Fault, SystemEntropy},
 };
 
@@ -91,7 +91,6 @@ fn document(drilled: &Drilled) -> serde_json::Value {
     let mut document = json!(drilled);
     document["lost"] = json!(drilled.lost());
     document["doubled"] = json!(drilled.doubled());
-    document["shortened"] = json!(SHORTENED);
     document
 }
 
@@ -113,7 +112,9 @@ fn show(drilled: &Drilled, output: &Output) {
     for gap in &drilled.cannot_play {
         output.line(format_args!("{} {}", paint.bold("cannot play:"), printable(gap)));
     }
-    output.line(format_args!("{} {SHORTENED}", paint.bold("shortened:")));
+    for note in &drilled.notes {
+        output.line(format_args!("{} {}", paint.bold("note:"), printable(note)));
+    }
     for folder in drilled.scenarios.iter().filter_map(|played| played.folder.as_ref()) {
         output.line(format_args!("{} {}", paint.bold("to look into:"), folder.display()));
     }

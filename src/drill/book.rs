@@ -30,6 +30,8 @@ pub enum Expected {
 /// One state of a record, as it was served.
 struct State {
     expected: Expected,
+    /// Passes that had ended before.
+    since: usize,
 }
 
 impl State {
@@ -72,6 +74,8 @@ pub struct Row {
 pub struct Keeping {
     /// Every state of a record is an effect of its own, as in a file to which lines are added.
     pub every_state: bool,
+    /// Such a sink gets all records again in each pass over the stream, because the stream has no cursor.
+    pub every_pass: bool,
     /// The pipeline leaves what it created as it is.
     pub first_state: bool,
 }
@@ -83,6 +87,8 @@ pub struct Book {
     /// Which states hold a text.
     texts: HashMap<String, Vec<(usize, usize)>>,
     rows: Vec<Row>,
+    /// Passes over the stream that came to their end.
+    passes: usize,
 }
 
 /// What the book says at the end.
@@ -119,7 +125,7 @@ impl Book {
         }
         let known = &mut self.records[record];
         key.clone_into(&mut known.key);
-        let (at, state) = ((record, known.states.len()), State { expected });
+        let (at, state) = ((record, known.states.len()), State { expected, since: self.passes });
         for text in served.iter().chain(state.texts()) {
             let holders = self.texts.entry(text.clone()).or_default();
             if holders.last() != Some(&at) {
@@ -127,6 +133,11 @@ impl Book {
             }
         }
         known.states.push(state);
+    }
+
+    /// A pass over the stream came to its end.
+    pub fn end_pass(&mut self) {
+        self.passes += 1;
     }
 
     /// The record that something is about which holds these texts. Nothing: none of them belongs to one record alone, or they
@@ -260,7 +271,16 @@ impl Book {
         let of = |state: Option<usize>| {
             rows.iter().filter(|row| row.named.is_some_and(|named| named.state == state)).count()
         };
-        of(None) > known.states.len() || (0..known.states.len()).any(|state| of(Some(state)) > 1)
+        let most = |state: usize| match self.keeping.every_pass {
+            false => 1,
+            true => {
+                let since = |state: &State| state.since;
+                let until = known.states.get(state + 1).map_or(self.passes, since);
+                until.saturating_sub(known.states.get(state).map_or(0, since)).max(1)
+            }
+        };
+        let states = 0..known.states.len();
+        of(None) > states.clone().map(most).sum() || states.into_iter().any(|state| of(Some(state)) > most(state))
     }
 }
 

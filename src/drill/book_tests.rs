@@ -89,7 +89,7 @@ fn a_dead_letter_is_an_honest_verdict_and_doubt_counts_by_itself() {
 
 #[test]
 fn a_file_holds_every_state_once() {
-    let mut book = book(Keeping { every_state: true, first_state: false });
+    let mut book = book(Keeping { every_state: true, ..Keeping::default() });
     for (key, name) in [("k-0", "Ann 0"), ("k-1", "Bob 0"), ("k-1", "Bob 1")] {
         arrive(&mut book, key, name);
     }
@@ -100,8 +100,28 @@ fn a_file_holds_every_state_once() {
 
 #[test]
 fn a_pipeline_that_leaves_what_it_created_loses_nothing_by_it() {
-    let mut book = book(Keeping { every_state: false, first_state: true });
+    let mut book = book(Keeping { first_state: true, ..Keeping::default() });
     arrive(&mut book, "k-0", "Ann 0");
     arrive(&mut book, "k-1", "Bob 0");
     assert_eq!(judged(&book, &HashMap::new()), (2, 0, 0, 0, 0));
+}
+
+#[test]
+fn a_file_without_a_cursor_holds_every_record_once_for_each_pass() {
+    let mut book = Book::new(Keeping { every_state: true, every_pass: true, first_state: false });
+    let tell = |book: &mut Book, record, key, name| {
+        let (expected, texts) = delivered(key, name);
+        book.tell(record, key, expected, texts);
+    };
+    tell(&mut book, 0, "k-0", "Ann 0");
+    tell(&mut book, 1, "k-1", "Bob 0");
+    book.end_pass();
+    tell(&mut book, 1, "k-1", "Bob 1");
+    book.end_pass();
+    for (key, name) in [("k-0", "Ann 0"), ("k-1", "Bob 0"), ("k-0", "Ann 0"), ("k-1", "Bob 1")] {
+        arrive(&mut book, key, name);
+    }
+    assert_eq!(judged(&book, &HashMap::new()), (2, 0, 0, 0, 0));
+    arrive(&mut book, "k-1", "Bob 1");
+    assert_eq!(book.account(&HashMap::new()).doubled_keys, ["k-1"]);
 }

@@ -38,7 +38,6 @@ pub use self::{
     fence::Fence,
     play::Played,
     scenario::{Scenario, Wanted},
-    stage::SHORTENED,
 };
 use crate::{
     config::{
@@ -58,8 +57,10 @@ pub struct Drilled {
     pub seed: u64,
     pub records: usize,
     pub scenarios: Vec<Played>,
-    /// What no scenario played.
+    /// What is not played.
     pub cannot_play: Vec<String>,
+    /// What else one must know to read the result.
+    pub notes: Vec<String>,
 }
 
 impl Drilled {
@@ -86,17 +87,14 @@ pub async fn drill(
     wanted: Wanted,
 ) -> Result<Drilled, Fault> {
     stage::check(pipeline)?;
-    let name = format!("renkei-drill-{:08x}", SystemEntropy::new().bits() as u32);
-    let folder: PathBuf = std::env::temp_dir().join(name);
-    std::fs::create_dir(&folder).map_err(|error| attempt::broken(&error))?;
+    let mut folder = Folder::new()?;
     let drill = Drill { dir, plan, pipeline, wanted };
     let played: Result<Vec<Played>, Fault> = stream::iter(scenarios.iter().copied())
-        .map(|scenario| drill.play(scenario, folder.join(scenario.name())))
+        .map(|scenario| drill.play(scenario, folder.path.join(scenario.name())))
         .buffered(SIDE_BY_SIDE)
         .try_collect()
         .await;
-    // It stays where somebody should look into it, because then it is not empty.
-    let _ = std::fs::remove_dir(&folder);
+    folder.stays = played.as_ref().map_or(true, |all| all.iter().any(|played| played.folder.is_some()));
     let mut scenarios = played?;
     let mut cannot_play = undeclared(pipeline);
     for played in &mut scenarios {
@@ -106,7 +104,40 @@ pub async fn drill(
             played.gaps.push(gap);
         }
     }
-    Ok(Drilled { pipeline: pipeline.name.clone(), seed: wanted.seed, records: wanted.records, scenarios, cannot_play })
+    let Wanted { records, seed } = wanted;
+    Ok(Drilled { pipeline: pipeline.name.clone(), seed, records, scenarios, cannot_play, notes: notes(pipeline) })
+}
+
+fn notes(pipeline: &Pipeline) -> Vec<String> {
+    let mut notes = vec![format!("shortened: {}", stage::SHORTENED)];
+    if matches!(pipeline.to, To::File { .. }) && pipeline.from.stream.incremental.is_none() {
+        notes.push("the stream has no cursor, so every pass adds all of its records to the file again".to_owned());
+    }
+    notes
+}
+
+/// Where a drill keeps what its runs need. It goes with the drill, unless somebody should look into it.
+struct Folder {
+    path: PathBuf,
+    stays: bool,
+}
+
+impl Folder {
+    fn new() -> Result<Self, Fault> {
+        let name = format!("renkei-drill-{:08x}", SystemEntropy::new().bits() as u32);
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).map_err(|error| attempt::broken(&error))?;
+        Ok(Self { path, stays: false })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.stays {
+            // A folder that cannot be removed is no reason to fail: it is among temporary files.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
 }
 
 /// What is known before it begins not to be played.
@@ -129,7 +160,7 @@ fn undeclared(pipeline: &Pipeline) -> Vec<String> {
         gaps.push("records that are pushed: only those that are polled".to_owned());
     }
     if let Some(Incremental::Field(field)) = &pipeline.from.stream.incremental
-        && field.since.is_none()
+        && replica::carrier(&pipeline.from.stream, field.since.as_ref(), "window.since").is_none()
     {
         gaps.push("the window of the stream: no parameter carries it, so every listing is whole".to_owned());
     }

@@ -42,9 +42,11 @@ use crate::{
 const RUNS_MAX: u32 = 10;
 /// Failed runs of one phase after which the trouble is taken away.
 const PATIENCE: u32 = 2;
-/// How far behind the clocks are at the beginning, so that what changes later lies in the past, too.
-const BEHIND: TimeDelta = TimeDelta::hours(3);
-const HOUR: TimeDelta = TimeDelta::hours(1);
+/// How far behind the clocks are at the beginning and in the second phase, so that what changes later lies in the past, too, and
+/// still in no window that was read before. An hour is left for what is mended in between.
+const BEHIND: [TimeDelta; 2] = [TimeDelta::hours(4), TimeDelta::hours(2)];
+/// How long before the end of a window the changes of a phase are.
+const BEFORE_END: TimeDelta = TimeDelta::minutes(30);
 
 /// How a scenario went.
 #[derive(Clone, Debug, Serialize)]
@@ -103,21 +105,19 @@ impl Drill<'_> {
     pub async fn play(&self, scenario: Scenario, folder: PathBuf) -> Result<Played, Fault> {
         fs::create_dir(&folder).map_err(|error| broken(&error))?;
         let mut stage = self.set(scenario, folder.clone()).await?;
-        let settle = self.settle();
-        stage.server.world().set_behind(BEHIND + settle);
-        let until = stage.source_time() - settle - HOUR;
         {
             let mut world = stage.server.world();
-            let first = self.first_number();
+            world.set_behind(BEHIND[0]);
+            let until = self.before_end(&world);
             let World { book, shelf, .. } = &mut *world;
-            shelf.fill(book, self.wanted.records, until, first);
+            shelf.fill(book, self.wanted.records, until, self.first_number());
             nameable(book, self.pipeline, self.wanted.records)?;
         }
         let mut ended = stage.drive().await?;
         if ended {
             let mut world = stage.server.world();
-            world.set_behind(TimeDelta::zero());
-            let from = world.time(&self.source(), SystemClock.now()) - settle - HOUR;
+            world.set_behind(BEHIND[1]);
+            let from = self.before_end(&world);
             world.weather.next_phase();
             let World { book, shelf, .. } = &mut *world;
             shelf.change(book, from);
@@ -167,12 +167,13 @@ impl Drill<'_> {
         self.pipeline.from.api.as_ref().map(|api| api.name.clone()).unwrap_or_default()
     }
 
-    /// How long the stream leaves its newest changes alone.
-    fn settle(&self) -> TimeDelta {
-        match &self.pipeline.from.stream.incremental {
-            Some(Incremental::Field(field)) => TimeDelta::from_std(field.settle).unwrap_or(HOUR),
+    /// A time before the end of a window that would begin now, by the source's clock.
+    fn before_end(&self, world: &World) -> DateTime<Utc> {
+        let settle = match &self.pipeline.from.stream.incremental {
+            Some(Incremental::Field(field)) => TimeDelta::from_std(field.settle).unwrap_or(BEFORE_END),
             Some(Incremental::Token { .. }) | None => TimeDelta::zero(),
-        }
+        };
+        world.time(&self.source(), SystemClock.now()) - settle - BEFORE_END
     }
 
     /// The number of the first change.
@@ -190,8 +191,12 @@ impl Drill<'_> {
 /// How the pipeline's sink keeps records.
 fn keeping(pipeline: &Pipeline) -> Keeping {
     match &pipeline.to {
-        To::Operation { changed, .. } => Keeping { every_state: false, first_state: matches!(changed, Changed::Skip) },
-        To::File { .. } | To::Table { .. } => Keeping { every_state: true, first_state: false },
+        To::Operation { changed, .. } => {
+            Keeping { first_state: matches!(changed, Changed::Skip), ..Keeping::default() }
+        }
+        To::File { .. } | To::Table { .. } => {
+            Keeping { every_state: true, every_pass: pipeline.from.stream.incremental.is_none(), first_state: false }
+        }
     }
 }
 
@@ -217,10 +222,6 @@ impl Stage<'_> {
         Runs { dir: self.drill.dir, pipeline: &self.drill.pipeline.name, setting: &self.setting }
     }
 
-    fn source_time(&self) -> DateTime<Utc> {
-        self.server.world().time(&self.drill.source(), SystemClock.now())
-    }
-
     /// Runs the pipeline until a run ends well; false when none does.
     async fn drive(&mut self) -> Result<bool, Fault> {
         self.server.forget_trouble();
@@ -232,6 +233,7 @@ impl Stage<'_> {
             match self.runs().one(&self.server).await? {
                 Ended::Done(breakers) => {
                     self.tally.breakers += breakers;
+                    self.server.world().book.end_pass();
                     let since = self.server.trouble().or(trouble);
                     let took = since.map(|since| since.elapsed());
                     self.tally.recovered = self.tally.recovered.max(took);
@@ -260,8 +262,10 @@ impl Stage<'_> {
         self.tally.cleared = true;
         world.weather.clear_up();
         if failed == PATIENCE && world.weather.scenario() == Scenario::Drift {
+            world.go_on();
+            let from = self.drill.before_end(&world);
             let World { book, shelf, .. } = &mut *world;
-            shelf.repair(book);
+            shelf.repair(book, from);
         }
     }
 

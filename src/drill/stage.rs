@@ -25,11 +25,11 @@ use crate::{
 };
 
 /// What is said about it to whoever reads the result.
-pub const SHORTENED: &str = "an attempt has 600 ms at the most, retries and breakers wait 500 ms at the most, look-ups and jobs \
+pub const SHORTENED: &str = "an attempt has a second at the most, retries and breakers wait 500 ms at the most, look-ups and jobs \
      do not wait, and the budget's own limits are left out";
 
 /// One attempt at the most.
-pub const ATTEMPT: Duration = Duration::from_millis(600);
+pub const ATTEMPT: Duration = Duration::from_secs(1);
 const RETRY_CAP: Duration = Duration::from_millis(200);
 const RETRY_BASE: Duration = Duration::from_millis(40);
 const BREAKER_PAUSE: Duration = Duration::from_millis(500);

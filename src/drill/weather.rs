@@ -44,7 +44,7 @@ pub struct Weather {
 }
 
 /// Strikes of one phase at the most.
-const SLOW_MAX: u32 = 6;
+const SLOW_MAX: u32 = 4;
 const CUTS_MAX: u32 = 14;
 const KILLS_MAX: u32 = 3;
 /// Requests at which a burst of refusals begins, counted from a first one that chance chooses; and how long a burst is.

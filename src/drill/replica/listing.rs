@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     config::plan::{CursorField, CursorFormat, Incremental, NextToken, Paginate, Stream},
+    expr::Template,
     model::Path,
 };
 
@@ -103,7 +104,7 @@ fn selected(stream: &Stream, lists: Lists, shelf: &Shelf, asked: &Asked, since: 
     let mut items: Vec<&Made> = shelf.records.iter().collect();
     match &stream.incremental {
         Some(Incremental::Field(field)) => {
-            items.retain(|made| inside(field, asked, made.stamp));
+            items.retain(|made| inside(stream, field, asked, made.stamp));
             match field.ascending {
                 true => items.sort_by_key(|made| made.stamp),
                 // No order is declared, so none that helps is kept.
@@ -129,14 +130,24 @@ fn selected(stream: &Stream, lists: Lists, shelf: &Shelf, asked: &Asked, since: 
     items.into_iter().map(|made| (shown(made), made.stamp)).collect()
 }
 
+/// The parameter that carries a bound of the window: the declared one, or the one that is filled with nothing else.
+pub fn carrier<'s>(stream: &'s Stream, declared: Option<&'s String>, bound: &str) -> Option<&'s str> {
+    let fills = |value: &Template| value.single().is_some_and(|expression| expression.as_str() == bound);
+    let filled = stream.request.query.iter().find(|(_, value)| fills(value)).map(|(name, _)| name);
+    declared.or(filled).map(String::as_str)
+}
+
 /// Whether a change lies in the window that was asked for. A bound that no parameter carries is none.
-fn inside(field: &CursorField, asked: &Asked, stamp: Stamp) -> bool {
+fn inside(stream: &Stream, field: &CursorField, asked: &Asked, stamp: Stamp) -> bool {
     let at = match field.format {
         CursorFormat::Integer => stamp.number,
         _ => stamp.at.timestamp(),
     };
-    let bound = |name: &Option<String>| read(field.format, asked.parameter(name.as_ref()?)?);
-    bound(&field.since).is_none_or(|since| at >= since) && bound(&field.until).is_none_or(|until| at < until)
+    let bound = |declared: &Option<String>, bound: &str| {
+        read(field.format, asked.parameter(carrier(stream, declared.as_ref(), bound)?)?)
+    };
+    bound(&field.since, "window.since").is_none_or(|since| at >= since)
+        && bound(&field.until, "window.until").is_none_or(|until| at < until)
 }
 
 fn turn(stream: &Stream, asked: &Asked, texts: &[String], items: &[(Value, Stamp)], size: usize) -> Turn {

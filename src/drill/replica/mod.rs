@@ -18,7 +18,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
-pub use self::{call::Answer, gate::Gate, listing::Lists, shelf::Shelf};
+pub use self::{
+    call::Answer,
+    gate::Gate,
+    listing::{Lists, carrier},
+    shelf::Shelf,
+};
 use self::{
     call::{Asked, error},
     writes::Memory,
@@ -30,7 +35,7 @@ use super::{
     stage,
     weather::{Purpose, Strike, Weather},
 };
-use crate::config::plan::{AnswerShape, Api, Auth, Changed, Operation, Pipeline, RequestPlan, Stream, To};
+use crate::config::plan::{AnswerShape, Api, Auth, Body, Changed, Node, Operation, Pipeline, RequestPlan, Stream, To};
 
 /// How far the clocks of servers are off where they are.
 const SKEW: TimeDelta = TimeDelta::minutes(10);
@@ -111,6 +116,11 @@ impl World {
     /// Sets all clocks back.
     pub fn set_behind(&mut self, behind: TimeDelta) {
         self.behind = behind;
+    }
+
+    /// All clocks go on by an hour.
+    pub fn go_on(&mut self) {
+        self.behind -= TimeDelta::hours(1);
     }
 
     /// The time of day of a connection's replica.
@@ -299,20 +309,20 @@ impl Route {
 
 /// The constant texts of a request's body.
 fn constants(request: &RequestPlan) -> Vec<String> {
-    use crate::config::plan::{Body, Node};
-    fn collect(node: &Node, found: &mut Vec<String>) {
-        match node {
-            Node::Text(template) => found.extend(template.constant().map(str::to_owned)),
-            Node::Object(fields) => fields.iter().for_each(|(_, node)| collect(node, found)),
-            Node::List(items) => items.iter().for_each(|node| collect(node, found)),
-            Node::Literal(_) | Node::Value(_) => {}
-        }
-    }
     let mut found = Vec::new();
     if let Some(Body::Json(node) | Body::Form(node)) = &request.body {
-        collect(node, &mut found);
+        collect_constants(node, &mut found);
     }
     found
+}
+
+fn collect_constants(node: &Node, found: &mut Vec<String>) {
+    match node {
+        Node::Text(template) => found.extend(template.constant().map(str::to_owned)),
+        Node::Object(fields) => fields.iter().for_each(|(_, node)| collect_constants(node, found)),
+        Node::List(items) => items.iter().for_each(|node| collect_constants(node, found)),
+        Node::Literal(_) | Node::Value(_) => {}
+    }
 }
 
 /// The addresses of a connection that this pipeline uses.

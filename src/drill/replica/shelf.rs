@@ -63,8 +63,9 @@ impl Shelf {
     }
 
     /// The vendor repairs what drifted.
-    pub fn repair(&mut self, book: &mut Book) {
+    pub fn repair(&mut self, book: &mut Book, from: DateTime<Utc>) {
         self.drifts = false;
+        self.newest.at = self.newest.at.max(from);
         let drifted: Vec<usize> = (0..self.records.len()).filter(|at| self.records[*at].drifted).collect();
         drifted.into_iter().for_each(|record| self.again(book, record));
     }
