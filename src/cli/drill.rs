@@ -140,8 +140,8 @@ fn row(played: &Played) -> Vec<String> {
         (true, Some(ms)) => format::duration(std::time::Duration::from_millis(ms)),
     };
     let reactions = if played.reactions.is_empty() { "-".to_owned() } else { played.reactions.join(", ") };
-    let numbers =
-        [account.lost, account.doubled, account.delivered, account.skipped, account.refused, account.uncertain];
+    let lost = if played.ended { account.lost.to_string() } else { "?".to_owned() };
+    let numbers = [account.doubled, account.delivered, account.skipped, account.refused, account.uncertain];
     let numbers = numbers.iter().map(u64::to_string);
-    [played.scenario.to_owned()].into_iter().chain(numbers).chain([recovered, reactions]).collect()
+    [played.scenario.to_owned(), lost].into_iter().chain(numbers).chain([recovered, reactions]).collect()
 }

@@ -64,8 +64,9 @@ pub struct Drilled {
 }
 
 impl Drilled {
+    /// Of scenarios that came to their end: before that, what has not arrived is not lost yet.
     pub fn lost(&self) -> u64 {
-        self.scenarios.iter().map(|played| played.account.lost).sum()
+        self.scenarios.iter().filter(|played| played.ended).map(|played| played.account.lost).sum()
     }
 
     pub fn doubled(&self) -> u64 {
