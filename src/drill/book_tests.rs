@@ -50,7 +50,7 @@ fn an_effect_is_tied_to_the_record_and_the_state_whose_texts_it_holds() {
     let (expected, texts) = delivered("key-000001", "Ann 0");
     book.tell(0, "key-000001", expected, texts);
     let asked = ["select id where key = 'key-000001'".to_owned()];
-    assert_eq!(book.named(&asked), Some(Named { record: 0, state: None }));
+    assert_eq!(book.named(&asked), Some(Named { record: 0, state: Some(0) }), "it has no other state");
 }
 
 #[test]

@@ -356,6 +356,10 @@ fn gaps(scenario: Scenario, world: &World) -> Vec<String> {
     if scenario == Scenario::Revoked && !world.has_credentials() {
         gaps.push("its connections have no credentials that could be revoked".to_owned());
     }
+    let by_data = matches!(scenario, Scenario::Calm | Scenario::Drift | Scenario::Skew);
+    if !by_data && world.counters.struck == 0 {
+        gaps.push("the pipeline made too few requests for it".to_owned());
+    }
     gaps.extend(world.counters.unknown.iter().map(|place| format!("{place}: nothing like it is declared")));
     let unread = world.sums().unread;
     if unread > 0 {

@@ -47,10 +47,10 @@ pub struct Weather {
 const SLOW_MAX: u32 = 4;
 const CUTS_MAX: u32 = 14;
 const KILLS_MAX: u32 = 3;
-/// Requests at which a burst of refusals begins, counted from a first one that chance chooses; and how long a burst is.
+/// Requests before which a burst of refusals begins; and how long a burst is.
 const BURSTS: [u32; 2] = [0, 12];
 const BURST: u32 = 3;
-/// Requests before which credentials are taken back, counted the same way.
+/// Requests before which credentials are taken back.
 const REVOKED: [u32; 2] = [0, 25];
 
 impl Weather {
@@ -64,20 +64,21 @@ impl Weather {
             struck: 0,
             clear: false,
         };
-        weather.next_phase();
+        weather.next_run();
         weather
     }
 
     /// Another phase of the scenario begins, with trouble of its own.
     pub fn next_phase(&mut self) {
         (self.seen, self.struck, self.clear) = (0, 0, false);
-        self.next_run();
     }
 
     /// Another run begins.
     pub fn next_run(&mut self) {
         self.of_run = 0;
-        self.kill_at = self.chance.u32(2..16);
+        // The first run of a phase may be short.
+        let latest = if self.seen == 0 { 4 } else { 16 };
+        self.kill_at = self.chance.u32(1..latest);
     }
 
     /// Nothing strikes any more in this phase.
@@ -101,7 +102,7 @@ impl Weather {
             Scenario::Storm => self.storm(),
             Scenario::Slow => self.slow(purpose),
             Scenario::Lost => self.cut(purpose),
-            Scenario::Revoked if REVOKED.iter().any(|after| self.seen == 3 + after) => Strike::Revoke,
+            Scenario::Revoked if REVOKED.iter().any(|after| self.seen == 1 + after) => Strike::Revoke,
             Scenario::Crash if self.struck < KILLS_MAX && self.of_run == self.kill_at => Strike::Kill,
             Scenario::Revoked | Scenario::Crash => Strike::Nothing,
         };
@@ -110,7 +111,7 @@ impl Weather {
     }
 
     fn storm(&self) -> Strike {
-        let place = BURSTS.iter().find_map(|begin| self.seen.checked_sub(2 + begin).filter(|at| *at < BURST));
+        let place = BURSTS.iter().find_map(|begin| self.seen.checked_sub(1 + begin).filter(|at| *at < BURST));
         match place {
             Some(0) => Strike::Throttle(Some(1)),
             Some(_) => Strike::Throttle(None),
@@ -130,11 +131,11 @@ impl Weather {
         if strikes { Strike::Cut } else { Strike::Nothing }
     }
 
-    /// One in so many, and the second request for sure: a listing may have few pages. Writes are met more often, because what
+    /// One in so many, and the first request for sure: a listing may have one page. Writes are met more often, because what
     /// they lose cannot be read again.
     fn chooses(&mut self, purpose: Purpose, one_in: u32) -> bool {
         let one_in = if purpose == Purpose::Write { one_in } else { 2 * one_in };
-        self.seen == 2 || self.chance.u32(..one_in) == 0
+        self.seen == 1 || self.chance.u32(..one_in) == 0
     }
 }
 

@@ -28,7 +28,7 @@ fn a_pipeline_that_stops_at_its_limit_of_refusals_goes_on_when_the_vendor_has_me
     let text = "version: 1\ndescription: Strict\nfrom: { connection: reads, stream: next }\nto: { connection: writes, operation: \
                 put, key: ref, fields: { ref: record.id, email: record.email | lower } }\nlimits: { rejects_max: 1 }\n";
     write(&folder, "pipelines/strict.yaml", text);
-    let ran = drill(folder.path(), "strict", &["--scenario", "drift"]);
+    let ran = drill(folder.path(), "strict", &["--scenario", "drift", "--records", "200"]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
     let reactions = ran.scenario("drift")["reactions"].to_string();
     assert!(reactions.contains("RK0810") && reactions.contains("the trouble had to end first"), "{reactions}");
