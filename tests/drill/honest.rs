@@ -23,15 +23,17 @@ fn records_of_another_shape_become_dead_letters_and_are_counted_as_refused() {
 }
 
 #[test]
-fn a_pipeline_that_stops_at_its_limit_of_refusals_goes_on_when_the_vendor_has_mended_its_records() {
+fn a_pipeline_that_stops_at_its_limit_of_refusals_is_started_again_and_loses_nothing() {
     let folder = workspace();
     let text = "version: 1\ndescription: Strict\nfrom: { connection: reads, stream: next }\nto: { connection: writes, operation: \
                 put, key: ref, fields: { ref: record.id, email: record.email | lower } }\nlimits: { rejects_max: 1 }\n";
     write(&folder, "pipelines/strict.yaml", text);
     let ran = drill(folder.path(), "strict", &["--scenario", "drift", "--records", "200"]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let reactions = ran.scenario("drift")["reactions"].to_string();
-    assert!(reactions.contains("RK0810") && reactions.contains("the trouble had to end first"), "{reactions}");
+    let played = ran.scenario("drift");
+    assert!(played["reactions"].to_string().contains("RK0810"), "{played}");
+    // One run of each phase ends well; how many stop before is a matter of how far reading is ahead.
+    assert!(played["runs"].as_u64().unwrap() > 2 && played["lost"] == 0, "{played}");
 }
 
 #[test]
@@ -70,10 +72,15 @@ fn a_broken_workspace_is_told_as_everywhere() {
 #[test]
 fn one_seed_makes_one_drill() {
     let folder = workspace();
+    // What a busy machine changes is how often something is tried again, and never what arrives.
     let account = || {
-        let mut played = drill(folder.path(), "write-never", &["--scenario", "drift"]).scenario("drift");
-        played.as_object_mut().unwrap().remove("recovered_ms");
+        let mut played = drill(folder.path(), "write-put", &["--scenario", "drift"]).scenario("drift");
+        ["recovered_ms", "reactions", "runs"]
+            .iter()
+            .for_each(|name| drop(played.as_object_mut().unwrap().remove(*name)));
         played
     };
-    assert_eq!(account(), account());
+    let first = account();
+    assert!(first["refused"].as_u64().unwrap() > 0, "{first}");
+    assert_eq!(first, account());
 }
