@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod drill;
 pub mod engine;
 pub mod expr;
 pub mod http;

@@ -12,7 +12,7 @@ const RANKS: &[&[&str]] = &[
     &["auth"],
     &["source", "sink", "sandbox"],
     &["engine"],
-    &["server"],
+    &["server", "drill"],
     &["cli"],
 ];
 
@@ -31,7 +31,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("oauth2::", &["auth/login.rs"]),
     ("x509_cert", &["http/keys/"]),
     ("tokio_postgres", &["sink/postgres"]),
-    ("axum", &["sandbox/", "server/"]),
+    ("axum", &["sandbox/", "server/", "drill/server.rs"]),
     ("maud::", &["server/admin/page/"]),
     // What is put into a page is escaped, always.
     ("PreEscaped", &[]),

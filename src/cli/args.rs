@@ -119,6 +119,8 @@ pub enum Command {
         /// Only this connection
         connection: Option<String>,
     },
+    /// Lead a pipeline through trouble, against replicas of its connections, and see that nothing is lost or doubled
+    Drill(DrillArgs),
     /// Try connections out, from name servers to one record that is read, and say what to do where one is not well
     Doctor {
         /// Connections by name [default: all]
@@ -196,6 +198,26 @@ pub struct PlanArgs {
     /// Save the plan, for run --plan
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Scenarios: calm, storm, slow, lost-answers, revoked, drift, skew, crash. No real server is asked."
+)]
+pub struct DrillArgs {
+    pub pipeline: String,
+    /// Only this scenario; can be given several times [default: all]
+    #[arg(long, value_name = "NAME")]
+    pub scenario: Vec<String>,
+    /// Drives records and trouble [default: by chance, and printed]
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// Records at the source; a quarter of them changes later, and a few more come
+    #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u16).range(8..=900))]
+    pub records: u16,
+    /// One run of a drill, in this folder of its own
+    #[arg(long, hide = true, value_name = "FOLDER")]
+    pub attempt: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

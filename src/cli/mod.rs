@@ -11,6 +11,7 @@ mod backfill;
 mod check;
 mod demo;
 mod doctor;
+mod drill;
 mod explain;
 mod failure;
 mod format;
@@ -108,6 +109,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Links { command } => links(command, dir, output),
         Command::DeadLetters { command } => dead_letters(command, dir, output),
         Command::Limits { connection } => block_on(limits::limits(dir, connection.as_deref(), output))?,
+        Command::Drill(args) => block_on(drill::drill(&args, dir, output))?,
         Command::Doctor { connections } => block_on(doctor::doctor(dir, &connections, output))?,
         Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
         Command::Audit { command } => audit::audit(command, dir, output),

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// A whole workspace, checked.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     pub store: StorePlan,
     pub dead_letters: Keep,
@@ -91,7 +91,7 @@ pub enum Connection {
 pub const BODY_BYTES_MAX: usize = 64 << 20;
 
 /// How one account of a vendor's API is spoken to.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Api {
     /// The connection's name in `renkei.yaml`.
     pub name: String,
@@ -370,7 +370,7 @@ pub enum Lag {
 }
 
 /// From a stream, through steps, to a sink.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Pipeline {
     pub name: String,
     pub description: String,
@@ -402,7 +402,7 @@ impl Pipeline {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct From {
     /// Where the stream is read. Nothing: its records are only pushed here.
     pub api: Option<Arc<Api>>,
@@ -411,7 +411,7 @@ pub struct From {
     pub ingress: Option<Arc<Ingress>>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum StepPlan {
     Filter(Expression),
     Set(Vec<(Path, Expression)>),
@@ -420,7 +420,7 @@ pub enum StepPlan {
     Keep(Vec<Path>),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum To {
     Operation {
         api: Arc<Api>,

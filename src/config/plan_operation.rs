@@ -10,7 +10,7 @@ use super::{
 use crate::model::Path;
 
 /// A declared write.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Operation {
     pub name: String,
     pub request: RequestPlan,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 
 /// A folder of JSON Lines files.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Jsonl {
     pub name: String,
     pub folder: PathBuf,

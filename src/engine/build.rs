@@ -112,6 +112,12 @@ impl Engine {
         Self { plan, parts, state, ground, disk: None, audit: None, accounts, meters, clients, progress, desk }
     }
 
+    /// The same with one way out for all connections. Nothing may have been sent yet.
+    pub fn by(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.parts.transport = Some(transport);
+        self
+    }
+
     pub fn plan(&self) -> &Plan {
         &self.plan
     }

@@ -87,6 +87,14 @@ impl Template {
         holes(&self.0.parts).flat_map(|(expression, _)| expression.record_steps())
     }
 
+    /// Its parts in their order: a text, or nothing where a hole stands.
+    pub fn parts(&self) -> impl Iterator<Item = Option<&str>> {
+        self.0.parts.iter().map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Hole { .. } => None,
+        })
+    }
+
     /// The text without holes, when there are none.
     pub fn constant(&self) -> Option<&str> {
         holes(&self.0.parts).next().is_none().then_some(&self.0.text)

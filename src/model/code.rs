@@ -197,6 +197,14 @@ codes! {
     AuditUnwritable = 940, "the audit log cannot be written";
     AuditBroken = 941, "the audit log does not hold together";
 
+    // RK0955 to 0964: the drill.
+    DrillNoSource = 955, "a pipeline that a drill cannot feed";
+    DrillNoSink = 956, "a sink of which a drill has no replica";
+    DrillNoRecord = 957, "no record could be made up for a drill";
+    DrillNameless = 958, "what arrives does not say which record it is about";
+    DrillUnfinished = 959, "a drill did not come to its end";
+    DrillFound = 960, "a drill lost or doubled records";
+
     // RK0965 to 0974: traces and logs on their way out.
     TelemetryUnsent = 965, "traces or logs do not reach the collector";
     TelemetryVariable = 966, "a variable of OpenTelemetry cannot be used";

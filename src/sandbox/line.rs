@@ -32,7 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The handle by which a request breaks its own connection.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Line(Arc<AtomicBool>);
+pub struct Line(Arc<AtomicBool>);
 
 impl Line {
     /// Makes the next write fail and the peer see a reset.
@@ -48,7 +48,7 @@ impl Connected<IncomingStream<'_, Door>> for Line {
 }
 
 /// Accepts at most so many connections at a time; more of them wait in the kernel's queue.
-pub(super) struct Door {
+pub struct Door {
     pub listener: TcpListener,
     pub places: Arc<Semaphore>,
 }
@@ -78,7 +78,7 @@ impl Listener for Door {
 }
 
 /// The socket of one connection.
-pub(super) struct Wire {
+pub struct Wire {
     stream: TcpStream,
     line: Line,
     idle: Pin<Box<Sleep>>,

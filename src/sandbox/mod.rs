@@ -42,6 +42,7 @@ pub use account::{Counters, Effect, Entry};
 pub use config::{App, Quota, WorldConfig};
 pub use faults::{FaultKind, FaultPlan};
 pub use lead::Lead;
+pub use line::{Door, Line};
 pub use people::Customer;
 pub use report::{Fit, Report};
 pub use rotation::{Rotation, SignIns};
