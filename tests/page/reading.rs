@@ -50,7 +50,7 @@ fn planted() -> (tempfile::TempDir, Vendor) {
     );
     for stream in ["people", "broken"] {
         let text = format!(
-            "version: 1\ndescription: {}\nfrom: {{ connection: vendor, stream: {stream} }}\nto: {{ connection: vendor, operation: put }}\n",
+            "version: 1\ndescription: {}\nslo: {{ success: 99% }}\nfrom: {{ connection: vendor, stream: {stream} }}\nto: {{ connection: vendor, operation: put }}\n",
             json!(PLANTED)
         );
         write(&format!("pipelines/{stream}.yaml"), &text);
@@ -85,6 +85,8 @@ fn a_script_in_a_record_an_error_or_a_description_is_text() {
         let page = served.get(path);
         assert!(page.status == 200 && is_text(&page.body), "{path}: {page:?}");
     }
+    let people = served.get("/pipelines/people").body;
+    assert!(people.contains("Objectives") && people.contains("0.0 %"), "its one record went wrong: {people}");
     // What the vendor said, in the letter and in the run that failed by it.
     for path in [&letter, &format!("/runs/{run}"), &format!("/runs/{broken}")] {
         let page = served.get(path).body;

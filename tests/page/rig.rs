@@ -51,11 +51,18 @@ pub fn open(stage: &Stage, token: Option<&str>) {
     stage.write("renkei.yaml", &text.replacen("version: 1\n", &admin, 1));
 }
 
-/// The pipeline of the stage, once a year.
+/// The pipeline of the stage, once a year, with objectives to be shown.
 pub fn yearly(stage: &Stage) {
     let path = "pipelines/demo-leads.yaml";
     let text = std::fs::read_to_string(stage.path().join(path)).unwrap();
-    stage.write(path, &text.replacen("version: 1\n", "version: 1\nschedule: { cron: \"0 0 1 1 *\" }\n", 1));
+    stage.write(
+        path,
+        &text.replacen(
+            "version: 1\n",
+            "version: 1\nschedule: { cron: \"0 0 1 1 *\" }\nslo: { success: 99%, p95: 5s }\n",
+            1,
+        ),
+    );
 }
 
 impl Served {

@@ -17,6 +17,7 @@ mod chart;
 mod forms;
 mod frame;
 mod letter;
+mod objectives;
 mod overview;
 mod pipeline;
 mod run;

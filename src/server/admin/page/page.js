@@ -3,7 +3,7 @@
 // There is no second way to draw: an event means that the same page is fetched once more, and the parts of it that are marked
 // `data-live` are put in place of the old ones where they differ.
 
-const KINDS = ["run_started", "run_ended", "verdicts", "schedule", "breaker", "asked", "reloaded", "reload_refused", "lost"];
+const KINDS = ["run_started", "run_ended", "verdicts", "schedule", "breaker", "asked", "reaction", "probe", "reloaded", "reload_refused", "lost"];
 const BETWEEN_MS = 1000; // Between two fetches, however much happens.
 const AGAIN_MS = 60000; // Times such as "4 min ago" grow old without an event.
 

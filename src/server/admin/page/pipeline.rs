@@ -8,6 +8,7 @@ use maud::{Markup, html};
 use super::{
     chart::{self, Became},
     frame::{self, Notice},
+    objectives,
     overview::{fresh, quantiles, why},
     path, respond,
     words::{count, exact, number, span, when},
@@ -24,6 +25,7 @@ use crate::{
             pipelines::{known, next_times},
             problem::Problem,
         },
+        care,
         metrics::apis,
         service::View,
     },
@@ -51,6 +53,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
     let staged = stored.staged.get(&plan.name).copied().unwrap_or_default();
     let standing = view.standings.iter().find(|standing| *standing.pipeline == *plan.name);
     let budgets = budgets(&view, plan).await?;
+    let shown = standing.and_then(|standing| care::shown(&desk.hub, &view, plan, standing));
     let body = html! {
         @if let Some(standing) = standing { (head(plan, standing, now)) }
         div.columns {
@@ -67,6 +70,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
             }
             section #budget aria-labelledby="h-budget" data-live { h2 #h-budget { "Budget" } (budgets) }
         }
+        (objectives::section(shown.as_ref()))
         (history(&runs, now))
         section #dead-letters aria-labelledby="h-letters" data-live {
             h2 #h-letters { "Dead letters" }
