@@ -57,7 +57,7 @@ const PIPELINE: &str =
 const CONNECTOR: &str = r#"version: 1
 retry: { attempts: 2, base: 1ms, cap: 2ms }
 budget:
-  - wait_max: 1ms
+  - wait_max: 2s
 streams:
   people:
     get: /people
