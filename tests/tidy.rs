@@ -25,6 +25,8 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("zstd::", &["store/history_rows.rs"]),
     ("serde_saphyr", &["config/yaml.rs"]),
     ("minijinja", &["expr/"]),
+    ("unicode_normalization", &["expr/library/japanese/"]),
+    ("phonenumber", &["expr/library/phone.rs"]),
     ("reqwest::", &["http/transport"]),
     ("governor", &["http/budget/bucket.rs"]),
     ("cron::", &["engine/crontab.rs"]),

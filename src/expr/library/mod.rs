@@ -3,10 +3,12 @@
 
 mod date;
 mod encode;
+mod japanese;
 mod list;
 mod null;
 mod number;
 mod object;
+mod phone;
 mod test;
 mod text;
 
@@ -42,7 +44,8 @@ pub fn environment() -> &'static Environment<'static> {
         language.add_function("_name", ops::name);
         language.add_function("_get", ops::get);
         language.add_function("_slice", ops::slice);
-        for add in [text::add, encode::add, number::add, date::add, null::add, list::add, object::add, test::add] {
+        let texts = [text::add, encode::add, japanese::add, phone::add];
+        for add in texts.into_iter().chain([number::add, date::add, null::add, list::add, object::add, test::add]) {
             add(&mut language);
         }
         language
@@ -51,9 +54,9 @@ pub fn environment() -> &'static Environment<'static> {
 
 /// All filters by name.
 pub fn filters() -> impl Iterator<Item = &'static str> {
-    let groups: [&[&str]; 7] =
-        [text::FILTERS, encode::FILTERS, number::FILTERS, date::FILTERS, null::FILTERS, list::FILTERS, object::FILTERS];
-    groups.into_iter().flatten().copied()
+    let texts: [&[&str]; 4] = [text::FILTERS, encode::FILTERS, japanese::FILTERS, phone::FILTERS];
+    let others: [&[&str]; 5] = [number::FILTERS, date::FILTERS, null::FILTERS, list::FILTERS, object::FILTERS];
+    texts.into_iter().chain(others).flatten().copied()
 }
 
 /// All functions by name.
