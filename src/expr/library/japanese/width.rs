@@ -30,14 +30,14 @@ pub fn full(text: &str, part: Part) -> String {
             kana.push(c);
             continue;
         }
-        out.extend(composed(&std::mem::take(&mut kana)).chars());
+        out.push_str(&composed(&std::mem::take(&mut kana)));
         out.push(match c {
             '!'..='~' if part != Part::Kana => shifted(c, ASCII_OFFSET),
             ' ' if part != Part::Kana => IDEOGRAPHIC_SPACE,
             _ => c,
         });
     }
-    out.extend(composed(&kana).chars());
+    out.push_str(&composed(&kana));
     out
 }
 
