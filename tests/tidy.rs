@@ -27,6 +27,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("minijinja", &["expr/"]),
     ("unicode_normalization", &["expr/library/japanese/"]),
     ("phonenumber", &["expr/library/phone.rs"]),
+    ("percent_encoding", &["drill/pattern.rs"]),
     ("reqwest::", &["http/transport"]),
     ("governor", &["http/budget/bucket.rs"]),
     ("cron::", &["engine/crontab.rs"]),

@@ -93,7 +93,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::{Counts, Spans};
+    use crate::model::{Counts, Latency};
 
     #[test]
     fn a_summary_names_every_verdict_and_what_the_run_cost() {
@@ -107,7 +107,7 @@ mod tests {
             ended_at: Some(at(6_200)),
             state: RunState::Done,
             counts,
-            latency: Spans::default(),
+            latency: Latency::default(),
             pages: 10,
             requests: 530,
             retries: 22,

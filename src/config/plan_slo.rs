@@ -108,11 +108,15 @@ impl Burns {
 }
 
 impl Act {
+    /// What files, metrics and the log call them.
+    pub const NAMES: [&'static str; 3] = ["slow_down", "async", "pause"];
+
     pub fn name(self) -> &'static str {
+        let [slow_down, at_once, pause] = Self::NAMES;
         match self {
-            Act::SlowDown(_) => "slow_down",
-            Act::Async => "async",
-            Act::Pause { .. } => "pause",
+            Act::SlowDown(_) => slow_down,
+            Act::Async => at_once,
+            Act::Pause { .. } => pause,
         }
     }
 }

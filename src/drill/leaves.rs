@@ -94,27 +94,6 @@ pub fn take(root: &mut Value, steps: &[Step]) -> Option<Value> {
     }
 }
 
-/// The text behind percent signs; what is no such sign stays.
-pub fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = bytes.get(at + 1..at + 3).filter(|_| *byte == b'%').and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(meant) => {
-                out.push(meant);
-                at += 3;
-            }
-            None => {
-                out.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -141,9 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn forms_and_paths_are_read_as_the_texts_they_hold() {
+    fn forms_are_read_as_the_texts_they_hold() {
         let form = body(&Bytes::from_static(b"a%5Bb%5D=x+y&n=2"), true).unwrap();
         assert_eq!(of(&form), ["x y", "2"]);
-        assert_eq!(decoded("/a%2Fb/%zz/%c3%a9"), "/a/b/%zz/é");
     }
 }

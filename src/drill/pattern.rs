@@ -2,8 +2,8 @@
 //! because it may be all that names a record.
 
 use http::Method;
+use percent_encoding::percent_decode_str;
 
-use super::leaves::decoded;
 use crate::expr::Template;
 
 /// A method and a path with holes.
@@ -49,7 +49,7 @@ fn fits(parts: &[Option<String>], path: &str, held: &mut Vec<String>) -> bool {
             // A value in a path is encoded as part of one segment, and never empty.
             let longest = path.find('/').unwrap_or(path.len());
             (1..=longest).rev().filter(|end| path.is_char_boundary(*end)).any(|end| {
-                held.push(decoded(&path[..end]));
+                held.push(percent_decode_str(&path[..end]).decode_utf8_lossy().into_owned());
                 let fitted = fits(rest, &path[end..], held);
                 if !fitted {
                     held.pop();

@@ -60,13 +60,13 @@ impl Deliverer<'_> {
         let mut settled = Prefix::default();
         let mut open = true;
         let mut fault = None;
-        let mut asked = None;
+        let mut asked: Option<oneshot::Sender<()>> = None;
         while open || !writes.is_empty() {
             if writes.is_empty()
                 && let Some(settled) = asked.take()
             {
                 // Nobody waits when the reader is gone.
-                oneshot::Sender::send(settled, ()).ok();
+                settled.send(()).ok();
             }
             tokio::select! {
                 biased;
@@ -156,14 +156,14 @@ impl Deliverer<'_> {
     /// Rests where the pipeline is slowed down, writes a batch, and tells how long that took.
     async fn timed(&self, staged: &Staged) -> Result<Vec<Verdict>, Fault> {
         let Context { progress, clock, .. } = self.context;
-        progress.rest.before_a_write(self.stop).await;
+        progress.slow_down.before_a_write(self.stop).await;
         let began = Instant::now();
         let written = self.route.sink.write(staged).await;
         let took = began.elapsed();
         if !staged.items().is_empty() {
             progress.vitals.wrote(took, clock.now());
         }
-        progress.rest.wrote(took);
+        progress.slow_down.wrote(took);
         written
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use super::{rest::Rest, slo::Vitals};
+use super::{slo::Vitals, slow_down::SlowDown};
 use crate::model::Counts;
 
 #[derive(Default, Debug)]
@@ -14,7 +14,7 @@ pub struct Progress {
     /// What its objectives are held to.
     pub vitals: Vitals,
     /// How much it rests between its reads and writes.
-    pub rest: Rest,
+    pub slow_down: SlowDown,
 }
 
 impl Progress {

@@ -99,7 +99,7 @@ impl Reader<'_> {
             let read_at = self.context.clock.now();
             // What comes live is waited for, and that is no work.
             if !self.source.is_live() {
-                self.context.progress.rest.after(began.elapsed(), self.stop).await;
+                self.context.progress.slow_down.after(began.elapsed(), self.stop).await;
             }
             self.context.progress.page(page.records.len() as u64 + page.rejects.len() as u64);
             self.run.lock().await.pages += 1;

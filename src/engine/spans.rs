@@ -43,8 +43,7 @@ pub fn run_over(outcome: &'static str, run: &Run, fault: Option<&Fault>) {
     span.record("refused", counts.dead_letters());
     span.record("requests", run.requests);
     if let Some(fault) = fault {
-        span.record("error.type", fault.code.to_string());
-        span.record("otel.error", true);
+        failed(&span, fault);
     }
 }
 

@@ -11,10 +11,10 @@ mod entropy;
 mod fault;
 mod hash;
 mod idempotency;
+mod latency;
 mod path;
 mod record;
 mod secret_key;
-mod spans;
 mod verdict;
 
 pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan};
@@ -26,10 +26,10 @@ pub use entropy::{Entropy, SystemEntropy};
 pub use fault::{Blame, Disposition, Fault};
 pub use hash::{ContentHash, KeyHash};
 pub use idempotency::{idempotency_key, idempotency_key_of_batch, letter_name};
+pub use latency::Latency;
 pub use path::{Path, PathError, Step, entries};
 pub use record::{Fields, Key, Overlap, Page, Record, Reject, Slip, Version};
 pub use secret_key::{SecretKey, from_hex};
-pub use spans::Spans;
 pub use verdict::{Reason, Verdict};
 
 /// A future behind a `dyn` seam.

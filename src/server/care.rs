@@ -154,7 +154,7 @@ fn settle(engine: &Engine, pipeline: &str, in_force: &[InForce]) {
     });
     let at_once = in_force.iter().any(|it| it.reaction.act == Act::Async);
     let progress = engine.progress(pipeline);
-    progress.rest.work_for(shares.min_by(f64::total_cmp));
+    progress.slow_down.work_for(shares.min_by(f64::total_cmp));
     progress.vitals.at_once(at_once);
     engine.turn_valve(pipeline, |valve| valve.at_once = at_once);
 }
@@ -222,7 +222,7 @@ pub fn acts<'v>(
     standing: &'v Standing,
 ) -> impl Iterator<Item = (&'static str, bool)> + use<'v> {
     let in_force = view.in_force.get(&standing.pipeline).map_or(&[][..], Vec::as_slice);
-    ["slow_down", "async", "pause"].into_iter().filter(|act| slo.reactions.iter().any(|it| it.act.name() == *act)).map(
+    Act::NAMES.into_iter().filter(|act| slo.reactions.iter().any(|it| it.act.name() == *act)).map(
         move |act| match act {
             "pause" => (act, standing.paused_by.is_some()),
             act => (act, in_force.iter().any(|it| it.reaction.act.name() == act)),

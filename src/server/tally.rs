@@ -12,6 +12,7 @@ use chrono::{DateTime, Utc};
 
 use super::work::{Job, Over};
 use crate::{
+    config::plan::Act,
     engine::Ended,
     store::{Run, RunState},
     telemetry::{Histogram, LAG_SECONDS, RUN_SECONDS},
@@ -34,12 +35,9 @@ pub struct OfPipeline {
     pub failed: u64,
     /// When the last run that was done began.
     pub done_at: Option<DateTime<Utc>>,
-    /// Reactions that began, in the order of [`ACTS`].
+    /// Reactions that began, in the order of [`Act::NAMES`].
     reacted: [u64; 3],
 }
-
-/// What reactions do.
-const ACTS: [&str; 3] = ["slow_down", "async", "pause"];
 
 impl OfPipeline {
     fn count(&mut self, ended: &Ended) {
@@ -52,7 +50,7 @@ impl OfPipeline {
 
     /// How often a reaction began.
     pub fn reacted(&self, act: &str) -> u64 {
-        ACTS.iter().zip(self.reacted).filter(|(known, _)| **known == act).map(|(_, count)| count).sum()
+        Act::NAMES.iter().zip(self.reacted).filter(|(known, _)| **known == act).map(|(_, count)| count).sum()
     }
 
     pub fn outcomes(&self) -> [(&'static str, u64); 3] {
@@ -96,7 +94,7 @@ impl Tally {
     pub fn reacted(&self, pipeline: &str, act: &str) {
         let mut pipelines = self.lock();
         let counts = &mut pipelines.entry(pipeline.into()).or_default().reacted;
-        ACTS.iter().zip(counts).filter(|(known, _)| **known == act).for_each(|(_, count)| *count += 1);
+        Act::NAMES.iter().zip(counts).filter(|(known, _)| **known == act).for_each(|(_, count)| *count += 1);
     }
 
     pub fn reload(&self, is_taken_over: bool) {

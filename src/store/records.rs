@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{Code, Counts, Fields, Key, KeyHash, Reason, Spans};
+use crate::model::{Code, Counts, Fields, Key, KeyHash, Latency, Reason};
 
 /// No stream's name holds it.
 const PART: char = '~';
@@ -99,8 +99,8 @@ pub struct Run {
     pub state: RunState,
     pub counts: Counts,
     /// How long its records took from reading to their verdict. Runs of earlier versions do not tell.
-    #[serde(default, skip_serializing_if = "Spans::is_empty")]
-    pub latency: Spans,
+    #[serde(default, skip_serializing_if = "Latency::is_empty")]
+    pub latency: Latency,
     pub pages: u64,
     pub requests: u64,
     pub retries: u64,
@@ -124,7 +124,7 @@ impl Run {
             ended_at: None,
             state: RunState::Running,
             counts: Counts::default(),
-            latency: Spans::default(),
+            latency: Latency::default(),
             pages: 0,
             requests: 0,
             retries: 0,

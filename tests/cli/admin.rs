@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::{
     harness::{Stage, fast, slow},
+    raw::{Answer, raw},
     serve::{Serving, edit, now, scheduled},
 };
 
@@ -21,42 +22,6 @@ pub struct Admin {
     pub stage: Stage,
     pub serving: Serving,
     pub address: SocketAddr,
-}
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// Status and code of a refusal, which is a problem.
-    pub fn refusal(&self) -> (u16, String) {
-        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
-        let problem = self.json();
-        assert_eq!(problem["status"], self.status, "{self:?}");
-        (self.status, problem["code"].as_str().unwrap().to_owned())
-    }
-}
-
-/// Sends a request as it stands and reads the answer to the end of the connection.
-pub fn raw(address: SocketAddr, request: &str) -> Answer {
-    let mut line = TcpStream::connect(address).unwrap();
-    line.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    // A server that has answered already may close while we still send.
-    let _ = line.write_all(request.as_bytes());
-    let mut text = Vec::new();
-    let _ = line.read_to_end(&mut text);
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-    Answer { status, head: head.to_lowercase(), body: body.to_owned() }
 }
 
 /// A workspace with an admin API on a free port.
@@ -145,8 +110,11 @@ fn every_route_of_the_openapi_document_answers_and_every_route_that_answers_is_i
             let expected = operation["responses"].as_object().unwrap().keys().next().unwrap().clone();
             assert_eq!(answer.status.to_string(), expected, "{path}: {answer:?}");
             let kind = operation["responses"][&expected]["content"].as_object().unwrap().keys().next().unwrap().clone();
-            assert!(answer.head.contains(&format!("content-type: {}", kind.to_lowercase())), "{path}: {answer:?}");
-            assert!(answer.head.contains("cache-control: no-store"), "{answer:?}");
+            assert!(
+                answer.small_head().contains(&format!("content-type: {}", kind.to_lowercase())),
+                "{path}: {answer:?}"
+            );
+            assert!(answer.small_head().contains("cache-control: no-store"), "{answer:?}");
             shown += 1;
             let is_open = operation.get("security").is_none();
             let bare = raw(
@@ -356,7 +324,7 @@ fn over_tls_the_api_answers_those_who_speak_it_and_says_nothing_in_the_clear() {
         "GET /metrics HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\r\n"
     );
     let clear = raw(address, &request);
-    assert!(clear.status == 0 && !clear.head.contains("http"), "{clear:?}");
+    assert!(clear.status == 0 && !clear.small_head().contains("http"), "{clear:?}");
 
     let pem = std::fs::read(stage.path().join("cert.pem")).unwrap();
     let mut roots = rustls::RootCertStore::empty();

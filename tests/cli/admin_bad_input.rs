@@ -6,8 +6,9 @@ use renkei::sandbox::FaultPlan;
 use serde_json::json;
 
 use crate::{
-    admin::{Admin, TOKEN, raw, with_admin},
+    admin::{Admin, TOKEN, with_admin},
     harness::{Stage, fast},
+    raw::raw,
     serve::{edit, scheduled},
 };
 
@@ -80,7 +81,7 @@ fn without_the_token_from_another_site_or_under_another_name_nobody_gets_in() {
             "OPTIONS /api/v1/pipelines HTTP/1.1\r\nconnection: close\r\n{host}{right}origin: https://evil.example\r\n\r\n"
         ),
     );
-    assert!(preflight.status == 405 && !preflight.head.contains("access-control"), "{preflight:?}");
+    assert!(preflight.status == 405 && !preflight.small_head().contains("access-control"), "{preflight:?}");
     let ended = admin.serving.stop("TERM");
     assert!(!format!("{:?}", ended.log).contains(&TOKEN[1..]), "a token that was sent is in no log");
 }
@@ -147,7 +148,7 @@ fn bodies_and_parameters_that_make_no_sense_are_refused_with_a_reason() {
         assert_eq!(admin.send("GET", path, None).refusal(), (404, "RK0933".to_owned()), "{path}");
     }
     let wrong = admin.send("DELETE", "/api/v1/pipelines", None);
-    assert!(wrong.refusal() == refused(405) && wrong.head.contains("allow: get"), "{wrong:?}");
+    assert!(wrong.refusal() == refused(405) && wrong.small_head().contains("allow: get"), "{wrong:?}");
     let listener = raw(at, &format!("GET /api/v1/events HTTP/1.1\r\n{head}last-event-id: yesterday\r\n\r\n"));
     assert_eq!(listener.refusal(), refused(400));
     // Whoever opens a line and says nothing holds up nobody.

@@ -32,6 +32,8 @@ mod plan_sink;
 mod planted;
 mod planted_forms;
 mod quota;
+#[expect(dead_code, reason = "the tests of the page use more of it")]
+mod raw;
 mod refresh;
 mod refusals;
 mod running;

@@ -11,8 +11,9 @@ use renkei::sandbox::FaultPlan;
 use serde_json::Value;
 
 use crate::{
-    admin::{Admin, Answer, raw},
+    admin::Admin,
     harness::{Stage, fast},
+    raw::{Answer, raw},
     serve::{edit, now},
 };
 

@@ -1,14 +1,15 @@
 //! What a drill says where things are not well, or cannot be played.
 
-use super::rig::{Ran, drill, renkei, workspace, write};
+use super::harness::Ran;
+use super::rig::{drill, renkei, scenario, workspace, write};
 
 #[test]
 fn a_write_that_nothing_makes_safe_ends_uncertain_and_not_doubled() {
     let folder = workspace();
     let ran = drill(folder.path(), "write-never", &["--scenario", "lost-answers", "--scenario", "crash"]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
-    for scenario in ["lost-answers", "crash"] {
-        let played = ran.scenario(scenario);
+    for name in ["lost-answers", "crash"] {
+        let played = scenario(&ran, name);
         assert!(played["uncertain"].as_u64().unwrap() > 0, "{played}");
         assert_eq!((&played["lost"], &played["doubled"]), (&0.into(), &0.into()), "{played}");
         assert!(played["reactions"].to_string().contains("RK0420"), "{played}");
@@ -18,7 +19,7 @@ fn a_write_that_nothing_makes_safe_ends_uncertain_and_not_doubled() {
 #[test]
 fn records_of_another_shape_become_dead_letters_and_are_counted_as_refused() {
     let folder = workspace();
-    let played = drill(folder.path(), "read-next", &["--scenario", "drift"]).scenario("drift");
+    let played = scenario(&drill(folder.path(), "read-next", &["--scenario", "drift"]), "drift");
     assert!(played["refused"].as_u64().unwrap() > 0 && played["lost"] == 0, "{played}");
 }
 
@@ -30,7 +31,7 @@ fn a_pipeline_that_stops_at_its_limit_of_refusals_is_started_again_and_loses_not
     write(&folder, "pipelines/strict.yaml", text);
     let ran = drill(folder.path(), "strict", &["--scenario", "drift", "--records", "200"]);
     assert_eq!(ran.code, 0, "{}", ran.transcript());
-    let played = ran.scenario("drift");
+    let played = scenario(&ran, "drift");
     assert!(played["reactions"].to_string().contains("RK0810"), "{played}");
     // One run of each phase ends well; how many stop before is a matter of how far reading is ahead.
     assert!(played["runs"].as_u64().unwrap() > 2 && played["lost"] == 0, "{played}");
@@ -74,7 +75,7 @@ fn one_seed_makes_one_drill() {
     let folder = workspace();
     // What a busy machine changes is how often something is tried again, and never what arrives.
     let account = || {
-        let mut played = drill(folder.path(), "write-put", &["--scenario", "drift"]).scenario("drift");
+        let mut played = scenario(&drill(folder.path(), "write-put", &["--scenario", "drift"]), "drift");
         ["recovered_ms", "reactions", "runs"]
             .iter()
             .for_each(|name| drop(played.as_object_mut().unwrap().remove(*name)));

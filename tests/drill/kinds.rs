@@ -1,6 +1,6 @@
 //! Every way to read, to write and to sign in that a connector can declare: replicas play it, and nothing is lost or doubled.
 
-use super::rig::{drill, is_good, workspace};
+use super::rig::{drill, is_good, scenario, workspace};
 
 /// The scenarios in which the way matters most.
 const HARD: [&str; 6] = ["--scenario", "lost-answers", "--scenario", "crash", "--scenario", "calm"];
@@ -51,7 +51,7 @@ fn credentials_that_can_be_renewed_are_renewed_and_others_wait_for_a_person() {
     let folder = workspace();
     for (pipeline, word) in [("auth-refresh", "new sign-in"), ("auth-cookie", "new sign-in"), ("auth-bearer", "RK0601")]
     {
-        let played = drill(folder.path(), pipeline, &["--scenario", "revoked"]).scenario("revoked");
+        let played = scenario(&drill(folder.path(), pipeline, &["--scenario", "revoked"]), "revoked");
         assert!(played["reactions"].to_string().contains(word), "{pipeline}: {played}");
     }
 }

@@ -1,43 +1,17 @@
 //! The program in a workspace, and what it said.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Output, Stdio},
-};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub struct Ran {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
-}
+use crate::harness::{self, Ran};
 
-impl Ran {
-    pub fn of(output: Output) -> Self {
-        Self {
-            code: output.status.code().expect("the program ended by itself"),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.transcript()))
-    }
-
-    /// One scenario of the result.
-    pub fn scenario(&self, name: &str) -> Value {
-        let json = self.json();
-        let all = json["scenarios"].as_array().unwrap();
-        all.iter().find(|played| played["scenario"] == name).unwrap_or_else(|| panic!("{json}")).clone()
-    }
-
-    pub fn transcript(&self) -> String {
-        format!("exit {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
-    }
+/// One scenario of a drill's result.
+pub fn scenario(ran: &Ran, name: &str) -> Value {
+    let json = ran.json();
+    let all = json["scenarios"].as_array().unwrap();
+    all.iter().find(|played| played["scenario"] == name).unwrap_or_else(|| panic!("{json}")).clone()
 }
 
 pub fn copy_into(from: &Path, to: &Path) {
@@ -69,11 +43,8 @@ pub fn write(folder: &TempDir, path: &str, text: &str) {
 pub fn program(folder: &Path) -> Command {
     let temporary = folder.join("tmp");
     fs::create_dir_all(&temporary).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_renkei"));
-    command.current_dir(folder).stdin(Stdio::null()).env("TMPDIR", temporary);
-    for name in ["NO_COLOR", "RENKEI_KEY", "RENKEI_SANDBOX", "MYSHOP_URL"] {
-        command.env_remove(name);
-    }
+    let mut command = harness::program(folder);
+    command.env("TMPDIR", temporary);
     command
 }
 

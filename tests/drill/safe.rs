@@ -2,7 +2,8 @@
 
 use std::{fs, net::TcpListener, path::Path};
 
-use super::rig::{Ran, drill, is_good, program, renkei, workspace, write};
+use super::harness::Ran;
+use super::rig::{drill, is_good, program, renkei, workspace, write};
 
 #[test]
 fn no_real_server_is_asked_wherever_the_files_point() {

@@ -6,6 +6,9 @@ mod browser;
 #[path = "../cli/harness.rs"]
 #[expect(dead_code, reason = "the tests of the command line use more of it")]
 mod harness;
+#[path = "../cli/raw.rs"]
+#[expect(dead_code, reason = "the tests of the command line use more of it")]
+mod raw;
 mod reading;
 mod rig;
 #[path = "../cli/vendor.rs"]

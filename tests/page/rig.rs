@@ -1,8 +1,8 @@
 //! A service with its page, and what a browser would send to it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{SocketAddr, TcpStream},
+    io::{BufRead, BufReader},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -10,24 +10,12 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::Stage;
+use crate::{
+    harness::Stage,
+    raw::{Answer, raw},
+};
 
 pub const TOKEN: &str = "a-token-that-nobody-guesses";
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
-}
-
-impl Answer {
-    /// A header's value.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    }
-}
 
 /// A service that runs until the test ends.
 pub struct Served {
@@ -96,19 +84,10 @@ impl Served {
 
     pub fn send(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
         let (at, length) = (self.address, body.len());
-        let mut line = TcpStream::connect(at).unwrap();
-        line.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
         );
-        // A server that has answered already may close while we still send.
-        let _ = line.write_all(format!("{head}{body}").as_bytes());
-        let mut text = Vec::new();
-        let _ = line.read_to_end(&mut text);
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
+        raw(at, &format!("{head}{body}"))
     }
 
     pub fn get(&self, path: &str) -> Answer {

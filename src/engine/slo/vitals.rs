@@ -44,7 +44,7 @@ struct Counted {
     standard: Option<Standard>,
     /// In the order of [`Objective::ALL`]; those of objectives that are not declared are not there.
     rings: [Option<Ring>; 3],
-    times: Option<Box<Times>>,
+    times: Option<Times>,
     /// Callers are not let wait now.
     at_once: bool,
 }
@@ -159,7 +159,7 @@ impl Counted {
     fn empty(&mut self) {
         let is_declared = |objective| self.standard.as_ref().is_some_and(|it| it.slo.target(objective).is_some());
         let rings = Objective::ALL.map(|objective| is_declared(objective).then(Ring::default));
-        self.times = is_declared(Objective::P95).then(Box::default);
+        self.times = is_declared(Objective::P95).then(Times::default);
         self.rings = rings;
     }
 

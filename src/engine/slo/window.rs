@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use crate::model::Latency;
+
 /// Six hours, and the minute that goes on.
 const MINUTES: usize = 361;
 /// Minutes of which times are kept.
 const RECENT: usize = 5;
-/// A third of a doubling each, from a millisecond on: the last begins at half an hour.
-const SIZES: usize = 64;
 
 /// Events of one minute.
 #[derive(Clone, Copy, Default, Debug)]
@@ -57,48 +57,27 @@ impl Ring {
     }
 }
 
-/// How long things took within the last minutes, so finely that a quantile is told a quarter too high at the most.
-#[derive(Debug)]
-pub struct Times([(i64, [u32; SIZES]); RECENT]);
-
-impl Default for Times {
-    fn default() -> Self {
-        Self([(0, [0; SIZES]); RECENT])
-    }
-}
-
-/// The upper bound of a size.
-fn bound(size: usize) -> Duration {
-    Duration::from_secs_f64(0.001 * 2f64.powf(size as f64 / 3.0))
-}
+/// How long things took within the last minutes.
+#[derive(Default, Debug)]
+pub struct Times([(i64, Latency); RECENT]);
 
 impl Times {
     pub fn add(&mut self, now: DateTime<Utc>, took: Duration) {
         let number = minute(now);
-        let (known, sizes) = &mut self.0[place(number, RECENT)];
-        if *known != number {
-            (*known, *sizes) = (number, [0; SIZES]);
+        let slot = &mut self.0[place(number, RECENT)];
+        if slot.0 != number {
+            *slot = (number, Latency::default());
         }
-        let size = (0..SIZES).find(|size| took <= bound(*size)).unwrap_or(SIZES - 1);
-        sizes[size] = sizes[size].saturating_add(1);
+        slot.1.add(took, 1);
     }
 
     /// The time that this part of them did not exceed. Nothing: there were none.
     pub fn quantile(&self, now: DateTime<Utc>, part: f64) -> Option<Duration> {
         let last = minute(now);
-        let within = |(number, _): &&(i64, [u32; SIZES])| (0..RECENT as i64).contains(&last.saturating_sub(*number));
-        let mut sums = [0u64; SIZES];
-        for (_, sizes) in self.0.iter().filter(within) {
-            sums.iter_mut().zip(sizes).for_each(|(sum, count)| *sum += u64::from(*count));
-        }
-        let all: u64 = sums.iter().sum();
-        let wanted = ((all as f64 * part).ceil() as u64).max(1);
-        let mut seen = 0;
-        let size = sums.iter().position(|count| {
-            seen += count;
-            seen >= wanted
-        });
-        size.filter(|_| all > 0).map(bound)
+        let mut all = Latency::default();
+        let within = |(number, _): &&(i64, Latency)| (0..RECENT as i64).contains(&last.saturating_sub(*number));
+        self.0.iter().filter(within).for_each(|(_, latency)| all.merge(latency));
+        all.quantile(part)
     }
 }
 

@@ -12,12 +12,12 @@
 mod accounts;
 mod call;
 mod guard;
+mod health;
 mod letters;
 mod live;
 mod openapi;
 mod page;
 mod pipelines;
-mod probes;
 mod problem;
 mod routes;
 mod runs;

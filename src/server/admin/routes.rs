@@ -4,7 +4,7 @@ use axum::response::Response;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use super::{Desk, accounts, call::Call, letters, live, openapi, page, pipelines, probes, problem::Problem, runs};
+use super::{Desk, accounts, call::Call, health, letters, live, openapi, page, pipelines, problem::Problem, runs};
 use crate::{
     model::{BoxFuture, Code},
     server::service::What,
@@ -51,21 +51,21 @@ pub const fn post(path: &'static str, summary: &'static str, handler: Handler) -
 pub static ROUTES: &[Route] = &[
     Route {
         open: true,
-        ..get("/livez", "Whether the process answers.", |desk, call| Box::pin(probes::live(desk, call)))
+        ..get("/livez", "Whether the process answers.", |desk, call| Box::pin(health::live(desk, call)))
     },
     Route {
         open: true,
         ..get("/readyz", "Whether the service takes requests; 503 while it stops.", |desk, call| {
-            Box::pin(probes::ready(desk, call))
+            Box::pin(health::ready(desk, call))
         })
     },
     get("/healthz", "How the loop, the store and the pipelines do; 503 where one cannot work.", |desk, call| {
-        Box::pin(probes::health(desk, call))
+        Box::pin(health::health(desk, call))
     }),
-    Route { open: true, ..get("/version", "The version.", |desk, call| Box::pin(probes::version(desk, call))) },
+    Route { open: true, ..get("/version", "The version.", |desk, call| Box::pin(health::version(desk, call))) },
     Route {
         answers: (200, crate::telemetry::CONTENT_TYPE),
-        ..get("/metrics", "Metrics for a Prometheus server.", |desk, call| Box::pin(probes::metrics(desk, call)))
+        ..get("/metrics", "Metrics for a Prometheus server.", |desk, call| Box::pin(health::metrics(desk, call)))
     },
     Route { open: true, ..get("/openapi.json", "This document.", |desk, call| Box::pin(openapi::show(desk, call))) },
     get("/api/v1/pipelines", "All pipelines and where they stand.", |desk, call| Box::pin(pipelines::list(desk, call))),

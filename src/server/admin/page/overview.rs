@@ -16,7 +16,7 @@ use super::{
 use crate::{
     config::plan::Pipeline,
     engine::{Doing, Standing},
-    model::Spans,
+    model::Latency,
     server::admin::{Desk, call::Call, problem::Problem},
     store::{Run, RunState},
 };
@@ -39,7 +39,7 @@ struct Line<'v> {
     standing: &'v Standing,
     /// Oldest first.
     runs: Vec<&'v Run>,
-    latency: Spans,
+    latency: Latency,
     letters: usize,
     fresh: Option<DateTime<Utc>>,
 }
@@ -59,7 +59,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
         if asked.takes(standing) {
             let mut runs = by_pipeline.remove(name).unwrap_or_default();
             let fresh = fresh(desk, plan, &runs);
-            let mut latency = Spans::default();
+            let mut latency = Latency::default();
             runs.iter().for_each(|run| latency.merge(&run.latency));
             runs.truncate(chart::SPARKS);
             runs.reverse();
@@ -233,7 +233,7 @@ pub fn why(standing: &Standing, now: DateTime<Utc>) -> Markup {
     }
 }
 
-pub fn quantiles(latency: &Spans) -> Markup {
+pub fn quantiles(latency: &Latency) -> Markup {
     html! {
         @if latency.is_empty() { span.none { "no records" } } @else {
             span.triple { @for (name, share) in SHARES { span title=(name) { (latency.quantile(share).map(span).unwrap_or_default()) } } }

@@ -17,7 +17,7 @@ use crate::{
     config::plan::{Api, Pipeline},
     engine::{Doing, Standing, letters::kind, stream_id},
     http::{BreakerState, Client, LimitView},
-    model::{Checkpoint, Cursor, Spans},
+    model::{Checkpoint, Cursor, Latency},
     server::{
         admin::{
             Desk,
@@ -181,7 +181,7 @@ fn used(client: &Client) -> Markup {
 }
 
 fn history(runs: &[&Run], now: DateTime<Utc>) -> Markup {
-    let (mut latency, mut became) = (Spans::default(), Became::default());
+    let (mut latency, mut became) = (Latency::default(), Became::default());
     for run in runs {
         latency.merge(&run.latency);
         let more = Became::of(&run.counts);

@@ -18,19 +18,19 @@ const WHOLE: u64 = 1_000;
 
 /// For what part of the time a pipeline is at work.
 #[derive(Debug)]
-pub struct Rest {
+pub struct SlowDown {
     works: AtomicU64,
     /// How long the last write took for which nobody rested yet, in microseconds.
     wrote_us: AtomicU64,
 }
 
-impl Default for Rest {
+impl Default for SlowDown {
     fn default() -> Self {
         Self { works: AtomicU64::new(WHOLE), wrote_us: AtomicU64::new(0) }
     }
 }
 
-impl Rest {
+impl SlowDown {
     /// Works for this part of the time from now on; nothing: for all of it.
     pub fn work_for(&self, share: Option<f64>) {
         let works = share.map_or(WHOLE, |share| (share * WHOLE as f64) as u64);
@@ -85,22 +85,22 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn who_works_half_of_the_time_rests_as_long_as_it_worked_and_a_stop_ends_the_rest() {
         let (stopper, stop) = Stopper::new();
-        let (rest, began) = (Rest::default(), Instant::now());
-        rest.after(Duration::from_secs(5), &stop).await;
+        let (slow_down, began) = (SlowDown::default(), Instant::now());
+        slow_down.after(Duration::from_secs(5), &stop).await;
         assert_eq!(began.elapsed(), Duration::ZERO);
-        rest.work_for(Some(0.5));
-        rest.after(Duration::from_secs(5), &stop).await;
+        slow_down.work_for(Some(0.5));
+        slow_down.after(Duration::from_secs(5), &stop).await;
         assert_eq!(began.elapsed(), Duration::from_secs(5));
-        rest.wrote(Duration::from_secs(2));
+        slow_down.wrote(Duration::from_secs(2));
         assert_eq!(began.elapsed(), Duration::from_secs(5), "nobody rests with a verdict in hand");
-        rest.before_a_write(&stop).await;
-        rest.before_a_write(&stop).await;
+        slow_down.before_a_write(&stop).await;
+        slow_down.before_a_write(&stop).await;
         assert_eq!(began.elapsed(), Duration::from_secs(7));
-        rest.work_for(None);
-        rest.after(Duration::from_secs(5), &stop).await;
-        rest.work_for(Some(0.01));
+        slow_down.work_for(None);
+        slow_down.after(Duration::from_secs(5), &stop).await;
+        slow_down.work_for(Some(0.01));
         stopper.stop();
-        rest.after(Duration::from_secs(5), &stop).await;
+        slow_down.after(Duration::from_secs(5), &stop).await;
         assert_eq!(began.elapsed(), Duration::from_secs(7));
     }
 }
