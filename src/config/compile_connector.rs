@@ -38,8 +38,9 @@ impl Check<'_> {
         let headers = self.headers(&raw.headers, &["config"]);
         let answers = raw.answers.iter().map(|rule| self.answer_rule(rule)).collect();
         let streams = raw.streams.iter();
-        let streams: Compiled<Stream> =
+        let mut streams: Compiled<Stream> =
             streams.map(|(name, stream)| (name.value.clone(), self.stream(name, stream))).collect();
+        self.slices_of_all(&raw.streams, &mut streams);
         self.deletions_of_all(&raw.streams, &streams);
         let operations = raw.operations.iter();
         let operations: Compiled<Operation> =

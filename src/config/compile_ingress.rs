@@ -78,6 +78,7 @@ impl Check<'_> {
             paginate: Paginate::None,
             incremental: None,
             deletions: None,
+            slices: None,
             pages_max: u64::MAX,
             empty_pages_max: u32::MAX,
         }))

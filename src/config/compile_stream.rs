@@ -19,6 +19,7 @@ use super::{
 use crate::model::{Code, Cursor, Path};
 
 const ROOTS: [&str; 3] = ["config", "window", "page"];
+const SLICED: [&str; 4] = ["config", "window", "page", "slice"];
 const PAGES_MAX: u64 = 100_000;
 const EMPTY_PAGES_MAX: u64 = 10;
 const HOUR: Duration = Duration::from_secs(3600);
@@ -58,6 +59,7 @@ impl Check<'_> {
             paginate,
             incremental,
             deletions,
+            slices: None,
             pages_max,
             empty_pages_max: u32::try_from(empty).unwrap_or(u32::MAX),
         }))
@@ -77,12 +79,13 @@ impl Check<'_> {
                 return None;
             }
         };
-        let body = stream.body.as_ref().and_then(|body| self.body(body, &ROOTS));
+        let roots: &[&str] = if stream.slices.is_some() { &SLICED } else { &ROOTS };
+        let body = stream.body.as_ref().and_then(|body| self.body(body, roots));
         if method == Method::GET && stream.body.is_some() {
             self.conflict(path.span, "a GET has no body", "use `query`, or `post` instead of `get`");
         }
         let (query, headers, timeout) = (&stream.query, &stream.headers, stream.timeout.as_ref());
-        self.request(&RawRequest { method, path, query, headers, timeout }, body, &ROOTS)
+        self.request(&RawRequest { method, path, query, headers, timeout }, body, roots)
     }
 
     /// A parameter that is sent twice is read differently by every server.

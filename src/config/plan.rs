@@ -26,6 +26,7 @@ pub use super::{
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
+    plan_slices::{Parent, SliceBy, SliceStep, SliceWay, Slices, Windows},
     plan_slo::{Act, Burns, Canary, Limits, Objective, Probe, Reaction, Slo},
     plan_telemetry::{Destination, OtlpPlan, TelemetryPlan},
 };
@@ -279,6 +280,8 @@ pub struct Stream {
     pub incremental: Option<Incremental>,
     /// How one learns that a record is gone.
     pub deletions: Option<Deletions>,
+    /// The parts that it is read in.
+    pub slices: Option<Arc<Slices>>,
     /// Pages of one listing before it is an error. Default 100,000.
     pub pages_max: u64,
     /// Consecutive pages without records that still claim more before it is an error. Default 10.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{
     raw_deletes::RawDeletions,
     raw_personal::RawProtect,
+    raw_slices::RawSlices,
     shape::{Empty, Named, OneOrMany, Source, Spanned, Tree},
     units::Time,
 };
@@ -43,6 +44,8 @@ pub struct RawStream {
     pub incremental: Option<Spanned<RawIncremental>>,
     /// How one learns that a record is gone. Default: one does not.
     pub deletions: Option<RawDeletions>,
+    /// The parts that are read on their own, several at once. Default: the stream is read in one.
+    pub slices: Option<Spanned<RawSlices>>,
     /// Pages of one listing before it is an error. Default 100000.
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.

@@ -29,10 +29,10 @@ use crate::{
     http::{Accounts, Client, Meters, Priority, Transport, Usage},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
-    source::{ApiSource, Source},
+    source::{self, Source},
     store::{
-        DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, State, StateStore,
-        StreamId, audit::Audit,
+        DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
+        StateStore, StreamId, audit::Audit,
     },
     transform::{Mapping, Personal, Transform},
 };
@@ -310,8 +310,9 @@ impl Engine {
         let personal = Arc::new(Personal::new(&pipeline.personal));
         let source: Box<dyn Source> = match &pipeline.from.api {
             Some(api) => {
-                let source = ApiSource::new(api.clone(), pipeline.from.stream.clone(), self.client(api)?.at(priority));
-                Box::new(source.protected(personal.clone()))
+                let cursors = SliceCursors::new(self.state.clone(), stream.clone());
+                let client = self.client(api)?.at(priority);
+                source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors))
             }
             None => Box::new(Intake::new(&self.state, &stream, Duration::ZERO)),
         };
@@ -375,7 +376,7 @@ impl Engine {
         let From { api: Some(api), stream, .. } = &pipeline.from else { return Ok(None) };
         let client = self.client(api)?.at(priority);
         let listing = |stream: &Arc<Stream>, personal: Personal| -> Box<dyn Source> {
-            Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(Arc::new(personal)))
+            source::of_stream(api, stream, &client, Arc::new(personal), None)
         };
         let existing = |stream| listing(stream, Personal::of_existing(&pipeline.personal));
         let tombstones = |stream| listing(stream, Personal::of_tombstones(&pipeline.personal));

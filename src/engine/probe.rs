@@ -10,7 +10,7 @@ use crate::{
     config::plan::{Api, Probe},
     http::Priority,
     model::{Checkpoint, Fault},
-    source::{ApiSource, Source},
+    source,
 };
 
 /// What a probe waits for others besides the time that its own attempts may take.
@@ -22,7 +22,7 @@ impl Engine {
         let began = Instant::now();
         let read = async {
             let client = self.client(api)?.at(Priority::Backfill);
-            let source = ApiSource::new(api.clone(), Arc::new(smallest(&probe.stream)), client);
+            let source = source::of_stream(api, &Arc::new(smallest(&probe.stream)), &client, Arc::default(), None);
             source.read(&Checkpoint::default()).await
         };
         let attempts = probe.stream.request.timeout.unwrap_or(api.timeouts.attempt) * api.retry.attempts;

@@ -265,7 +265,7 @@ impl Gathered {
                 batch.seen.extend(more.seen);
                 batch.passed.merge(more.passed);
                 batch.told.extend(more.told);
-                batch.next = more.next;
+                batch.next.followed_by(more.next);
             }
         }
     }

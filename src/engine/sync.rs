@@ -256,6 +256,7 @@ async fn resume(context: &Context, route: &Route) -> Result<Option<Checkpoint>, 
 async fn forget_cursor(context: &Context, route: &Route) -> Result<Checkpoint, Fault> {
     let known = context.state.checkpoint(&route.stream).await?.unwrap_or_default();
     let start = known.from_the_start();
+    context.state.forget_slices(&route.stream).await?;
     context.state.adopt(&route.stream, &Some(start.clone())).await?;
     Ok(start)
 }

@@ -11,7 +11,7 @@ use std::cmp::Ordering;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{DeletionState, Key};
+use super::{DeletionState, Key, KeyHash, Slicing};
 
 /// Cursor + scan + mark, stored as one value under a format version.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
@@ -25,6 +25,13 @@ pub struct Checkpoint {
     /// What is known of deletions besides the stream's own records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletions: Option<Box<DeletionState>>,
+    /// Of a stream that is read in slices: cursors of slices that ended. The commit makes rows of their own of them, so what is
+    /// stored has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slice_cursors: Vec<(KeyHash, Cursor)>,
+    /// Cursors of its parent streams, where only parents that changed are visited, by the name of the way of slicing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<(String, Cursor)>,
 }
 
 impl Checkpoint {
@@ -33,6 +40,15 @@ impl Checkpoint {
         let braked = self.deletions.as_ref().is_some_and(|deletions| deletions.braked);
         let deletions = braked.then(|| Box::new(DeletionState { braked, ..DeletionState::default() }));
         Self { mark: self.mark, deletions, ..Self::default() }
+    }
+
+    /// The checkpoint that follows this one, with what this one still has to tell of slices.
+    pub fn followed_by(&mut self, next: Self) {
+        let earlier = std::mem::replace(self, next).slice_cursors;
+        if !earlier.is_empty() {
+            let later = std::mem::replace(&mut self.slice_cursors, earlier);
+            self.slice_cursors.extend(later);
+        }
     }
 }
 
@@ -101,6 +117,9 @@ pub struct Scan {
     /// The sink's mark when the listing began: an atomic sink is cut back to it when the listing begins again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_mark: Option<Mark>,
+    /// Of a stream that is read in slices: where they stand. `partial` belongs to the first part of the first of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<Box<Slicing>>,
 }
 
 /// Where a listing goes on, in the terms of its pagination.

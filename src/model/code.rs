@@ -96,6 +96,8 @@ codes! {
     UnlikeCursor = 309, "the saved cursor is of another kind than the stream declares";
     NotAnObject = 310, "a record that is no JSON object";
     MovingListing = 311, "the listing keeps changing while it is read";
+    NoSlice = 330, "a slice that cannot be made";
+    NoSliceFound = 331, "no slice was found";
 
     // RK04xx: writing.
     RecordRefused = 401, "the sink refused a record";

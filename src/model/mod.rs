@@ -15,6 +15,7 @@ mod latency;
 mod path;
 mod record;
 mod secret_key;
+mod slicing;
 mod verdict;
 
 pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan};
@@ -30,6 +31,7 @@ pub use latency::Latency;
 pub use path::{Path, PathError, Step, entries};
 pub use record::{Fields, Key, Overlap, Page, Record, Reject, Slip, Version};
 pub use secret_key::{SecretKey, from_hex};
+pub use slicing::{AtParent, Part, Place, Slice, Slicing, slice_name};
 pub use verdict::{Reason, Verdict};
 
 /// A future behind a `dyn` seam.

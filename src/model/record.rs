@@ -31,6 +31,10 @@ impl Fields {
         Ok(Self(Bytes::copy_from_slice(text.trim_ascii())))
     }
 
+    pub fn into_bytes(self) -> Bytes {
+        self.0
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -15,6 +15,7 @@ use url::Url;
 
 use super::{
     Source, instant,
+    one_slice::OneSlice,
     paginate::{self, Answered, Turn},
     slice, window,
 };
@@ -36,6 +37,8 @@ pub struct ApiSource {
     client: Client,
     name: Arc<str>,
     personal: Arc<Personal>,
+    /// The part of the stream that it reads.
+    slice: Option<OneSlice>,
     /// How often the pass under way was begun again. It guards; no position depends on it.
     restarts: AtomicU32,
     /// How many pages the pass under way came to before its position was forgotten.
@@ -45,7 +48,13 @@ pub struct ApiSource {
 impl Source for ApiSource {
     fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
         Box::pin(
-            async move { self.read_page(at).await.map_err(|fault| fault.at(format!("stream {}", self.stream.name))) },
+            async move {
+                let place = || match &self.slice {
+                    Some(slice) if slice.values != "{}" => format!("stream {}, slice {}", self.stream.name, slice.values),
+                    Some(_) | None => format!("stream {}", self.stream.name),
+                };
+                self.read_page(at).await.map_err(|fault| fault.at(place()))
+            },
         )
     }
 }
@@ -59,6 +68,7 @@ impl ApiSource {
             client,
             name,
             personal: Arc::default(),
+            slice: None,
             restarts: AtomicU32::new(0),
             furthest: AtomicU64::new(0),
         }
@@ -67,6 +77,18 @@ impl ApiSource {
     /// The same with personal fields protected, in all that leaves it and in the positions that are saved.
     pub fn protected(self, personal: Arc<Personal>) -> Self {
         Self { personal, ..self }
+    }
+
+    /// One slice of the stream.
+    pub fn of_slice(&self, values: &str) -> Self {
+        let (api, stream) = (self.api.clone(), self.stream.clone());
+        let slice = OneSlice::new(&api, &stream, values);
+        Self { personal: self.personal.clone(), slice: Some(slice), ..Self::new(api, stream, self.client.clone()) }
+    }
+
+    /// What the server's clock says now.
+    pub fn server_now(&self) -> chrono::DateTime<chrono::Utc> {
+        self.client.server_now()
     }
 
     async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
@@ -127,10 +149,16 @@ impl ApiSource {
 
     /// Cuts an answer, and protects what is personal before anything else sees it: positions hold keys, too.
     fn cut(&self, answer: &Answer) -> Result<slice::Cut, Fault> {
-        if self.personal.is_idle() {
-            return slice::cut(&answer.body, &answer.headers, &self.stream, &|text| answer.hushed(text));
+        let mut cut = match self.personal.is_idle() {
+            true => slice::cut(&answer.body, &answer.headers, &self.stream, &|text| answer.hushed(text))?,
+            false => slice::cut_unquoted(&answer.body, &answer.headers, &self.stream)?,
+        };
+        if let Some(slice) = &self.slice {
+            slice.add_to(&mut cut.items, &self.stream)?;
         }
-        let mut cut = slice::cut_unquoted(&answer.body, &answer.headers, &self.stream)?;
+        if self.personal.is_idle() {
+            return Ok(cut);
+        }
         for item in &mut cut.items {
             item.fields = self.personal.read(item.fields.clone(), item.object);
             item.key = item.key.take().map(|key| self.personal.key(key));
@@ -176,7 +204,8 @@ impl ApiSource {
         let scope = Scope::new()
             .json("config", self.api.settings.as_str())
             .json("page", page.to_string())
-            .json("window", window.to_string());
+            .json("window", window.to_string())
+            .json("slice", self.slice.as_ref().map_or("{}", |slice| slice.values.as_str()));
         let unbuilt = |reason: crate::model::Reason| {
             Fault::halt(
                 reason.code,

@@ -36,6 +36,7 @@ pub fn stream() -> Stream {
         paginate: Paginate::None,
         incremental: None,
         deletions: None,
+        slices: None,
         pages_max: 100,
         empty_pages_max: 2,
     }

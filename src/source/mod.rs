@@ -7,15 +7,28 @@ mod fixture;
 mod instant;
 mod json;
 mod link;
+mod one_slice;
 mod paginate;
 mod single;
 mod slice;
+mod sliced;
+mod ways;
 mod window;
+mod windows;
 
 pub use api::ApiSource;
 pub use single::read_one;
+pub use sliced::SlicedSource;
 
-use crate::model::{BoxFuture, Checkpoint, Fault, Page};
+use std::sync::Arc;
+
+use crate::{
+    config::plan::{Api, Parent, Stream},
+    http::Client,
+    model::{Blame, BoxFuture, Checkpoint, Code, Fault, Page},
+    store::SliceCursors,
+    transform::Personal,
+};
 
 /// Something that can be read page by page.
 pub trait Source: Send + Sync {
@@ -27,4 +40,45 @@ pub trait Source: Send + Sync {
     fn is_live(&self) -> bool {
         false
     }
+}
+
+/// A stream of a connection, with personal fields protected. `cursors` tells how far its slices were delivered, if it has any.
+pub fn of_stream(
+    api: &Arc<Api>,
+    stream: &Arc<Stream>,
+    client: &Client,
+    personal: Arc<Personal>,
+    cursors: Option<SliceCursors>,
+) -> Box<dyn Source> {
+    match sliced(api, stream, client, &personal, cursors) {
+        Some(sliced) => Box::new(sliced),
+        None => Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(personal)),
+    }
+}
+
+fn sliced(
+    api: &Arc<Api>,
+    stream: &Arc<Stream>,
+    client: &Client,
+    personal: &Arc<Personal>,
+    cursors: Option<SliceCursors>,
+) -> Option<SlicedSource> {
+    let slices = stream.slices.clone()?;
+    // What a slice knows of its parents is no personal field, which the plan has checked.
+    let open = |parent: &Parent| -> Box<dyn Source> {
+        match sliced(api, &parent.stream, client, &Arc::default(), None) {
+            Some(sliced) => Box::new(sliced.in_order()),
+            None => Box::new(ApiSource::new(api.clone(), parent.stream.clone(), client.clone())),
+        }
+    };
+    let ways = ways::Ways::new(&stream.name, &slices, &api.settings, open);
+    let whole = ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(personal.clone());
+    Some(SlicedSource::new(stream.clone(), slices, whole, ways, cursors))
+}
+
+fn no_slice(stream: &str, why: &str) -> Fault {
+    Fault::halt(Code::NoSlice, Blame::Config, format!("stream {stream}: {why}")).help(
+        "Nothing of it was read; what other slices delivered stays. Compare `slices:` of the stream with the connection's settings \
+         and a record of the parent.",
+    )
 }

@@ -26,6 +26,7 @@ mod redb;
 mod schedules;
 mod seal;
 mod seen;
+mod slices;
 mod standing;
 mod state;
 mod trace;
@@ -46,6 +47,7 @@ pub use redb::{RedbOptions, RedbStore};
 pub use schedules::{Backfill, PausedBy, Scheduled, Wait};
 pub use seal::{Seal, SealKey};
 pub use seen::{NAMELESS, Shown, Unseen, UnseenPage};
+pub use slices::SliceCursors;
 pub use standing::StagedNow;
 pub use state::State;
 pub use trace::{Cause, Pass, Trace};
@@ -69,6 +71,8 @@ pub enum Tree {
     Seen,
     /// What became of records, batch by batch.
     History,
+    /// Cursors of slices.
+    Slices,
     /// Where schedules and backfills stand.
     Schedules,
     /// Records that were pushed, and what became of them.
@@ -79,7 +83,7 @@ pub enum Tree {
 }
 
 impl Tree {
-    pub const ALL: [Tree; 14] = [
+    pub const ALL: [Tree; 15] = [
         Tree::Checkpoints,
         Tree::Outbox,
         Tree::Links,
@@ -90,6 +94,7 @@ impl Tree {
         Tree::OpenLetters,
         Tree::Seen,
         Tree::History,
+        Tree::Slices,
         Tree::Schedules,
         Tree::Intake,
         Tree::Answers,
@@ -110,6 +115,7 @@ impl Tree {
             Tree::OpenLetters => "open_letters",
             Tree::Seen => "seen",
             Tree::History => "history",
+            Tree::Slices => "slices",
             Tree::Schedules => "schedules",
             Tree::Intake => "intake",
             Tree::Answers => "answers",

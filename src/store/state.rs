@@ -154,7 +154,7 @@ impl State {
         let history = self.history_ops(stream, &mut settled, &run.id, now).await?;
         // From here on nothing waits before the commit is under way, so a caller that gives up leaves no half counted run.
         self.check_prefix(stream, &settled)?;
-        let checkpoint = Checkpoint { mark: mark.or(next.mark), ..next };
+        let checkpoint = Checkpoint { mark: mark.or(next.mark), slice_cursors: Vec::new(), ..next };
         let mut ops = vec![self.put(Tree::Checkpoints, stream.prefix(), &checkpoint)?];
         ops.extend(self.letter_ops(letters, earlier)?);
         ops.extend(history);
@@ -175,6 +175,7 @@ impl State {
             let epoch = batch.staged.resumed_from.unwrap_or(epoch);
             ops.extend(link_ops(stream, batch, checkpoint.mark.filter(|_| !batch.staged.in_outbox), epoch));
             ops.extend(seen_op(stream, run, batch.seq(), &batch.staged.batch.seen));
+            ops.extend(self.slice_ops(stream, batch.staged.next())?);
         }
         ops.push(self.put_run(run)?);
         let told: Vec<Told> = settled.iter().flat_map(Settled::told).collect();
@@ -223,6 +224,7 @@ impl State {
         // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
         self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
         self.forget_seen(stream).await?;
+        self.forget_slices(stream).await?;
         if !forget_links {
             return Ok(());
         }
@@ -245,11 +247,13 @@ impl State {
 
     /// Replaces a stream's checkpoint where the sink is the one who knows (an atomic sink at resume).
     pub async fn adopt(&self, stream: &StreamId, checkpoint: &Option<Checkpoint>) -> Result<(), Fault> {
-        let op = match checkpoint {
-            Some(checkpoint) => self.put(Tree::Checkpoints, stream.prefix(), checkpoint)?,
-            None => Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() },
+        let Some(checkpoint) = checkpoint else {
+            return self.commit_ops(vec![Op::Delete { tree: Tree::Checkpoints, key: stream.prefix() }]).await;
         };
-        self.commit_ops(vec![op]).await
+        let mut ops = self.slice_ops(stream, checkpoint)?;
+        let stored = Checkpoint { slice_cursors: Vec::new(), ..checkpoint.clone() };
+        ops.push(self.put(Tree::Checkpoints, stream.prefix(), &stored)?);
+        self.commit_ops(ops).await
     }
 
     /// Takes an atomic sink's stream back to `start`, whose mark lies in the past: what came after it is read again, so

@@ -13,6 +13,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use draft::Draft;
 pub use mapping::Mapping;
 pub use mask::{masked, masked_json, masked_text};
 pub use personal::Personal;

@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     auth::{self, Account, Ground},
-    config::plan::{Api, Auth, Budget, Paginate, Retry, Stream},
+    config::plan::{Api, Auth, Budget, Paginate, Slices, Retry, Stream},
     http::{Accounts, Client, HttpTransport, Policy, Request, Response, Seams, SendError, Transport, told},
     model::{BoxFuture, Checkpoint, Fault},
-    source::{ApiSource, Source},
+    source,
     store::Memory,
 };
 
@@ -86,7 +86,7 @@ impl Doctor {
         let began = Instant::now();
         let read = async {
             let client = self.client(api, transport.clone())?;
-            let source = ApiSource::new(api.clone(), Arc::new(smallest(stream)), client);
+            let source = source::of_stream(api, &Arc::new(smallest(stream)), &client, Arc::default(), None);
             source.read(&Checkpoint::default()).await
         };
         let page = read.await;
@@ -119,6 +119,9 @@ pub fn smallest(stream: &Stream) -> Stream {
         | Paginate::Cursor { .. }
         | Paginate::NextUrl { .. }
         | Paginate::Link => {}
+    }
+    if let Some(slices) = &stream.slices {
+        smallest.slices = Some(Arc::new(Slices { concurrency: 1, ..(**slices).clone() }));
     }
     smallest
 }
