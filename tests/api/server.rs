@@ -110,6 +110,10 @@ impl Server {
         .await
     }
 
+    pub fn count(&self) -> usize {
+        self.asked.lock().unwrap().len()
+    }
+
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
