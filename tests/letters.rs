@@ -81,7 +81,16 @@ impl Source for Pages {
                 Err(reject) => rejects.push(reject),
             }
         }
-        let page = Page { records, rejects, next, scan: scan(number), end, restarted: false, body_bytes: 1 };
+        let page = Page {
+            records,
+            rejects,
+            skipped: Vec::new(),
+            next,
+            scan: scan(number),
+            end,
+            restarted: false,
+            body_bytes: 1,
+        };
         Box::pin(async move { Ok(page) })
     }
 }

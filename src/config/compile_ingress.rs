@@ -78,6 +78,10 @@ impl Check<'_> {
             paginate: Paginate::None,
             incremental: None,
             deletions: None,
+            expand: Vec::new(),
+            only: None,
+            conditional: false,
+            single: false,
             pages_max: u64::MAX,
             empty_pages_max: u32::MAX,
         }))

@@ -25,6 +25,9 @@ pub struct Checkpoint {
     /// What is known of deletions besides the stream's own records.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletions: Option<Box<DeletionState>>,
+    /// What the vendor calls the state in which the last listing began, where it is asked only for what is newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validators: Option<Box<Validators>>,
 }
 
 impl Checkpoint {
@@ -74,6 +77,17 @@ impl Cursor {
     }
 }
 
+/// Names that a vendor gives to the state of an answer (RFC 9110, 8.8): the next request may ask whether it is still so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Validators {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// Names the request that was answered: they mean nothing for another one.
+    pub request: String,
+}
+
 /// An unfinished listing.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Scan {
@@ -101,6 +115,9 @@ pub struct Scan {
     /// The sink's mark when the listing began: an atomic sink is cut back to it when the listing begins again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_mark: Option<Mark>,
+    /// Of the listing's first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validators: Option<Box<Validators>>,
 }
 
 /// Where a listing goes on, in the terms of its pagination.

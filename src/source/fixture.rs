@@ -36,6 +36,10 @@ pub fn stream() -> Stream {
         paginate: Paginate::None,
         incremental: None,
         deletions: None,
+        expand: Vec::new(),
+        only: None,
+        conditional: false,
+        single: false,
         pages_max: 100,
         empty_pages_max: 2,
     }

@@ -2,17 +2,22 @@
 //! position of its own, so any page can be read again after a crash.
 
 mod api;
+mod conditional;
+mod expand;
 #[cfg(test)]
 mod fixture;
 mod instant;
 mod json;
 mod link;
+mod pace;
 mod paginate;
+mod sift;
 mod single;
 mod slice;
 mod window;
 
 pub use api::ApiSource;
+pub use sift::{Sifted, sift};
 pub use single::read_one;
 
 use crate::model::{BoxFuture, Checkpoint, Fault, Page};

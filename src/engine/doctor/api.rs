@@ -113,10 +113,12 @@ impl Doctor {
 pub fn smallest(stream: &Stream) -> Stream {
     let mut smallest = stream.clone();
     match &mut smallest.paginate {
-        Paginate::Page { size: Some(size), .. } | Paginate::Offset { size, .. } => size.records = 1,
+        Paginate::Page { size: Some(size), .. }
+        | Paginate::Offset { size, .. }
+        | Paginate::Cursor { size: Some(size), .. } => size.records = 1,
         Paginate::Page { size: None, .. }
         | Paginate::None
-        | Paginate::Cursor { .. }
+        | Paginate::Cursor { size: None, .. }
         | Paginate::NextUrl { .. }
         | Paginate::Link => {}
     }
