@@ -162,6 +162,7 @@ impl Rig {
             stream: StreamId::new("p", "s"),
             source: Box::new(self.source.clone()),
             transform: Transform::new(&[]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

@@ -159,6 +159,7 @@ impl Rig {
             stream: Self::id(),
             source: Box::new(Pages(self.pages.clone())),
             transform: Transform::new(&[]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

@@ -119,6 +119,7 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
         stream: StreamId::new("p", "s"),
         source: Box::new(source),
         transform: Transform::new(&[]),
+        lookups: Vec::new(),
         mapping: Mapping::new(None),
         writes: Writes {
             connection: "files".into(),

@@ -174,6 +174,7 @@ impl Rig {
             stream: Self::id(),
             source: Box::new(pages.clone()),
             transform: Transform::new(&[filter]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

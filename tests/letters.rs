@@ -57,6 +57,10 @@ fn stream() -> Arc<Stream> {
         paginate: Paginate::None,
         incremental: None,
         deletions: None,
+        expand: Vec::new(),
+        only: None,
+        conditional: false,
+        single: false,
         pages_max: 10,
         empty_pages_max: 1,
     })
@@ -178,6 +182,7 @@ impl Rig {
             stream: Self::id(),
             source: Box::new(Pages(pages)),
             transform: Transform::new(&[]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

@@ -108,6 +108,7 @@ async fn told(numbers: Vec<u64>, shelf: &Shelf, wanted: Wanted) -> Forecast {
         stream: StreamId::new("p", "s"),
         source: Box::new(Numbers(numbers)),
         transform: Transform::new(&[]),
+        lookups: Vec::new(),
         mapping: Mapping::new(None),
         writes: Writes {
             connection: "crm".into(),

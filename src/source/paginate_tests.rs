@@ -194,9 +194,9 @@ fn without_a_key_to_look_for_an_offset_page_does_not_overlap() {
 #[test]
 fn an_offset_listing_stops_at_the_vendors_cap() {
     let stream = by_offset(Some(7));
-    let asked = ask(&stream, offset(Some("x"), 6).as_ref()).unwrap();
+    let asked = ask(&stream, offset(Some("x"), 6).as_ref(), None).unwrap();
     assert_eq!((asked.offset, asked.size), (Some(5), Some(2)));
-    assert_eq!(ask(&stream, offset(Some("x"), 7).as_ref()).unwrap_err().code, Code::OffsetCap);
+    assert_eq!(ask(&stream, offset(Some("x"), 7).as_ref(), None).unwrap_err().code, Code::OffsetCap);
     assert_eq!(turned(&stream, offset(Some("6"), 6), r#"{"data":[{"id":6}]}"#), Ok(Turn::End));
     assert_eq!(
         turned(&stream, offset(Some("6"), 6), r#"{"data":[{"id":6},{"id":7}]}"#),
