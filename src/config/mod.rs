@@ -114,6 +114,8 @@ mod tests_schema;
 #[cfg(test)]
 mod tests_slo;
 #[cfg(test)]
+mod tests_steps;
+#[cfg(test)]
 mod tests_telemetry;
 mod trace;
 mod units;

@@ -59,9 +59,8 @@ async fn a_stream_without_a_filter_is_read_once_and_a_vendor_of_single_records_i
     let rig = Rig::new(STREAMS, &step("stream: firms, match: record.firm"), answer).await;
     assert_eq!(rig.run().await.created, 10);
     assert_eq!(firms_asked(&rig), ["/firms "]);
-    let one =
-        Rig::new(STREAMS, &step("get: \"/firms/{{ lookup.value }}\", match: record.firm + 1, missing: empty"), answer);
-    let one = one.await;
+    let single = step("get: \"/firms/{{ lookup.value }}\", match: record.firm + 1, missing: empty");
+    let one = Rig::new(STREAMS, &single, answer).await;
     assert_eq!(one.run().await.created, 10);
     let mut asked = firms_asked(&one);
     asked.sort();
@@ -89,9 +88,15 @@ async fn one_value_that_is_refused_rejects_its_records_alone_and_a_missing_one_t
 
 #[tokio::test]
 async fn a_request_that_is_refused_for_every_value_stops_the_run() {
-    let rig = Rig::new(STREAMS, &step(&format!("{MANY}, batch: 1, match: \"'bad'\"")), |asked: &Asked| {
-        if asked.path == "/main" { answer(asked) } else { (400, None, "{}".to_owned()) }
-    });
+    let steps = step(&format!("{MANY}, batch: 1, match: \"'bad'\""));
+    let rig =
+        Rig::new(
+            STREAMS,
+            &steps,
+            |asked: &Asked| {
+                if asked.path == "/main" { answer(asked) } else { (400, None, "{}".to_owned()) }
+            },
+        );
     let rig = rig.await;
     // One value: nobody can tell, so its records are rejected.
     assert_eq!(rig.run().await.rejected, 10);
