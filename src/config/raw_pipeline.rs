@@ -93,7 +93,7 @@ pub enum RawStep {
     /// Rules that must hold.
     Validate(OneOrMany<RawRule>),
     /// Adds what another stream or request tells.
-    Lookup(Spanned<RawLookup>),
+    Lookup(Box<Spanned<RawLookup>>),
 }
 
 /// Where records go: exactly one of `operation`, `file` and `table`.

@@ -59,6 +59,7 @@ fn kinds() -> Vec<(&'static str, Paginate)> {
                 query: query("after"),
                 more: None,
                 size: None,
+                size: None,
             },
         ),
         (
