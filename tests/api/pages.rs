@@ -59,7 +59,6 @@ fn kinds() -> Vec<(&'static str, Paginate)> {
                 query: query("after"),
                 more: None,
                 size: None,
-                size: None,
             },
         ),
         (
@@ -68,6 +67,7 @@ fn kinds() -> Vec<(&'static str, Paginate)> {
                 next: NextToken::LastRecord(path("id")),
                 query: query("starting_after"),
                 more: Some(path("has_more")),
+                size: None,
             },
         ),
         ("next url", Paginate::NextUrl { next: path("next"), more: Some(path("has_more")) }),
