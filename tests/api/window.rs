@@ -273,7 +273,7 @@ async fn a_saved_cursor_of_another_kind_is_refused_before_anything_is_asked() {
 
 #[tokio::test]
 async fn a_token_that_the_vendor_forgot_says_how_to_read_from_the_start() {
-    let server = Server::answering(|_| super::server::status(410, "{}")).await;
+    let server = Server::answering(|_| super::server::status(400, "{}")).await;
     let incremental = Incremental::Token { next: path("sync"), query: Some("sync".into()), expired: vec![410] };
     let mut reader = Reader::new(&server.url, Stream { incremental: Some(incremental), ..stream(Paginate::None) });
     reader.at.cursor = Some(Cursor::Token("old".to_owned()));
