@@ -60,7 +60,8 @@ async fn what_a_first_page_is_called_counts_only_once_the_listing_was_delivered_
     let streams = "  main: { get: /main, records: data, key: id, conditional: true, paginate: { cursor: { next: next, query: after } } }\n";
     let rig = Rig::new(streams, "", |asked: &Asked| match asked.parameter("after") {
         "" => (200, Some("\"v1\""), r#"{"data":[{"id":1}],"next":"x"}"#.to_owned()),
-        _ => (403, None, "{}".to_owned()),
+        // The place is forgotten, so the listing begins again.
+        _ => (404, None, "{}".to_owned()),
     });
     let rig = rig.await;
     let (_, fault) = rig.run_with(Options::default()).await;
