@@ -63,7 +63,9 @@ impl Source for Existing {
         let scan = |number| Scan { position: Some(Position::Page(number)), ..Scan::default() };
         let next = Checkpoint { scan: (!end).then(|| scan(number as u64 + 1)), ..at.clone() };
         let (rejects, scan) = (rejects.into_iter().collect(), scan(number as u64));
-        Box::pin(async move { Ok(Page { records, rejects, next, scan, end, restarted: false, body_bytes: 100 }) })
+        Box::pin(async move {
+            Ok(Page { records, rejects, skipped: Vec::new(), next, scan, end, restarted: false, body_bytes: 100 })
+        })
     }
 }
 
@@ -160,6 +162,7 @@ impl Rig {
             stream: StreamId::new("p", "s"),
             source: Box::new(self.source.clone()),
             transform: Transform::new(&[]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

@@ -44,7 +44,16 @@ impl Source for Pages {
         let here = Scan { position: Some(Position::Page(number as u64)), ..Scan::default() };
         let next = Checkpoint { scan: (!end).then_some(scan), ..at.clone() };
         let records = self.0[number].iter().map(|(key, value)| record(key, *value)).collect();
-        let page = Page { records, rejects: Vec::new(), next, scan: here, end, restarted: false, body_bytes: 100 };
+        let page = Page {
+            records,
+            rejects: Vec::new(),
+            skipped: Vec::new(),
+            next,
+            scan: here,
+            end,
+            restarted: false,
+            body_bytes: 100,
+        };
         Box::pin(async move { Ok(page) })
     }
 }
@@ -150,6 +159,7 @@ impl Rig {
             stream: Self::id(),
             source: Box::new(Pages(self.pages.clone())),
             transform: Transform::new(&[]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

@@ -79,7 +79,16 @@ impl Source for Forgetful {
             let scan = Scan { position: Some(Position::Page(number + 1)), pages: number + 1, partial: 0, ..scan };
             let next = Checkpoint { cursor, scan: (!end).then_some(scan), ..at.clone() };
             let records = (0..2).map(|n| record(number * 2 + n, before)).collect();
-            Ok(Page { records, rejects: Vec::new(), next, scan: here, end, restarted, body_bytes: 5 << 20 })
+            Ok(Page {
+                records,
+                rejects: Vec::new(),
+                skipped: Vec::new(),
+                next,
+                scan: here,
+                end,
+                restarted,
+                body_bytes: 5 << 20,
+            })
         })
     }
 }
@@ -110,6 +119,7 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
         stream: StreamId::new("p", "s"),
         source: Box::new(source),
         transform: Transform::new(&[]),
+        lookups: Vec::new(),
         mapping: Mapping::new(None),
         writes: Writes {
             connection: "files".into(),

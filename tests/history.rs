@@ -76,7 +76,16 @@ impl Source for Pages {
                 }),
             }
         }
-        let page = Page { records, rejects, next, scan: scan(number), end, restarted: false, body_bytes: 1 };
+        let page = Page {
+            records,
+            rejects,
+            skipped: Vec::new(),
+            next,
+            scan: scan(number),
+            end,
+            restarted: false,
+            body_bytes: 1,
+        };
         Box::pin(async move { Ok(page) })
     }
 }
@@ -165,6 +174,7 @@ impl Rig {
             stream: Self::id(),
             source: Box::new(pages.clone()),
             transform: Transform::new(&[filter]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

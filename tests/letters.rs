@@ -57,6 +57,10 @@ fn stream() -> Arc<Stream> {
         paginate: Paginate::None,
         incremental: None,
         deletions: None,
+        expand: Vec::new(),
+        only: None,
+        conditional: false,
+        single: false,
         pages_max: 10,
         empty_pages_max: 1,
     })
@@ -81,7 +85,16 @@ impl Source for Pages {
                 Err(reject) => rejects.push(reject),
             }
         }
-        let page = Page { records, rejects, next, scan: scan(number), end, restarted: false, body_bytes: 1 };
+        let page = Page {
+            records,
+            rejects,
+            skipped: Vec::new(),
+            next,
+            scan: scan(number),
+            end,
+            restarted: false,
+            body_bytes: 1,
+        };
         Box::pin(async move { Ok(page) })
     }
 }
@@ -169,6 +182,7 @@ impl Rig {
             stream: Self::id(),
             source: Box::new(Pages(pages)),
             transform: Transform::new(&[]),
+            lookups: Vec::new(),
             mapping: Mapping::new(None),
             writes: Writes {
                 connection: "crm".into(),

@@ -253,7 +253,7 @@ impl Check<'_> {
         size.value.0
     }
 
-    fn out_of(&self, span: Span, help: String) {
+    pub(super) fn out_of(&self, span: Span, help: String) {
         let message = format!("`{}` is out of bounds", self.sources.slice(span));
         self.report(Problem::new(Code::OutOfRange, span, message).help(help));
     }

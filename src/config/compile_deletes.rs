@@ -122,6 +122,10 @@ impl Check<'_> {
             let message = format!("`{}` is incremental, so it does not list everything that exists", listed.name);
             self.conflict(sweep.span, message, "name a stream without `incremental`");
         }
+        if listed.conditional && sweep.value.stream.is_some() {
+            let message = format!("`{}` is conditional, so a listing of it may show nothing", listed.name);
+            self.conflict(sweep.span, message, "name a stream without `conditional`");
+        }
         if matches!(listed.paginate, Paginate::Page { .. }) {
             let help = "a record would be deleted because another one was deleted while the list was read; use a stream that \
                         is paged by cursor, next URL, link or offset";

@@ -79,6 +79,10 @@ impl Check<'_> {
             incremental: None,
             deletions: None,
             slices: None,
+            expand: Vec::new(),
+            only: None,
+            conditional: false,
+            single: false,
             pages_max: u64::MAX,
             empty_pages_max: u32::MAX,
         }))

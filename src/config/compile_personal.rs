@@ -11,7 +11,7 @@ use super::{
     compile_personal_keys::Keys,
     compile_personal_way::Way,
     diagnostic::Problem,
-    plan::{From, Incremental, NextToken, Paginate, Personal, PersonalRule, Protect, Stream, To},
+    plan::{From, Incremental, NextToken, Paginate, Personal, PersonalKeys, PersonalRule, Protect, Stream, To},
     raw_personal::RawProtect,
     raw_pipeline::RawPipeline,
     raw_stream::RawStream,
@@ -27,6 +27,20 @@ pub struct Ground {
     /// By connector and stream.
     streams: BTreeMap<(String, String), Vec<Declared>>,
     pub(super) keys: Keys,
+}
+
+impl Ground {
+    /// The rules that a connector's stream declares.
+    pub(super) fn of_stream(&self, connector: &str, stream: &str) -> &[Declared] {
+        self.streams.get(&(connector.to_owned(), stream.to_owned())).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) fn keys_at_hand(&self) -> Option<Arc<PersonalKeys>> {
+        match &self.keys {
+            Keys::There(keys) => Some(Arc::clone(keys)),
+            Keys::Absent | Keys::Unusable { .. } => None,
+        }
+    }
 }
 
 /// A rule where it is written.
@@ -78,6 +92,7 @@ impl Check<'_> {
                 None => rules.push(rule),
             }
         }
+        let rules = self.rules_of_parts(way.from, raw, rules);
         let hashed_key = way.from.map(|from| self.stream_fits(&from.stream, &rules)).unwrap_or_default();
         let of_listing = |listed: Option<&Arc<Stream>>| match (way.from, listed) {
             (Some(from), Some(listed)) => self.listing(&ground, from, listed, &rules, &hashed_key),
@@ -91,10 +106,7 @@ impl Check<'_> {
         let existing = of_listing(deletes.and_then(|deletes| deletes.sweep.as_ref()?.stream.as_ref()));
         [&rules, &tombstones, &existing].into_iter().for_each(|rules| self.keys_fit(rules, &ground.keys));
         let (clear, clear_gone) = self.ways_fit(raw, way, &rules, &tombstones);
-        let keys = match &ground.keys {
-            Keys::There(keys) => Some(Arc::clone(keys)),
-            Keys::Absent | Keys::Unusable { .. } => None,
-        };
+        let keys = ground.keys_at_hand();
         let [rules, tombstones, existing] = [&rules, &tombstones, &existing].map(|rules| plans(rules));
         Personal { rules, hashed_key, clear, clear_gone, tombstones, existing, keys }
     }
@@ -176,7 +188,10 @@ fn needed(stream: &Stream) -> Vec<(&Path, &'static str)> {
     };
     let version = stream.version.as_ref().map(|path| (path, "it tells the record's version"));
     let last = match &stream.paginate {
-        Paginate::Cursor { next: NextToken::LastRecord(path), .. } => Some((path, "the next page begins at it")),
+        // Where lists become records it is a field of the item around them, and of no record.
+        Paginate::Cursor { next: NextToken::LastRecord(path), .. } if stream.expand.is_empty() => {
+            Some((path, "the next page begins at it"))
+        }
         _ => None,
     };
     let flag = stream.deletions.as_ref().and_then(|deletions| deletions.flag.as_ref());

@@ -8,8 +8,8 @@ use super::{
     compile_personal_way::Way,
     diagnostic::Problem,
     footprint::digest,
-    plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, StepPlan, Stream, To},
-    raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawStep, RawTo},
+    plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, Stream, To},
+    raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawTo},
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
 };
@@ -47,14 +47,14 @@ impl Check<'_> {
             self.missing_key(raw.version.span, owner, "from", "write `from: { connection: .., stream: .. }`");
         }
         let from = from.and_then(|from| self.from(from, raw, connections));
-        let steps: Vec<Option<StepPlan>> = raw.steps.iter().map(|step| self.step(step)).collect();
+        let from = from.and_then(|from| self.split(raw, from));
+        let steps = self.steps(&raw.steps, connections);
         let to = raw.to.as_ref();
         if to.is_none() {
             self.missing_key(raw.version.span, owner, "to", "write `to: { connection: .., operation: .. }`");
         }
         let fields = to.and_then(|to| to.value.fields.as_ref()).map(|fields| self.expressions(fields));
         let to = to.and_then(|to| self.to(to, from.as_ref(), connections));
-        let steps: Option<Vec<StepPlan>> = steps.into_iter().collect();
         let way = Way { from: from.as_ref(), steps: steps.as_deref(), fields: fields.as_deref(), to: to.as_ref() };
         let personal = self.personal(raw, &way);
         let schedule = raw.schedule.as_ref().map(|schedule| self.schedule(schedule, calendars));
@@ -78,7 +78,7 @@ impl Check<'_> {
         })
     }
 
-    fn known<'c>(&self, name: &Spanned<String>, connections: &'c Connections) -> Option<&'c Connection> {
+    pub(super) fn known<'c>(&self, name: &Spanned<String>, connections: &'c Connections) -> Option<&'c Connection> {
         match connections.get(&name.value) {
             Some(connection) => connection.as_ref(),
             // The whole map of connections could not be read, which is reported.
@@ -183,30 +183,6 @@ impl Check<'_> {
         self.unknown("stream", name, api.streams.keys().map(String::as_str), &lead);
     }
 
-    fn step(&self, raw: &RawStep) -> Option<StepPlan> {
-        match raw {
-            RawStep::Filter(condition) => self.expression(condition, &ROOTS).map(StepPlan::Filter),
-            RawStep::Set(fields) => {
-                let one = |(name, value): &(Spanned<String>, Spanned<Source>)| {
-                    (self.path(name), self.expression(value, &ROOTS))
-                };
-                let fields: Vec<(Path, Option<Expression>)> = fields.iter().map(one).collect();
-                let whole: Option<Vec<(Path, Expression)>> =
-                    fields.into_iter().map(|(path, value)| value.map(|value| (path, value))).collect();
-                whole.map(StepPlan::Set)
-            }
-            RawStep::Rename(names) => {
-                Some(StepPlan::Rename(names.iter().map(|(old, new)| (self.path(old), self.path(new))).collect()))
-            }
-            RawStep::Drop(fields) => Some(StepPlan::Drop(self.paths(fields))),
-            RawStep::Keep(fields) => Some(StepPlan::Keep(self.paths(fields))),
-        }
-    }
-
-    fn paths(&self, fields: &OneOrMany<String>) -> Vec<Path> {
-        fields.0.iter().map(|field| self.path(field)).collect()
-    }
-
     pub fn expressions(&self, fields: &Named<Spanned<Source>>) -> Vec<(String, Expression)> {
         let one = |(name, value): &(Spanned<String>, Spanned<Source>)| {
             self.expression(value, &ROOTS).map(|value| (name.value.clone(), value))
@@ -306,7 +282,7 @@ impl Check<'_> {
     }
 
     /// Whether a stream or operation exists but has problems of its own.
-    fn is_broken(&self, api: &Api, name: &Spanned<String>) -> bool {
+    pub(super) fn is_broken(&self, api: &Api, name: &Spanned<String>) -> bool {
         self.broken.borrow().contains(&(api.connector.clone(), name.value.clone()))
     }
 

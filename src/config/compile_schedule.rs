@@ -123,7 +123,7 @@ impl Check<'_> {
         None
     }
 
-    pub fn zone(&self, name: &Spanned<String>) -> Option<Tz> {
+    pub(super) fn zone(&self, name: &Spanned<String>) -> Option<Tz> {
         if name.value.contains(HOLE) {
             return Some(Tz::UTC);
         }

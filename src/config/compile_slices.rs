@@ -52,7 +52,9 @@ impl Check<'_> {
             let RawSliceBy::Parent(parent) = &by.value else { continue };
             match family.under_way.iter().position(|other| *other == parent.stream.value) {
                 Some(from) => self.circle(parent, &family.under_way[from..]),
-                None => self.slice(family, family.raw.get_key_value(parent.stream.value.as_str()).map_or("", |(n, _)| n)),
+                None => {
+                    self.slice(family, family.raw.get_key_value(parent.stream.value.as_str()).map_or("", |(n, _)| n))
+                }
             }
         }
         family.under_way.pop();
@@ -106,6 +108,10 @@ impl Check<'_> {
             .collect();
         let windows = windows.as_ref().map(|windows| self.windows(windows, stream));
         self.sweeps_all(by, stream);
+        if stream.conditional {
+            let help = "remove `conditional`";
+            self.conflict(raw.span, "a stream in slices cannot be asked whether anything is new", help);
+        }
         Some(Slices {
             by: ways.into_iter().collect::<Option<Vec<_>>>()?,
             windows: windows.flatten(),
@@ -131,7 +137,12 @@ impl Check<'_> {
         }
     }
 
-    fn slice_by(&self, name: &Spanned<String>, raw: &Spanned<RawSliceBy>, streams: &Compiled<Stream>) -> Option<SliceBy> {
+    fn slice_by(
+        &self,
+        name: &Spanned<String>,
+        raw: &Spanned<RawSliceBy>,
+        streams: &Compiled<Stream>,
+    ) -> Option<SliceBy> {
         let way = match &raw.value {
             RawSliceBy::Values(tree) => SliceWay::Values(self.values(tree)?),
             RawSliceBy::Parent(parent) => SliceWay::Parent(self.parent(parent, streams)?),
@@ -148,14 +159,21 @@ impl Check<'_> {
         };
         if !is_list {
             let problem = Problem::new(Code::WrongType, tree.span, "expected a list of texts and numbers");
-            self.report(problem.help("write `values: [a, b]`, or `values: \"{{ config.names }}\"` for a list in the settings"));
+            self.report(
+                problem.help("write `values: [a, b]`, or `values: \"{{ config.names }}\"` for a list in the settings"),
+            );
         }
         Some(node)
     }
 
     fn parent(&self, raw: &RawParent, streams: &Compiled<Stream>) -> Option<Parent> {
         let Some(stream) = streams.get(&raw.stream.value) else {
-            self.unknown("stream", &raw.stream, streams.keys().map(String::as_str), "the streams of this connector are");
+            self.unknown(
+                "stream",
+                &raw.stream,
+                streams.keys().map(String::as_str),
+                "the streams of this connector are",
+            );
             return None;
         };
         let stream = stream.clone()?;
@@ -214,7 +232,9 @@ impl Check<'_> {
                 Some(Time(every)) => SliceStep::Every(every),
                 None => {
                     let problem = Problem::new(Code::WrongType, raw.span, format!("`{text}` is no step of time"));
-                    self.report(problem.help("write day, week, month, quarter, year, or a time of at least 1m such as 6h"));
+                    self.report(
+                        problem.help("write day, week, month, quarter, year, or a time of at least 1m such as 6h"),
+                    );
                     return None;
                 }
             },
@@ -230,9 +250,10 @@ impl Check<'_> {
             let help = format!("use `{{{{ slice.{} }}}}` or a field of it in the path, query or body", names[0]);
             self.conflict(raw.span, format!("the request of `{}` is the same in each slice", stream.name), help);
         }
-        let added = slices.add.iter().try_for_each(|(_, expression)| {
-            expression.check_fields("slice", &names, "way of slicing")
-        });
+        let added = slices
+            .add
+            .iter()
+            .try_for_each(|(_, expression)| expression.check_fields("slice", &names, "way of slicing"));
         let used = unknown_field(&stream.request, "slice", &names, "way of slicing");
         if let Err(error) = added.and(used) {
             let help = error.help.clone().unwrap_or_default();

@@ -3,16 +3,17 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use http::Method;
+use http::{Method, StatusCode};
 
 use super::{
     check::Check,
     compile_body::{RawRequest, uses},
+    compile_expand::needed,
     diagnostic::Problem,
     fill::HOLE,
     plan::{CursorField, CursorFormat, Incremental, Lag, NextToken, PageSize, Paginate, RequestPlan, Stream},
     raw_stream::{RawCursorFormat, RawCursorPages, RawIncremental, RawOrder, RawPageSize, RawPaginate, RawStream},
-    shape::Spanned,
+    shape::{OneOrMany, Spanned},
     source::Span,
     units::Time,
 };
@@ -50,7 +51,9 @@ impl Check<'_> {
         }
         let pages_max = self.number(stream.pages_max.as_ref(), PAGES_MAX, 1..=10_000_000);
         let empty = self.number(stream.empty_pages_max.as_ref(), EMPTY_PAGES_MAX, 1..=10_000);
-        Some(Arc::new(Stream {
+        let only = stream.only.as_ref().map(|only| self.expression(only, &["record"]));
+        self.conditional_fits(stream);
+        let compiled = Stream {
             name: name.value.clone(),
             request: request?,
             records,
@@ -60,9 +63,25 @@ impl Check<'_> {
             incremental,
             deletions,
             slices: None,
+            expand: Vec::new(),
+            only: only.flatten(),
+            conditional: stream.conditional.as_ref().is_some_and(|conditional| conditional.value),
+            single: false,
             pages_max,
             empty_pages_max: u32::try_from(empty).unwrap_or(u32::MAX),
-        }))
+        };
+        let expand = self.expand(stream, &needed(&compiled));
+        Some(Arc::new(Stream { expand, ..compiled }))
+    }
+
+    /// A listing that says "nothing is new" shows nothing, and a sweep would take that for "nothing is there".
+    fn conditional_fits(&self, stream: &RawStream) {
+        let Some(conditional) = stream.conditional.as_ref().filter(|conditional| conditional.value) else { return };
+        let sweep = stream.deletions.as_ref().and_then(|deletions| deletions.sweep.as_ref());
+        if sweep.is_some_and(|sweep| sweep.value.stream.is_none()) {
+            let help = "remove `conditional`, or let the sweep read another stream that is not conditional";
+            self.conflict(conditional.span, "a listing that may be left out cannot tell what is gone", help);
+        }
     }
 
     fn stream_request(&self, name: &Spanned<String>, raw: &Spanned<RawStream>) -> Option<RequestPlan> {
@@ -152,7 +171,14 @@ impl Check<'_> {
             self.missing_key(raw.span, raw.span, "query", help);
         }
         let query = cursor.query.as_ref().map(|query| query.value.clone());
-        Paginate::Cursor { next, query, more: self.maybe_path(cursor.more.as_ref()) }
+        let size = cursor.size.as_ref().map(|size| self.page_size(size, 1));
+        if let (Some(size), Some(PageSize { query: None, .. })) = (&cursor.size, &size)
+            && request.is_some_and(|request| !uses(request, "page"))
+        {
+            let help = "write `query:` with the parameter's name, or use `page.size` in the query or body";
+            self.missing_key(size.records.span, raw.span, "query", help);
+        }
+        Paginate::Cursor { next, query, more: self.maybe_path(cursor.more.as_ref()), size }
     }
 
     fn page_size(&self, size: &RawPageSize, least: u64) -> PageSize {
@@ -172,7 +198,8 @@ impl Check<'_> {
                 self.missing_key(raw.span, raw.span, "query", help);
             }
             let query = token.query.as_ref().map(|query| query.value.clone());
-            return Some(Incremental::Token { next: self.path(&token.next), query });
+            let expired = token.expired.as_ref().map_or_else(|| vec![410], |expired| self.statuses(expired));
+            return Some(Incremental::Token { next: self.path(&token.next), query, expired });
         }
         let Some(field) = &incremental.field else {
             let help =
@@ -200,6 +227,10 @@ impl Check<'_> {
             until: incremental.until.as_ref().map(|until| until.value.clone()),
             start: incremental.start.as_ref().and_then(|start| self.start(start, format)),
         }))
+    }
+
+    fn statuses(&self, statuses: &OneOrMany<u64>) -> Vec<u16> {
+        statuses.0.iter().map(|status| self.status(Some(status), StatusCode::GONE).as_u16()).collect()
     }
 
     fn overlap(&self, overlap: Option<&Spanned<String>>, format: CursorFormat) -> Lag {
@@ -275,7 +306,9 @@ fn size_parameter(size: Option<&RawPageSize>) -> Option<&Spanned<String>> {
 fn parameters(stream: &RawStream) -> Vec<&Spanned<String>> {
     let mut all: Vec<&Spanned<String>> = stream.query.iter().map(|(name, _)| name).collect();
     match stream.paginate.as_ref().map(|paginate| &paginate.value) {
-        Some(RawPaginate::Cursor(cursor)) => all.extend(&cursor.query),
+        Some(RawPaginate::Cursor(cursor)) => {
+            all.extend(cursor.query.iter().chain(size_parameter(cursor.size.as_ref())))
+        }
         Some(RawPaginate::Page(page)) => {
             all.extend([Some(&page.query), size_parameter(page.size.as_ref())].into_iter().flatten())
         }

@@ -24,7 +24,8 @@ use super::{
     plan::{Auth, Connection, Digest, Grant, Keep, Pipeline, Plan, To},
     raw_connector::RawConnector,
     raw_personal::RawProtect,
-    raw_pipeline::{RawFrom, RawPipeline},
+    raw_pipeline::{RawFrom, RawPipeline, RawStep},
+    raw_steps::RawLookup,
     raw_workspace::RawWorkspace,
     read::{self, Reading},
     shape::{Named, Spanned},
@@ -153,7 +154,8 @@ fn unused(
     };
     let ends = wanted.iter().flat_map(|raw| {
         let from = raw.from.as_ref().and_then(|from| from.value.connection.as_ref()).map(|name| name.value.as_str());
-        from.into_iter().chain(raw.to.as_ref().map(|to| to.value.connection.value.as_str()))
+        let looked_up = lookups(raw).map(|lookup| lookup.connection.value.as_str());
+        from.into_iter().chain(raw.to.as_ref().map(|to| to.value.connection.value.as_str())).chain(looked_up)
     });
     let used: BTreeSet<&str> = used.into_iter().chain(ends).collect();
     let (used, unused): (Vec<_>, Vec<_>) =
@@ -166,6 +168,13 @@ fn unused(
     let idle = idle.filter_map(|connector| connector.raw.as_ref().map(|raw| raw.span));
     let keys = workspace.value.personal.as_ref().filter(|_| !needs_personal_keys(workspace, connectors, &wanted));
     unused.iter().map(|(_, raw)| raw.span).chain(idle).chain(keys.map(|keys| keys.span)).collect()
+}
+
+fn lookups(raw: &RawPipeline) -> impl Iterator<Item = &RawLookup> {
+    raw.steps.iter().filter_map(|step| match step {
+        RawStep::Lookup(lookup) => Some(&lookup.value),
+        _ => None,
+    })
 }
 
 /// Whether a rule of these pipelines, or of the streams that they read, is kept with a key.
@@ -188,9 +197,18 @@ fn needs_personal_keys(
         let listed = listings.filter_map(|name| raw.value.streams.get(&name.value)).map(|(_, listed)| listed);
         Some([stream].into_iter().chain(listed).any(|stream| needs(&stream.value.personal)))
     };
+    let looked_up = |lookup: &RawLookup| {
+        let (_, connection) = workspace.value.connections.get(&lookup.connection.value)?;
+        let name = connection.value.connector.as_ref()?;
+        let raw = connectors.iter().find(|connector| connector.name == name.value)?.raw.as_ref()?;
+        let (_, stream) = raw.value.streams.get(&lookup.stream.as_ref()?.value)?;
+        Some(needs(&stream.value.personal))
+    };
     let any = |raw: &&RawPipeline| {
         let deletes = raw.to.as_ref().is_some_and(|to| to.value.deletes.is_some());
-        needs(&raw.personal) || raw.from.as_ref().and_then(|from| of_stream(&from.value, deletes)).unwrap_or(false)
+        lookups(raw).any(|lookup| looked_up(lookup).unwrap_or(false))
+            || needs(&raw.personal)
+            || raw.from.as_ref().and_then(|from| of_stream(&from.value, deletes)).unwrap_or(false)
     };
     pipelines.iter().any(any)
 }

@@ -28,6 +28,7 @@ pub use super::{
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
     plan_slices::{Parent, SliceBy, SliceStep, SliceWay, Slices, Windows},
     plan_slo::{Act, Burns, Canary, Limits, Objective, Probe, Reaction, Slo},
+    plan_steps::{Asks, Dedupe, Expand, Flatten, Kind, Lookup, Missing, Otherwise, Rule, StepPlan, Winner},
     plan_telemetry::{Destination, OtlpPlan, TelemetryPlan},
 };
 use crate::{
@@ -282,6 +283,14 @@ pub struct Stream {
     pub deletions: Option<Deletions>,
     /// The parts that it is read in.
     pub slices: Option<Arc<Slices>>,
+    /// Lists inside of the answer's items that become the records, one after the other.
+    pub expand: Vec<Expand>,
+    /// The stream holds only the records for which this is true.
+    pub only: Option<Expression>,
+    /// A listing begins by asking whether anything is new.
+    pub conditional: bool,
+    /// The list's place holds one record instead, as the answer to a question for one.
+    pub single: bool,
     /// Pages of one listing before it is an error. Default 100,000.
     pub pages_max: u64,
     /// Consecutive pages without records that still claim more before it is an error. Default 10.
@@ -301,7 +310,7 @@ pub enum Paginate {
     /// One page is all.
     None,
     /// A token goes into a query parameter (templates see it as `page.token`).
-    Cursor { next: NextToken, query: Option<String>, more: Option<Path> },
+    Cursor { next: NextToken, query: Option<String>, more: Option<Path>, size: Option<PageSize> },
     /// The whole next URL stands in the body.
     NextUrl { next: Path, more: Option<Path> },
     /// RFC 8288: the Link header with rel="next".
@@ -337,6 +346,8 @@ pub enum Incremental {
     Token {
         next: Path,
         query: Option<String>,
+        /// Statuses by which the vendor says that it no longer knows the token: everything is listed again.
+        expired: Vec<u16>,
     },
 }
 
@@ -401,7 +412,16 @@ impl Pipeline {
             To::File { jsonl, .. } => &jsonl.name,
             To::Table { postgres, .. } => &postgres.name,
         };
-        self.from.api.iter().map(|api| api.name.as_str()).chain([to.as_str()])
+        let from = self.from.api.iter().map(|api| api.name.as_str());
+        from.chain([to.as_str()]).chain(self.lookups().map(|lookup| lookup.api.name.as_str()))
+    }
+
+    /// Its steps that look something up.
+    pub fn lookups(&self) -> impl Iterator<Item = &Arc<Lookup>> {
+        self.steps.iter().filter_map(|step| match step {
+            StepPlan::Lookup(lookup) => Some(lookup),
+            _ => None,
+        })
     }
 }
 
@@ -412,15 +432,6 @@ pub struct From {
     pub stream: Arc<Stream>,
     /// How records of the stream are taken in that others push.
     pub ingress: Option<Arc<Ingress>>,
-}
-
-#[derive(Clone, Debug)]
-pub enum StepPlan {
-    Filter(Expression),
-    Set(Vec<(Path, Expression)>),
-    Rename(Vec<(Path, Path)>),
-    Drop(Vec<Path>),
-    Keep(Vec<Path>),
 }
 
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use super::{
     raw_personal::RawProtect,
     raw_schedule::RawSchedule,
     raw_slo::{RawCanary, RawSlo},
+    raw_steps::{RawDedupe, RawFlatten, RawKind, RawLookup, RawRule, RawSplit},
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
 };
@@ -81,6 +82,18 @@ pub enum RawStep {
     Drop(OneOrMany<String>),
     /// Removes all fields but these.
     Keep(OneOrMany<String>),
+    /// Makes records of a list inside the record. Only as the first step.
+    Split(Spanned<RawSplit>),
+    /// Lets one of several records that are alike go on.
+    Dedupe(Spanned<RawDedupe>),
+    /// Makes fields of the record of objects inside it.
+    Flatten(Spanned<RawFlatten>),
+    /// Gives fields a type; a value that cannot have it rejects the record.
+    Coerce(Named<Spanned<RawKind>>),
+    /// Rules that must hold.
+    Validate(OneOrMany<RawRule>),
+    /// Adds what another stream or request tells.
+    Lookup(Box<Spanned<RawLookup>>),
 }
 
 /// Where records go: exactly one of `operation`, `file` and `table`.

@@ -44,7 +44,6 @@ pub struct RawParent {
     pub fields: Option<OneOrMany<String>>,
     /// Visit only parents that changed since the last pass, for vendors that change a parent with its children. The parent must be
     /// `incremental` with a `field`. Default false: every pass visits all.
-    #[serde(default)]
     pub changed_only: Option<Spanned<bool>>,
 }
 

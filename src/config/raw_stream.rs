@@ -7,6 +7,7 @@ use super::{
     raw_deletes::RawDeletions,
     raw_personal::RawProtect,
     raw_slices::RawSlices,
+    raw_steps::RawExpand,
     shape::{Empty, Named, OneOrMany, Source, Spanned, Tree},
     units::Time,
 };
@@ -46,6 +47,14 @@ pub struct RawStream {
     pub deletions: Option<RawDeletions>,
     /// The parts that are read on their own, several at once. Default: the stream is read in one.
     pub slices: Option<Spanned<RawSlices>>,
+    /// A list inside each item of the answer becomes the records; `key` and all other paths are then those of these records.
+    pub expand: Option<Spanned<RawExpand>>,
+    /// Only records for which this is true belong to the stream, where the vendor cannot filter them. The others are counted as
+    /// skipped, and the cursor moves past them.
+    #[serde(rename = "where")]
+    pub only: Option<Spanned<Source>>,
+    /// A listing begins by asking whether anything is new (If-None-Match, If-Modified-Since); 304 ends it. Default false.
+    pub conditional: Option<Spanned<bool>>,
     /// Pages of one listing before it is an error. Default 100000.
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.
@@ -94,6 +103,8 @@ pub struct RawCursorPages {
     pub query: Option<Spanned<String>>,
     /// Where the answer says whether there is more.
     pub more: Option<Spanned<String>>,
+    /// The page's size. It becomes smaller while the vendor does not manage it, and templates see it as `page.size`.
+    pub size: Option<RawPageSize>,
 }
 
 /// The next URL.
@@ -181,6 +192,8 @@ pub struct RawChangeToken {
     pub next: Spanned<String>,
     /// The query parameter that takes it. Without it a template must use `window.since`.
     pub query: Option<Spanned<String>>,
+    /// The statuses by which the vendor says that it no longer knows the token; then everything is listed again. Default 410.
+    pub expired: Option<OneOrMany<u64>>,
 }
 
 /// How a cursor field is written.

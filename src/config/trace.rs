@@ -3,7 +3,7 @@
 //!
 //! Lists need no name in a rule's path, so places are compared without the positions in them.
 
-use super::plan::{PersonalRule, Protect, StepPlan};
+use super::plan::{Flatten, PersonalRule, Protect, StepPlan};
 use crate::{
     expr::Expression,
     model::{Path, Step},
@@ -31,7 +31,10 @@ impl Traced {
 
     pub fn step(&mut self, step: &StepPlan) {
         match step {
-            StepPlan::Filter(_) => {}
+            StepPlan::Filter(_) | StepPlan::Split | StepPlan::Dedupe(_) | StepPlan::Validate(_) => {}
+            StepPlan::Coerce(fields) => fields.iter().for_each(|(path, _)| self.remove(path.steps())),
+            StepPlan::Lookup(lookup) => self.remove(lookup.into.steps()),
+            StepPlan::Flatten(flatten) => self.flatten(flatten),
             StepPlan::Set(fields) => {
                 for (path, value) in fields {
                     let moved = self.moved(value, path.steps());
@@ -48,6 +51,27 @@ impl Traced {
             StepPlan::Drop(paths) => paths.iter().for_each(|path| self.remove(path.steps())),
             StepPlan::Keep(paths) => self.0.retain(|spot| paths.iter().any(|path| meets(&spot.steps, path.steps()))),
         }
+    }
+
+    /// A rule does not say which of its names are lists, and lists are left as they are: the value may stand at any of the places.
+    fn flatten(&mut self, flatten: &Flatten) {
+        let mut more = Vec::new();
+        for spot in &self.0 {
+            let names = spot.steps.iter().take_while(|step| matches!(step, Step::Field(_)));
+            let names: Vec<&str> = names
+                .filter_map(|step| if let Step::Field(name) = step { Some(name.as_str()) } else { None })
+                .collect();
+            let is_meant = flatten
+                .only
+                .as_ref()
+                .is_none_or(|only| names.first().is_some_and(|name| only.iter().any(|it| it == name)));
+            let deepest = names.len().min(flatten.depth.saturating_add(1));
+            for joined in (2..=deepest).filter(|_| is_meant) {
+                let head = Step::Field(names[..joined].join(&flatten.separator));
+                more.push(Spot { steps: [&[head], &spot.steps[joined..]].concat(), ..spot.clone() });
+            }
+        }
+        self.0.extend(more);
     }
 
     /// Where they stand in what the sink gets.
@@ -83,6 +107,14 @@ impl Traced {
 /// Whether two places are one, or one lies inside the other.
 pub fn overlap(a: &Path, b: &Path) -> bool {
     meets(a.steps(), b.steps())
+}
+
+/// What is left of `a` behind the place `of`, which it is or lies inside of.
+pub fn inside<'s>(a: &'s [Step], of: &'s [Step]) -> Option<&'s [Step]> {
+    match apart(a, of) {
+        Some((rest, [])) => Some(rest),
+        _ => None,
+    }
 }
 
 fn meets(a: &[Step], b: &[Step]) -> bool {

@@ -18,7 +18,7 @@ use crate::{
         plan::{
             AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Deletes, Egress, From, Grant, Incremental, Jsonl,
             OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan, RingKey,
-            Stream, Sweep, To,
+            StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -74,6 +74,21 @@ pub fn check(pipeline: &Pipeline) -> Result<(), Fault> {
         return Err(Fault::halt(Code::DrillNoSource, Blame::Config, message).help(
             "Nothing was started. A drill plays servers that are asked, and no callers. `renkei serve` keeps a pushed record \
              before it answers; what follows from there is what other pipelines with the same target are drilled for.",
+        ));
+    }
+    let shapes = pipeline.steps.iter().find(|step| {
+        matches!(
+            step,
+            StepPlan::Split | StepPlan::Flatten(_) | StepPlan::Coerce(_) | StepPlan::Dedupe(_) | StepPlan::Lookup(_)
+        )
+    });
+    let shaped = shapes.map(|step| format!("a `{}` step", step.name()));
+    let shaped =
+        shaped.or_else(|| (!pipeline.from.stream.expand.is_empty()).then(|| "an `expand` of its stream".to_owned()));
+    if let Some(what) = shaped {
+        let message = format!("{} has {what}, for which a drill makes up no records", pipeline.name);
+        return Err(Fault::halt(Code::DrillNoSource, Blame::Config, message).help(
+            "Nothing was started. What a drill makes up are plain records, each with texts of its own, and no lists inside them, no              forms of dates, no duplicates and nothing to look up. To drill the rest, copy the pipeline and leave the step out.",
         ));
     }
     if let To::Table { postgres, .. } = &pipeline.to {
@@ -281,6 +296,9 @@ fn stream(own: &Stream, page: u64) -> Stream {
             total: total.clone(),
             cap: *cap,
         },
+        Paginate::Cursor { next, query, more, size: Some(sized) } => {
+            Paginate::Cursor { next: next.clone(), query: query.clone(), more: more.clone(), size: Some(size(sized)) }
+        }
         other => other.clone(),
     };
     let mut incremental = own.incremental.clone();

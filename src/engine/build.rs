@@ -14,6 +14,7 @@ use super::{
     forecast::{Bounds, Forecast, Wanted, forecast},
     ingress::{Desk, Intake},
     limit::RejectLimit,
+    lookups::Lookups,
     naming::{agree, check, naming},
     plan_file::{Planned, unusable},
     prepare::Writes,
@@ -22,11 +23,12 @@ use super::{
     slo::Standard,
     stop::Stop,
     sync::{Context, Options, Route, replay, sync},
+    used::{apis, causes, difference, total},
 };
 use crate::{
     auth::{self, Ground, Vault},
     config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
-    http::{Accounts, Client, Meters, Priority, Transport, Usage},
+    http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{self, Source},
@@ -314,11 +316,15 @@ impl Engine {
                 let client = self.client(api)?.at(priority);
                 source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors))
             }
-            None => Box::new(Intake::new(&self.state, &stream, Duration::ZERO)),
+            None => Box::new(Intake::new(&self.state, &stream, &pipeline.from.stream, Duration::ZERO)),
         };
         Ok(Route {
             source,
             transform: Transform::new(&pipeline.steps),
+            lookups: pipeline
+                .lookups()
+                .map(|lookup| Ok(Lookups::new(lookup, self.client(&lookup.api)?.at(priority))))
+                .collect::<Result<_, Fault>>()?,
             mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
             writes: writes(pipeline),
             sink: self.sink(pipeline, &stream, Clear::new(personal.clone()), priority)?,
@@ -421,43 +427,6 @@ fn hold_to(plan: &Plan, progress: &BTreeMap<String, Arc<Progress>>) {
 /// The name of a pipeline's state.
 pub fn stream_id(pipeline: &Pipeline) -> StreamId {
     StreamId::new(pipeline.name.clone(), pipeline.from.stream.name.clone())
-}
-
-/// The API connections of a pipeline, the same one once.
-fn apis(pipeline: &Pipeline) -> impl Iterator<Item = &Arc<Api>> {
-    let from = pipeline.from.api.as_ref();
-    let to = match &pipeline.to {
-        To::Operation { api, .. } if from.is_none_or(|from| api.name != from.name) => Some(api),
-        _ => None,
-    };
-    from.into_iter().chain(to)
-}
-
-fn total(clients: &[Client]) -> Usage {
-    clients.iter().map(Client::usage).fold(Usage::default(), |sum, more| Usage {
-        requests: sum.requests + more.requests,
-        retries: sum.retries + more.retries,
-        throttled: sum.throttled + more.throttled,
-        waited: sum.waited + more.waited,
-    })
-}
-
-/// Why calls were tried again, and how often.
-fn causes(clients: &[Client]) -> BTreeMap<Code, u64> {
-    let mut all = BTreeMap::new();
-    for (cause, count) in clients.iter().flat_map(|client| client.meter().causes()) {
-        *all.entry(cause).or_default() += count;
-    }
-    all
-}
-
-fn difference(now: Usage, before: Usage) -> Usage {
-    Usage {
-        requests: now.requests - before.requests,
-        retries: now.retries - before.retries,
-        throttled: now.throttled - before.throttled,
-        waited: now.waited - before.waited,
-    }
 }
 
 fn writes(pipeline: &Pipeline) -> Writes {

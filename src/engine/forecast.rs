@@ -5,7 +5,10 @@
 //! remembers what each write would leave, a few dozen bytes for each, and looks there before it believes the link. Batches that are
 //! staged count as written for the same reason.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Mutex,
+};
 
 use serde::Serialize;
 
@@ -126,7 +129,7 @@ pub async fn forecast(context: &Context, route: &Route, wanted: Wanted, stop: &S
     }
     let known = context.state.checkpoint(&route.stream).await?.unwrap_or_default();
     let start = if wanted.full_refresh { known.from_the_start() } else { known };
-    let (under_way, replayed) = (UnderWay::default(), Replayed::default());
+    let (under_way, replayed, memory) = (UnderWay::default(), Replayed::default(), Mutex::default());
     let preparer = Preparer {
         stream: &route.stream,
         transform: &route.transform,
@@ -139,6 +142,8 @@ pub async fn forecast(context: &Context, route: &Route, wanted: Wanted, stop: &S
         // What it would hold back is told, and not held back.
         brake: None,
         reads: Reads::Records,
+        lookups: &route.lookups,
+        memory: &memory,
     };
     foretold.read_pass(&*route.source, &preparer, start.clone()).await?;
     foretold.foretell_deletions(context, preparer, start).await?;
@@ -191,7 +196,7 @@ impl Foretelling<'_> {
         page: Page,
         at: &Checkpoint,
     ) -> Result<(), Fault> {
-        for drafted in preparer.draft(page, at) {
+        for drafted in preparer.draft(page, at).await? {
             let Some(batch) = preparer.compare(drafted).await? else { continue };
             self.told.tally.read += batch.read();
             self.told.tally.unchanged += batch.decided.unchanged;

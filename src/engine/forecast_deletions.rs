@@ -74,6 +74,7 @@ impl Foretelling<'_> {
             let page = Page {
                 records,
                 rejects: Vec::new(),
+                skipped: Vec::new(),
                 next: Checkpoint::default(),
                 scan: Scan::default(),
                 end: false,

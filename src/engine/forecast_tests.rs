@@ -41,7 +41,16 @@ impl Source for Numbers {
         };
         let records = self.0.iter().enumerate().map(record).collect();
         let (next, scan) = (at.clone(), Scan::default());
-        let page = Page { records, rejects: Vec::new(), next, scan, end: true, restarted: false, body_bytes: 1 };
+        let page = Page {
+            records,
+            rejects: Vec::new(),
+            skipped: Vec::new(),
+            next,
+            scan,
+            end: true,
+            restarted: false,
+            body_bytes: 1,
+        };
         Box::pin(async move { Ok(page) })
     }
 }
@@ -99,6 +108,7 @@ async fn told(numbers: Vec<u64>, shelf: &Shelf, wanted: Wanted) -> Forecast {
         stream: StreamId::new("p", "s"),
         source: Box::new(Numbers(numbers)),
         transform: Transform::new(&[]),
+        lookups: Vec::new(),
         mapping: Mapping::new(None),
         writes: Writes {
             connection: "crm".into(),

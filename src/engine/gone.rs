@@ -9,9 +9,8 @@
 
 use super::prepare::{Mapped, Preparer};
 use crate::{
-    model::{Fault, Record, Reject, Verdict},
+    model::{Fault, Record, Reject, Skip, Verdict},
     store::{Batch, Deed, Item, Link, Why},
-    transform::Skip,
 };
 
 /// The words of a pipeline that does nothing about records that are gone.

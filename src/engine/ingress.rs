@@ -33,10 +33,10 @@ use super::{
     valve::Valves,
 };
 use crate::{
-    config::plan::Pipeline,
+    config::plan::{Pipeline, Stream},
     http::Priority,
     model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, Fields, Page, Record, Reject},
-    source::{Source, read_one},
+    source::{Sifted, Source, read_one, sift},
     store::{Accepted, Accepting, AnswerName, Pushed, Remembered, Run, State, StreamId},
     telemetry::context_of,
     transform::Personal,
@@ -198,7 +198,11 @@ impl Engine {
         route.deletes = route.deletes.map(|deletes| Deletes { tombstones: None, sweep: None, ..deletes });
         let batch = BATCH.max(route.sink.records_per_write());
         let others = self.gate_of(plan).waiting.subscribe();
-        route.source = Box::new(Intake { batch, others: Some(others), ..Intake::new(self.state(), &stream, LINGER) });
+        route.source = Box::new(Intake {
+            batch,
+            others: Some(others),
+            ..Intake::new(self.state(), &stream, &plan.from.stream, LINGER)
+        });
         let rejects = plan.limits.map(RejectLimit);
         let options = Options { rejects, job: Job::Pushed, ..Options::default() };
         let ended = sync(&self.context(pipeline), &route, options, stop).await;
@@ -257,6 +261,8 @@ fn delivered(at: Option<&Checkpoint>) -> u64 {
 pub struct Intake {
     state: State,
     stream: StreamId,
+    /// What its records are records of.
+    of: Arc<Stream>,
     came: Arc<Notify>,
     linger: Duration,
     batch: usize,
@@ -267,9 +273,9 @@ pub struct Intake {
 }
 
 impl Intake {
-    pub fn new(state: &State, stream: &StreamId, linger: Duration) -> Self {
-        let (state, stream, came) = (state.clone(), stream.clone(), state.came(stream));
-        Self { state, stream, came, linger, batch: BATCH, others: None, until: Instant::now() + RUN_MAX }
+    pub fn new(state: &State, stream: &StreamId, of: &Arc<Stream>, linger: Duration) -> Self {
+        let (state, stream, came, of) = (state.clone(), stream.clone(), state.came(stream), of.clone());
+        Self { state, stream, of, came, linger, batch: BATCH, others: None, until: Instant::now() + RUN_MAX }
     }
 
     /// Resolves when others wait for their turn; never where there are none.
@@ -304,10 +310,13 @@ impl Intake {
                 }
             }
             let cursor = i64::try_from(waiting.up_to).ok().filter(|number| *number > 0).map(Cursor::Integer);
+            let body_bytes = waiting.records.iter().map(|record| record.fields.len()).sum();
+            let Sifted { records, rejects, skipped } = sift(waiting.records, &self.of);
             return Ok(Page {
-                body_bytes: waiting.records.iter().map(|record| record.fields.len()).sum(),
-                records: waiting.records,
-                rejects: Vec::new(),
+                body_bytes,
+                records,
+                rejects,
+                skipped,
                 next: Checkpoint { cursor, scan: None, ..at.clone() },
                 scan: at.scan.clone().unwrap_or_default(),
                 end: is_dry || self.is_wanted() || Instant::now() >= self.until,

@@ -93,7 +93,16 @@ impl Missing<'_> {
             deletions.sweep = None;
         }
         let next = with(at, deletions);
-        Ok(Page { records, rejects: Vec::new(), next, scan: Scan::default(), end, restarted: false, body_bytes: 0 })
+        Ok(Page {
+            records,
+            rejects: Vec::new(),
+            skipped: Vec::new(),
+            next,
+            scan: Scan::default(),
+            end,
+            restarted: false,
+            body_bytes: 0,
+        })
     }
 }
 

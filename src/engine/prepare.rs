@@ -12,15 +12,19 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::deletes::{Brake, Deletes};
+use super::{
+    deletes::{Brake, Deletes},
+    lookups::Lookups,
+    steps::Stepped,
+};
 use crate::{
     model::{
-        Checkpoint, Code, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject, Verdict,
+        Checkpoint, Code, Fault, Fields, Key, KeyHash, Overlap, Page, Path, Reason, Record, Reject, Skip, Verdict,
         idempotency_key,
     },
     sink::Durability,
     store::{Batch, Deed, Doubt, Item, Keeps, Link, NAMELESS, Settled, State, StreamId, Why},
-    transform::{Mapping, Outcome, Skip, Transform},
+    transform::{Mapping, Memory, Outcome, Transform},
 };
 
 /// How a route's writes are named and which of them are needed.
@@ -150,6 +154,10 @@ pub struct Preparer<'a> {
     pub deletes: Option<&'a Deletes>,
     pub brake: Option<&'a Brake<'a>>,
     pub reads: Reads,
+    /// Fetches what steps look up, in the order of these.
+    pub lookups: &'a [Lookups],
+    /// What steps remember of the pages before.
+    pub memory: &'a Mutex<Memory>,
 }
 
 /// What a page is a list of.
@@ -176,10 +184,10 @@ impl Preparer<'_> {
     /// Applies the steps to a page and cuts it into parts in which no key stands twice. Every part but the last leaves
     /// the checkpoint where it is, at `at`: after a crash the page is read again, and what was delivered is unchanged.
     /// What needs no write goes with the last part, so that it is counted once.
-    pub fn draft(&self, page: Page, at: &Checkpoint) -> Vec<Drafted> {
+    pub async fn draft(&self, page: Page, at: &Checkpoint) -> Result<Vec<Drafted>, Fault> {
         let (seen, keeps) = (self.seen(&page), self.writes.keeps);
         if self.reads == Reads::Existing {
-            return vec![Drafted { items: Vec::new(), batch: Batch { seen, next: page.next, ..Batch::default() } }];
+            return Ok(vec![Drafted { items: Vec::new(), batch: Batch { seen, next: page.next, ..Batch::default() } }]);
         }
         let mut batch = Batch { rejects: page.rejects, next: page.next, seen, keeps, ..Batch::default() };
         batch.rejects.iter_mut().for_each(|reject| reject.gone |= self.reads == Reads::Tombstones);
@@ -187,9 +195,15 @@ impl Preparer<'_> {
         let mut part = Vec::with_capacity(page.records.len());
         let mut seen: HashSet<(Side, Key)> = HashSet::new();
         let mut skipped = Vec::new();
-        for record in page.records {
-            let is_gone = record.gone || self.reads == Reads::Tombstones;
-            match if is_gone { self.bury(record) } else { self.map(record) } {
+        for skip in page.skipped {
+            skipped.push(self.skip(&mut batch, skip));
+        }
+        for stepped in self.steps(page.records).await? {
+            let mapped = match stepped {
+                Stepped::Gone(record) => self.bury(record),
+                Stepped::Live { source, outcome } => self.map(source, outcome),
+            };
+            match mapped {
                 Ok(Mapped::Item(item)) => {
                     if item.content.is_some() {
                         if names(&item).any(|name| seen.contains(&name)) {
@@ -200,12 +214,7 @@ impl Preparer<'_> {
                     }
                     part.push(item);
                 }
-                Ok(Mapped::Skipped(skip)) => {
-                    batch.decided.skipped += 1;
-                    self.pass(&mut batch, &Why::Filtered(skip.by), &skip.key);
-                    batch.tell(skip.slip, Verdict::Skipped, None);
-                    skipped.push(skip.key);
-                }
+                Ok(Mapped::Skipped(skip)) => skipped.push(self.skip(&mut batch, skip)),
                 Err(reject) => batch.rejects.push(reject),
             }
         }
@@ -213,7 +222,15 @@ impl Preparer<'_> {
         rejected.for_each(|key| self.state.expect_letter(self.stream, key));
         batch.open = self.open(skipped.iter());
         let last = Drafted { items: part, batch };
-        parts.into_iter().map(|items| Drafted::at(items, at, keeps)).chain([last]).collect()
+        Ok(parts.into_iter().map(|items| Drafted::at(items, at, keeps)).chain([last]).collect())
+    }
+
+    /// Counts a record that does not go on.
+    fn skip(&self, batch: &mut Batch, skip: Skip) -> Key {
+        batch.decided.skipped += 1;
+        self.pass(batch, &Why::Filtered(skip.by), &skip.key);
+        batch.tell(skip.slip, Verdict::Skipped, None);
+        skip.key
     }
 
     /// What a sweep needs to know of a page: which records exist. A listing that is under way misses those that the stream
@@ -309,13 +326,13 @@ impl Preparer<'_> {
         open
     }
 
-    /// Applies the steps and the mapping.
-    fn map(&self, record: Record) -> Result<Mapped, Reject> {
-        let source = record.fields.clone();
-        let Record { key, version, overlap, fields, slip, .. } = match self.transform.apply(record) {
+    /// Maps a record that went through the steps.
+    fn map(&self, source: Fields, outcome: Outcome) -> Result<Mapped, Reject> {
+        let Record { key, version, overlap, fields, slip, .. } = match outcome {
             Outcome::Kept(record) => record,
             Outcome::Skipped(skip) => return Ok(Mapped::Skipped(skip)),
-            Outcome::Rejected(reject) => return Err(reject),
+            // A dead letter holds the record as it was read, because a replay begins there.
+            Outcome::Rejected(reject) => return Err(Reject { fields: source, ..reject }),
         };
         let refuse = |reason| Reject { key: Some(key.clone()), gone: false, fields: source.clone(), reason, slip };
         let fields = self.mapping.apply(fields).map_err(refuse)?;

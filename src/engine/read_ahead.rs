@@ -101,14 +101,16 @@ impl Reader<'_> {
             if !self.source.is_live() {
                 self.context.progress.slow_down.after(began.elapsed(), self.stop).await;
             }
-            self.context.progress.page(page.records.len() as u64 + page.rejects.len() as u64);
+            self.context.progress.page((page.records.len() + page.rejects.len() + page.skipped.len()) as u64);
             self.run.lock().await.pages += 1;
             if page.restarted {
                 self.flush(&mut gathered).await?;
                 self.rewind(&at).await?;
             }
             let (next, end, bytes) = (page.next.clone(), page.end, page.body_bytes);
-            for drafted in self.preparer.draft(page, &at) {
+            let drafting = self.preparer.draft(page, &at);
+            let Some(drafted) = self.unless_stopped(drafting, &mut gathered).await? else { break Ok(()) };
+            for drafted in drafted? {
                 let mut rest = Some(drafted);
                 while let Some(drafted) = rest.take() {
                     let (drafted, after) = gate.cut(drafted, &at);
@@ -130,16 +132,27 @@ impl Reader<'_> {
     async fn read_page(&self, at: &Checkpoint, gathered: &mut Gathered) -> Result<Option<Result<Page, Fault>>, Halt> {
         // What is pushed waits for whoever pushes: a span of that would tell of nothing.
         let span = if self.source.is_live() { Span::none() } else { spans::of_page(&self.route.stream.stream) };
-        let mut page = self.source.read(at).instrument(span.clone());
+        let page = self.unless_stopped(self.source.read(at).instrument(span.clone()), gathered).await?;
+        if let Some(page) = &page {
+            spans::page_over(&span, page.as_ref());
+        }
+        Ok(page)
+    }
+
+    /// Waits for something that nothing is lost by dropping; what is gathered waits no longer than it may meanwhile. Nothing: a stop
+    /// was asked for.
+    async fn unless_stopped<T>(
+        &self,
+        work: impl Future<Output = T>,
+        gathered: &mut Gathered,
+    ) -> Result<Option<T>, Halt> {
+        tokio::pin!(work);
         loop {
             let due = gathered.sum.due();
             tokio::select! {
                 biased;
                 () = self.stop.wait() => return Ok(None),
-                page = &mut page => {
-                    spans::page_over(&span, page.as_ref());
-                    return Ok(Some(page));
-                }
+                done = &mut work => return Ok(Some(done)),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush(gathered).await?,
             }
         }
@@ -285,6 +298,7 @@ fn cut_to(mut page: Page, left: &mut Option<u64>, at: &Checkpoint) -> Page {
         page.records.truncate(takes as usize);
         page.records.iter_mut().for_each(|record| record.overlap.after = true);
         page.rejects.clear();
+        page.skipped.clear();
         page.next = Checkpoint { scan: Some(Scan { partial: takes, ..page.scan.clone() }), ..at.clone() };
         page.end = true;
     }

@@ -13,7 +13,7 @@ use super::prepare::Replayed;
 use crate::{
     config::plan::{Pipeline, Stream, To},
     model::{Blame, BoxFuture, Checkpoint, Code, Fault, Fields, Key, Overlap, Page, Record, Reject},
-    source::{Source, read_one},
+    source::{Sifted, Source, read_one, sift},
     store::{DeadLetter, State, StreamId},
     transform::Personal,
 };
@@ -133,7 +133,7 @@ impl Replay {
             }
             pages.push(read);
         }
-        Ok((Letters(Mutex::new(pages)), replayed))
+        Ok((Letters { left: Mutex::new(pages), of: self.stream.clone() }, replayed))
     }
 }
 
@@ -142,12 +142,15 @@ fn tombstone(key: Key, fields: Fields) -> Record {
 }
 
 /// The records of letters. Unlike other sources it keeps its place: what a crash leaves unread is still a letter.
-pub struct Letters(Mutex<Vec<Result<Record, Reject>>>);
+pub struct Letters {
+    left: Mutex<Vec<Result<Record, Reject>>>,
+    of: Arc<Stream>,
+}
 
 impl Source for Letters {
     fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
         let (mut records, mut rejects) = (Vec::new(), Vec::new());
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         let taken = left.len().min(PAGE);
         for read in left.drain(..taken) {
             match read {
@@ -158,7 +161,9 @@ impl Source for Letters {
         }
         let end = left.is_empty();
         let scan = at.scan.clone().unwrap_or_default();
-        let page = Page { records, rejects, next: at.clone(), scan, end, restarted: false, body_bytes: 0 };
+        let Sifted { records, rejects: unsifted, skipped } = sift(records, &self.of);
+        rejects.extend(unsifted);
+        let page = Page { records, rejects, skipped, next: at.clone(), scan, end, restarted: false, body_bytes: 0 };
         Box::pin(async move { Ok(page) })
     }
 }

@@ -23,12 +23,14 @@ use super::{
     deliver::Deliverer,
     escalate::ending,
     limit::RejectLimit,
+    lookups::Lookups,
     plan_file::Planned,
     prepare::{Preparer, Reads, Replayed, UnderWay, Writes},
     progress::Progress,
     read_ahead::{Message, Reader},
     replay::Replay,
     spans,
+    steps::tell,
     stop::Stop,
 };
 use crate::{
@@ -48,6 +50,8 @@ pub struct Route {
     pub stream: StreamId,
     pub source: Box<dyn Source>,
     pub transform: Transform,
+    /// Fetches what its steps look up, in the order of the steps.
+    pub lookups: Vec<Lookups>,
     pub mapping: Mapping,
     pub writes: Writes,
     pub sink: Box<dyn Sink>,
@@ -215,6 +219,7 @@ impl Running<'_> {
         let Self { context, route, run, stop, under_way, .. } = self;
         let Pass { source, replayed, reads, brake } = pass;
         under_way.open();
+        let memory = std::sync::Mutex::default();
         let (sender, queue) = mpsc::channel(QUEUE);
         let preparer = Preparer {
             stream: &route.stream,
@@ -227,6 +232,8 @@ impl Running<'_> {
             deletes: route.deletes.as_ref(),
             brake,
             reads,
+            lookups: &route.lookups,
+            memory: &memory,
         };
         let limit = self.options.limit.filter(|_| reads == Reads::Records);
         let canary = self.options.canary.filter(|_| reads == Reads::Records);
@@ -238,6 +245,7 @@ impl Running<'_> {
             delivered
         };
         let (read, delivered) = tokio::join!(reader.read_pass(at), deliver_then_release_reader);
+        tell(&memory, &route.stream);
         delivered.and(read)
     }
 }

@@ -32,6 +32,9 @@ pub struct Checkpoint {
     /// Cursors of its parent streams, where only parents that changed are visited, by the name of the way of slicing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parents: Vec<(String, Cursor)>,
+    /// What the vendor calls the state in which the last listing began, where it is asked only for what is newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validators: Option<Box<Validators>>,
 }
 
 impl Checkpoint {
@@ -90,6 +93,17 @@ impl Cursor {
     }
 }
 
+/// Names that a vendor gives to the state of an answer (RFC 9110, 8.8): the next request may ask whether it is still so.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Validators {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified: Option<String>,
+    /// Names the request that was answered: they mean nothing for another one.
+    pub request: String,
+}
+
 /// An unfinished listing.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Scan {
@@ -120,6 +134,9 @@ pub struct Scan {
     /// Of a stream that is read in slices: where they stand. `partial` belongs to the first part of the first of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slices: Option<Box<Slicing>>,
+    /// Of the listing's first page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validators: Option<Box<Validators>>,
 }
 
 /// Where a listing goes on, in the terms of its pagination.

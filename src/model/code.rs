@@ -65,6 +65,9 @@ codes! {
     SignedText = 133, "a signed text that proves nothing";
     SecretForm = 134, "a secret is not written as it should be";
 
+    // RK0136: steps, found before running.
+    StepMisplaced = 136, "a step that cannot work here";
+
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
     Tls = 202, "TLS failed";
@@ -130,6 +133,17 @@ codes! {
     StoreIo = 507, "the store's files cannot be read or written";
     SealKey = 508, "the sealing key is missing or does not fit";
     StoreClosed = 509, "the store stopped after an error";
+
+    // RK0520 to 0529: steps that look at more than one value.
+    StepUnfit = 520, "a step does not fit the record";
+    ValueUnfit = 521, "a value is not of the type it is to have";
+    RuleBroken = 522, "a record breaks a rule of its pipeline";
+    DedupeFull = 523, "too many values to tell duplicates by";
+    LookUpMissing = 524, "nothing was found for a record";
+    LookUpSeveral = 525, "several records were found for one";
+    LookUpTooLarge = 526, "a looked-up listing is larger than its bound";
+    LookUpRefused = 527, "a look-up was refused for a record";
+    ExpandTooLarge = 528, "a page expands beyond its bound";
 
     // RK06xx: signing in.
     Unauthorized = 601, "the server does not accept the credentials";

@@ -18,7 +18,7 @@ mod secret_key;
 mod slicing;
 mod verdict;
 
-pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan};
+pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan, Validators};
 pub use clock::{Clock, SystemClock};
 pub use code::Code;
 pub use counts::Counts;
@@ -29,7 +29,7 @@ pub use hash::{ContentHash, KeyHash};
 pub use idempotency::{idempotency_key, idempotency_key_of_batch, letter_name};
 pub use latency::Latency;
 pub use path::{Path, PathError, Step, entries};
-pub use record::{Fields, Key, Overlap, Page, Record, Reject, Slip, Version};
+pub use record::{Fields, Key, Overlap, Page, Record, Reject, Skip, Slip, Version};
 pub use secret_key::{SecretKey, from_hex};
 pub use slicing::{AtParent, Part, Place, Slice, Slicing, slice_name};
 pub use verdict::{Reason, Verdict};

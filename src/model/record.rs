@@ -3,7 +3,7 @@
 //! A page of 200 records costs about 90 microseconds to slice and 500 to build as trees, so the tree is never built
 //! unless somebody asks, and integers and decimals travel as the text the vendor sent.
 
-use std::{borrow::Cow, fmt, num::NonZeroU64};
+use std::{borrow::Cow, fmt, num::NonZeroU64, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -207,12 +207,24 @@ pub struct Reject {
     pub slip: Option<Slip>,
 }
 
+/// A record that does not go on, because somebody said that it is not wanted.
+#[derive(Clone, Debug)]
+pub struct Skip {
+    pub key: Key,
+    /// Who said so, in their own words.
+    pub by: Arc<str>,
+    /// Of a record that was pushed.
+    pub slip: Option<Slip>,
+}
+
 /// What one read returned, with the checkpoint that holds once all of it is delivered.
 #[derive(Debug)]
 pub struct Page {
     pub records: Vec<Record>,
     /// Items of the page that are no usable records: without their key, or with a cursor field that cannot be read.
     pub rejects: Vec<Reject>,
+    /// Records that the stream is declared not to hold, although the vendor sends them.
+    pub skipped: Vec<Skip>,
     /// Where to read next. Its mark is the one the read was given.
     pub next: Checkpoint,
     /// The listing as it stood when this page was read, for a reader that takes only a part of it.

@@ -14,9 +14,13 @@ use http::StatusCode;
 use url::Url;
 
 use super::{
-    Source, instant,
+    Source, conditional,
+    expand::{self, Whole},
+    instant,
     one_slice::OneSlice,
+    pace::{self, Pace},
     paginate::{self, Answered, Turn},
+    sift::sift,
     slice, window,
 };
 use crate::{
@@ -39,6 +43,12 @@ pub struct ApiSource {
     personal: Arc<Personal>,
     /// The part of the stream that it reads.
     slice: Option<OneSlice>,
+    /// The items around its records, where these stand in lists inside of them.
+    around: Option<Stream>,
+    /// What a look-up asks for, as JSON.
+    asking: Option<String>,
+    /// How large its pages are.
+    pace: Pace,
     /// How often the pass under way was begun again. It guards; no position depends on it.
     restarts: AtomicU32,
     /// How many pages the pass under way came to before its position was forgotten.
@@ -47,21 +57,20 @@ pub struct ApiSource {
 
 impl Source for ApiSource {
     fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
-        Box::pin(
-            async move {
-                let place = || match &self.slice {
-                    Some(slice) if slice.values != "{}" => format!("stream {}, slice {}", self.stream.name, slice.values),
-                    Some(_) | None => format!("stream {}", self.stream.name),
-                };
-                self.read_page(at).await.map_err(|fault| fault.at(place()))
-            },
-        )
+        Box::pin(async move {
+            let place = || match &self.slice {
+                Some(slice) if slice.values != "{}" => format!("stream {}, slice {}", self.stream.name, slice.values),
+                Some(_) | None => format!("stream {}", self.stream.name),
+            };
+            self.read_page(at).await.map_err(|fault| fault.at(place()))
+        })
     }
 }
 
 impl ApiSource {
     pub fn new(api: Arc<Api>, stream: Arc<Stream>, client: Client) -> Self {
         let name = stream.name.as_str().into();
+        let around = expand::around(&stream);
         Self {
             api,
             stream,
@@ -69,6 +78,9 @@ impl ApiSource {
             name,
             personal: Arc::default(),
             slice: None,
+            around,
+            asking: None,
+            pace: Pace::default(),
             restarts: AtomicU32::new(0),
             furthest: AtomicU64::new(0),
         }
@@ -91,6 +103,11 @@ impl ApiSource {
         self.client.server_now()
     }
 
+    /// The same for what one look-up asks for: its templates see it as `lookup`.
+    pub fn asking(self, asked: String) -> Self {
+        Self { asking: Some(asked), ..self }
+    }
+
     async fn read_page(&self, at: &Checkpoint) -> Result<Page, Fault> {
         let stream = &*self.stream;
         let mut restarted = false;
@@ -108,19 +125,34 @@ impl ApiSource {
             if scan.pages >= stream.pages_max {
                 return Err(paginate::over_budget(stream));
             }
-            let call = self.call(&scan)?;
-            let answer = self.client.execute(&call).await?;
+            let size = self.pace.size(&stream.paginate);
+            let mut call = self.call(&scan)?;
+            conditional::ask(&mut call, stream, at);
+            let answer = self.client.execute(&call).await;
+            if pace::is_too_large(&answer) && self.pace.slower(&stream.paginate) {
+                continue;
+            }
+            let answer = answer?;
+            if conditional::is_unchanged(&answer) {
+                return Ok(conditional::nothing_new(at, scan));
+            }
+            if is_forgotten(&answer, &scan, stream) {
+                scan = window::from_the_start(&scan);
+                continue;
+            }
             if is_expired(&answer, &scan) && (self.got_further(&scan) || self.may_restart()) {
                 scan = window::again(&scan);
                 restarted = true;
                 continue;
             }
             let answer = answer.accepted().map_err(|fault| explained(fault, stream, &scan))?;
+            self.pace.well();
+            conditional::learn(&mut scan, stream, &call, &answer);
             body_bytes += answer.body.len();
             let mut cut = self.cut(&answer)?;
             window::pin(&mut scan, stream, answer.server_time.unwrap_or_else(|| self.client.server_now()));
             scan.pages += 1;
-            let answered = Answered { cut: &cut, headers: &answer.headers, url: &call.url };
+            let answered = Answered { cut: &cut, headers: &answer.headers, url: &call.url, size };
             let next = match paginate::turn(stream, scan.position.as_ref(), &answered)? {
                 Turn::Moved if self.may_restart() => {
                     scan = window::again(&scan);
@@ -141,34 +173,54 @@ impl ApiSource {
                 continue;
             }
             // The record that was asked for once more to see whether the listing moved is already delivered.
-            let again = paginate::ask(stream, scan.position.as_ref())?.again;
+            let again = paginate::ask(stream, scan.position.as_ref(), size)?.again;
             cut.items.drain(..again.min(cut.items.len()));
-            return Ok(self.page(at, scan, cut, next, Found { restarted, body_bytes }));
+            return self.page(at, scan, cut, next, Found { restarted, body_bytes });
         }
     }
 
     /// Cuts an answer, and protects what is personal before anything else sees it: positions hold keys, too.
     fn cut(&self, answer: &Answer) -> Result<slice::Cut, Fault> {
+        let stream = self.around.as_ref().unwrap_or(&self.stream);
         let mut cut = match self.personal.is_idle() {
-            true => slice::cut(&answer.body, &answer.headers, &self.stream, &|text| answer.hushed(text))?,
-            false => slice::cut_unquoted(&answer.body, &answer.headers, &self.stream)?,
+            true => slice::cut(&answer.body, &answer.headers, stream, &|text| answer.hushed(text))?,
+            false => slice::cut_unquoted(&answer.body, &answer.headers, stream)?,
         };
-        if let Some(slice) = &self.slice {
+        if let (Some(slice), None) = (&self.slice, &self.around) {
             slice.add_to(&mut cut.items, &self.stream)?;
         }
         if self.personal.is_idle() {
             return Ok(cut);
         }
         for item in &mut cut.items {
+            if self.around.is_some() {
+                // Its records are protected, and it must not name a place in the listing by what nobody protected.
+                item.key = None;
+                continue;
+            }
             item.fields = self.personal.read(item.fields.clone(), item.object);
             item.key = item.key.take().map(|key| self.personal.key(key));
         }
         Ok(cut)
     }
 
-    fn page(&self, at: &Checkpoint, mut scan: Scan, cut: slice::Cut, next: Option<Position>, found: Found) -> Page {
+    fn page(
+        &self,
+        at: &Checkpoint,
+        mut scan: Scan,
+        cut: slice::Cut,
+        next: Option<Position>,
+        found: Found,
+    ) -> Result<Page, Fault> {
         let stream = &*self.stream;
-        let sorted = window::sort(cut.items, stream, at.cursor.as_ref(), &mut scan);
+        let (items, unexpanded) = match &self.around {
+            Some(_) => {
+                let whole = Whole { slice: self.slice.as_ref(), personal: &self.personal };
+                expand::expanded(cut.items, stream, &whole, self.api.body_bytes_max)?
+            }
+            None => (cut.items, Vec::new()),
+        };
+        let sorted = window::sort(items, stream, at.cursor.as_ref(), &mut scan);
         let ascending = matches!(&stream.incremental, Some(Incremental::Field(field)) if field.ascending);
         // In an ascending listing nothing of this pass can follow what lies beyond it. So a stream that grows faster than
         // it is read still ends.
@@ -179,21 +231,25 @@ impl ApiSource {
             self.furthest.store(0, Ordering::Relaxed);
         }
         let cursor = window::advance(stream, at.cursor.as_ref(), &scan, end);
+        let validators = if end { scan.validators.clone() } else { at.validators.clone() };
+        let sifted = sift(sorted.records, stream);
+        let rejects = [sorted.rejects, unexpanded, sifted.rejects].into_iter().flatten().collect();
         let next = next.map(|position| Scan { position: Some(position), partial: 0, ..scan.clone() });
-        Page {
-            records: sorted.records,
-            rejects: sorted.rejects,
-            next: Checkpoint { cursor, scan: next, ..at.clone() },
+        Ok(Page {
+            records: sifted.records,
+            rejects,
+            skipped: sifted.skipped,
+            next: Checkpoint { cursor, scan: next, validators, ..at.clone() },
             scan,
             end,
             restarted: found.restarted,
             body_bytes: found.body_bytes,
-        }
+        })
     }
 
     fn call(&self, scan: &Scan) -> Result<Call, Fault> {
         let stream = &*self.stream;
-        let ask = paginate::ask(stream, scan.position.as_ref())?;
+        let ask = paginate::ask(stream, scan.position.as_ref(), self.pace.size(&stream.paginate))?;
         let bounds = Bounds::of(stream, scan);
         let token = match &scan.position {
             Some(Position::Token(token)) => Some(token.as_str()),
@@ -205,7 +261,8 @@ impl ApiSource {
             .json("config", self.api.settings.as_str())
             .json("page", page.to_string())
             .json("window", window.to_string())
-            .json("slice", self.slice.as_ref().map_or("{}", |slice| slice.values.as_str()));
+            .json("slice", self.slice.as_ref().map_or("{}", |slice| slice.values.as_str()))
+            .json("lookup", self.asking.as_deref().unwrap_or("null"));
         let unbuilt = |reason: crate::model::Reason| {
             Fault::halt(
                 reason.code,
@@ -224,7 +281,9 @@ impl ApiSource {
         let number = |number: Option<u64>| number.map(|number| number.to_string());
         let size = |size: &'_ PageSize| size.query.clone().zip(number(ask.size));
         let (place, limit) = match &stream.paginate {
-            Paginate::Cursor { query, .. } => (query.clone().zip(token.map(str::to_owned)), None),
+            Paginate::Cursor { query, size: sized, .. } => {
+                (query.clone().zip(token.map(str::to_owned)), sized.as_ref().and_then(size))
+            }
             Paginate::Page { query, size: sized, .. } => {
                 (Some(query.clone()).zip(number(ask.number)), sized.as_ref().and_then(size))
             }
@@ -319,6 +378,18 @@ fn explained(fault: Fault, stream: &Stream, scan: &Scan) -> Fault {
         stream.name
     );
     fault.help(help)
+}
+
+/// Whether the vendor no longer knows the token with which the pass began.
+fn is_forgotten(answer: &Answer, scan: &Scan, stream: &Stream) -> bool {
+    let Some(Incremental::Token { expired, .. }) = &stream.incremental else { return false };
+    let is_first = scan.from.is_some() && scan.position.is_none();
+    let is_forgotten =
+        is_first && matches!(answer.ruling, Ruling::Refused(_)) && expired.contains(&answer.status.as_u16());
+    if is_forgotten {
+        tracing::warn!(stream = %stream.name, "the vendor no longer knows the last token, so everything is listed again");
+    }
+    is_forgotten
 }
 
 /// Whether the server no longer accepts the position: a token or URL of its own that it once gave.

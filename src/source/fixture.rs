@@ -37,6 +37,10 @@ pub fn stream() -> Stream {
         incremental: None,
         deletions: None,
         slices: None,
+        expand: Vec::new(),
+        only: None,
+        conditional: false,
+        single: false,
         pages_max: 100,
         empty_pages_max: 2,
     }

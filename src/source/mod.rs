@@ -2,13 +2,17 @@
 //! position of its own, so any page can be read again after a crash.
 
 mod api;
+mod conditional;
+mod expand;
 #[cfg(test)]
 mod fixture;
 mod instant;
 mod json;
 mod link;
 mod one_slice;
+mod pace;
 mod paginate;
+mod sift;
 mod single;
 mod slice;
 mod sliced;
@@ -17,6 +21,7 @@ mod window;
 mod windows;
 
 pub use api::ApiSource;
+pub use sift::{Sifted, sift};
 pub use single::read_one;
 pub use sliced::SlicedSource;
 

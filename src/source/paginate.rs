@@ -36,6 +36,8 @@ pub struct Answered<'a> {
     pub cut: &'a Cut,
     pub headers: &'a HeaderMap,
     pub url: &'a Url,
+    /// The size that was asked for, where it is not the declared one.
+    pub size: Option<u64>,
 }
 
 /// What one request asks for.
@@ -49,7 +51,10 @@ pub struct Ask {
 }
 
 /// Numbers to ask for, from the saved position.
-pub fn ask(stream: &Stream, at: Option<&Position>) -> Result<Ask, Fault> {
+///
+/// `size` stands in place of the declared one, where a smaller page is read.
+pub fn ask(stream: &Stream, at: Option<&Position>, size: Option<u64>) -> Result<Ask, Fault> {
+    let asked_size = size;
     let nothing = Ask { number: None, offset: None, size: None, again: 0 };
     Ok(match (&stream.paginate, at) {
         (Paginate::Page { first, size, .. }, at) => {
@@ -59,14 +64,18 @@ pub fn ask(stream: &Stream, at: Option<&Position>) -> Result<Ask, Fault> {
         (Paginate::Offset { size, cap, .. }, at) => {
             let (read, last) =
                 if let Some(Position::Offset { at, last }) = at { (*at, last.is_some()) } else { (0, false) };
+            let records = asked_size.unwrap_or(size.records);
             // A page of one record cannot hold one record twice and still get on.
-            let again = usize::from(last && read > 0 && size.records > 1);
+            let again = usize::from(last && read > 0 && records > 1);
             let offset = read - again as u64;
             if let Some(cap) = cap.filter(|cap| read >= *cap) {
                 return Err(capped(stream, cap));
             }
-            let room = cap.map_or(size.records, |cap| size.records.min(cap - offset));
+            let room = cap.map_or(records, |cap| records.min(cap - offset));
             Ask { offset: Some(offset), size: Some(room), again, ..nothing }
+        }
+        (Paginate::Cursor { size: Some(size), .. }, _) => {
+            Ask { size: Some(asked_size.unwrap_or(size.records)), ..nothing }
         }
         _ => nothing,
     })
@@ -96,7 +105,7 @@ pub fn turn(stream: &Stream, at: Option<&Position>, answered: &Answered<'_>) -> 
         }
         Paginate::Link => url(stream, link::target(answered.headers, "next"), None, answered)?,
         Paginate::Page { first, size, more, total_pages, .. } => {
-            let number = ask(stream, at)?.number.unwrap_or(*first);
+            let number = ask(stream, at, None)?.number.unwrap_or(*first);
             let on = goes_on(answered.cut, more.as_ref(), || {
                 let total = total_pages.as_ref().and_then(|path| number_at(answered.cut, path));
                 total.map(|total| number.saturating_sub(*first) + 1 < total)
@@ -105,7 +114,7 @@ pub fn turn(stream: &Stream, at: Option<&Position>, answered: &Answered<'_>) -> 
             let on = on.unwrap_or_else(|| size.as_ref().map_or(!answered.cut.items.is_empty(), full));
             if on { Turn::Next(Position::Page(number + 1)) } else { Turn::End }
         }
-        Paginate::Offset { more, total, .. } => offset(stream, at, more.as_ref(), total.as_ref(), answered.cut)?,
+        Paginate::Offset { more, total, .. } => offset(stream, at, more.as_ref(), total.as_ref(), answered)?,
     };
     match next {
         Turn::Next(next) if Some(&next) == at => {
@@ -155,9 +164,10 @@ fn offset(
     at: Option<&Position>,
     more: Option<&Path>,
     total: Option<&Path>,
-    cut: &Cut,
+    answered: &Answered<'_>,
 ) -> Result<Turn, Fault> {
-    let ask = ask(stream, at)?;
+    let cut = answered.cut;
+    let ask = ask(stream, at, answered.size)?;
     if let (1, Some(Position::Offset { last, .. })) = (ask.again, at)
         && cut.items.first().and_then(|item| item.key.as_ref()) != last.as_ref()
     {

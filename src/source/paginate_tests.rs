@@ -12,7 +12,7 @@ fn of(paginate: Paginate) -> Stream {
 fn turned(stream: &Stream, at: Option<Position>, body: &str) -> Result<Turn, Fault> {
     let url = Url::parse("https://api.example/v1/leads?limit=2").unwrap();
     let (cut, headers) = (cut_text(stream, body), HeaderMap::new());
-    turn(stream, at.as_ref(), &Answered { cut: &cut, headers: &headers, url: &url })
+    turn(stream, at.as_ref(), &Answered { cut: &cut, headers: &headers, url: &url, size: None })
 }
 
 fn code(turned: Result<Turn, Fault>) -> Code {
@@ -28,7 +28,7 @@ fn page_url(text: &str) -> Result<Turn, Fault> {
 }
 
 fn cursor(more: Option<&str>) -> Stream {
-    of(Paginate::Cursor { next: NextToken::Body(path("next")), query: None, more: more.map(path) })
+    of(Paginate::Cursor { size: None, next: NextToken::Body(path("next")), query: None, more: more.map(path) })
 }
 
 fn size(records: u64) -> PageSize {
@@ -75,7 +75,7 @@ fn a_token_that_does_not_change_is_a_loop() {
 #[test]
 fn the_last_record_may_be_the_token() {
     let of_last = |more: Option<&str>| {
-        of(Paginate::Cursor { next: NextToken::LastRecord(path("id")), query: None, more: more.map(path) })
+        of(Paginate::Cursor { size: None, next: NextToken::LastRecord(path("id")), query: None, more: more.map(path) })
     };
     let body = r#"{"data":[{"id":"a"},{"id":"b"}],"more":true}"#;
     assert_eq!(turned(&of_last(Some("more")), None, body), Ok(Turn::Next(token("b"))));
@@ -110,7 +110,7 @@ fn the_link_header_names_the_next_page() {
     let cut = cut_text(&stream, r#"{"data":[]}"#);
     let mut headers = HeaderMap::new();
     headers.insert(http::header::LINK, r#"<?p=1>; rel="first", <?p=3>; rel="last next""#.parse().unwrap());
-    let answered = Answered { cut: &cut, headers: &headers, url: &url };
+    let answered = Answered { cut: &cut, headers: &headers, url: &url, size: None };
     assert_eq!(turn(&stream, None, &answered), page_url("https://api.example/v1/leads?p=3"));
     assert_eq!(turned(&stream, None, r#"{"data":[]}"#), Ok(Turn::End));
 }
@@ -154,13 +154,16 @@ fn by_offset(cap: Option<u64>) -> Stream {
 #[test]
 fn offset_pages_overlap_by_one_record() {
     let stream = by_offset(None);
-    assert_eq!(ask(&stream, None).unwrap(), Ask { number: None, offset: Some(0), size: Some(3), again: 0 });
+    assert_eq!(ask(&stream, None, None).unwrap(), Ask { number: None, offset: Some(0), size: Some(3), again: 0 });
     assert_eq!(
         turned(&stream, None, r#"{"data":[{"id":1},{"id":2},{"id":3}]}"#),
         Ok(Turn::Next(offset(Some("3"), 3).unwrap()))
     );
     let at = offset(Some("3"), 3);
-    assert_eq!(ask(&stream, at.as_ref()).unwrap(), Ask { number: None, offset: Some(2), size: Some(3), again: 1 });
+    assert_eq!(
+        ask(&stream, at.as_ref(), None).unwrap(),
+        Ask { number: None, offset: Some(2), size: Some(3), again: 1 }
+    );
     assert_eq!(
         turned(&stream, at, r#"{"data":[{"id":3},{"id":4},{"id":5}]}"#),
         Ok(Turn::Next(offset(Some("5"), 5).unwrap()))
@@ -185,15 +188,15 @@ fn an_offset_listing_that_moved_is_noticed() {
 fn without_a_key_to_look_for_an_offset_page_does_not_overlap() {
     let stream = by_offset(None);
     assert_eq!(turned(&stream, None, r#"{"data":[{"id":1},{"id":2},{}]}"#), Ok(Turn::Next(offset(None, 3).unwrap())));
-    assert_eq!(ask(&stream, offset(None, 3).as_ref()).unwrap().offset, Some(3));
+    assert_eq!(ask(&stream, offset(None, 3).as_ref(), None).unwrap().offset, Some(3));
 }
 
 #[test]
 fn an_offset_listing_stops_at_the_vendors_cap() {
     let stream = by_offset(Some(7));
-    let asked = ask(&stream, offset(Some("x"), 6).as_ref()).unwrap();
+    let asked = ask(&stream, offset(Some("x"), 6).as_ref(), None).unwrap();
     assert_eq!((asked.offset, asked.size), (Some(5), Some(2)));
-    assert_eq!(ask(&stream, offset(Some("x"), 7).as_ref()).unwrap_err().code, Code::OffsetCap);
+    assert_eq!(ask(&stream, offset(Some("x"), 7).as_ref(), None).unwrap_err().code, Code::OffsetCap);
     assert_eq!(turned(&stream, offset(Some("6"), 6), r#"{"data":[{"id":6}]}"#), Ok(Turn::End));
     assert_eq!(
         turned(&stream, offset(Some("6"), 6), r#"{"data":[{"id":6},{"id":7}]}"#),

@@ -124,6 +124,8 @@ struct Cutter<'s> {
     keys: usize,
     cursor: Option<(&'s CursorField, usize)>,
     version: Option<usize>,
+    /// One record may stand where the list is looked for.
+    single: bool,
     items: Vec<Item>,
     found: Found,
 }
@@ -147,6 +149,7 @@ impl<'s> Cutter<'s> {
             keys,
             cursor: cursor.map(|field| (field, keys)),
             version: stream.version.as_ref().map(|_| keys + usize::from(cursor.is_some())),
+            single: stream.single,
             items: Vec::new(),
             found: Found::Nothing,
         }
@@ -161,6 +164,12 @@ impl<'s> Cutter<'s> {
                 self.items.clear();
                 let begin = walker.at();
                 walker.list(|walker| self.item(walker))?;
+                self.found = Found::List(begin..walker.at());
+            }
+            (None, b'{') if self.single => {
+                self.items.clear();
+                let begin = walker.at();
+                self.item(walker)?;
                 self.found = Found::List(begin..walker.at());
             }
             (None, _) => {

@@ -24,9 +24,7 @@ use super::{
 };
 use crate::{
     config::plan::{Slices, Stream},
-    model::{
-        Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, KeyHash, Page, Part, Scan, Slice, Slicing, slice_name,
-    },
+    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, KeyHash, Page, Part, Scan, Slice, Slicing, slice_name},
     store::SliceCursors,
 };
 
@@ -130,7 +128,7 @@ impl SlicedSource {
             let read = self.taken(&scan, &slicing, from, &page);
             let page = self.moved(&mut scan, &mut slicing, from, page, &mut told);
             quiet += 1;
-            if page.records.is_empty() && page.rejects.is_empty() && quiet < QUIET_MAX {
+            if page.records.is_empty() && page.rejects.is_empty() && page.skipped.is_empty() && quiet < QUIET_MAX {
                 continue;
             }
             let scan = Scan { slices: Some(Box::new(slicing)), ..scan };
@@ -214,7 +212,9 @@ impl SlicedSource {
     fn split(&self, slicing: &mut Slicing, at: At) -> bool {
         let slice = &mut slicing.open[at.slice];
         let Part { scan, .. } = &slice.parts[at.part];
-        let (Some(Cursor::Instant(from)), Some(Cursor::Instant(until))) = (&scan.from, &scan.until) else { return false };
+        let (Some(Cursor::Instant(from)), Some(Cursor::Instant(until))) = (&scan.from, &scan.until) else {
+            return false;
+        };
         let Some(middle) = windows::middle_of(*from, *until).filter(|_| self.slices.windows.is_some()) else {
             return false;
         };
@@ -268,7 +268,8 @@ impl SlicedSource {
         reading.running.push(ahead.clone());
         let ahead = ahead.clone();
         let read = async move {
-            let at = Checkpoint { cursor: ahead.cursor.clone(), scan: Some(ahead.scan.clone()), ..Checkpoint::default() };
+            let at =
+                Checkpoint { cursor: ahead.cursor.clone(), scan: Some(ahead.scan.clone()), ..Checkpoint::default() };
             let page = source.read(&at).await;
             (ahead, page)
         };
@@ -368,18 +369,21 @@ impl SlicedSource {
             (cursor, reached) => reached.or_else(|| cursor.clone()),
         };
         let next = Checkpoint { cursor, scan: None, slice_cursors: told, parents, ..at.clone() };
-        let (records, rejects) = (Vec::new(), Vec::new());
+        let (records, rejects, skipped) = (Vec::new(), Vec::new(), Vec::new());
         let scan = Scan { slices: Some(Box::new(slicing)), ..scan };
-        Ok(Page { records, rejects, next, scan, end: true, restarted: false, body_bytes: 0 })
+        Ok(Page { records, rejects, skipped, next, scan, end: true, restarted: false, body_bytes: 0 })
     }
 }
 
 /// The pages that are to be read, each with its part. Of a page that was cut short, only that.
 fn wanted(pass: &Scan, slicing: &Slicing) -> Vec<(At, Ahead)> {
-    let parts = slicing.open.iter().enumerate().flat_map(|(index, slice)| {
-        (0..slice.parts.len()).map(move |part| (At { slice: index, part }, slice))
-    });
-    let page = |(at, slice): (At, &Slice)| (at, ahead(slice, at.part, if at.slice + at.part == 0 { pass.partial } else { 0 }));
+    let parts = slicing
+        .open
+        .iter()
+        .enumerate()
+        .flat_map(|(index, slice)| (0..slice.parts.len()).map(move |part| (At { slice: index, part }, slice)));
+    let page =
+        |(at, slice): (At, &Slice)| (at, ahead(slice, at.part, if at.slice + at.part == 0 { pass.partial } else { 0 }));
     parts.map(page).take(if pass.partial > 0 { 1 } else { usize::MAX }).collect()
 }
 

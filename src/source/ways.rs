@@ -110,7 +110,8 @@ impl Ways {
         }
         let text = object(self.ways.iter().map(|way| way.name.as_str()).zip(values.iter().map(|it| it.value.as_str())));
         if text.len() > VALUES_BYTES_MAX {
-            let message = format!("what a slice knows of its parents has {} bytes, more than {VALUES_BYTES_MAX}", text.len());
+            let message =
+                format!("what a slice knows of its parents has {} bytes, more than {VALUES_BYTES_MAX}", text.len());
             return Err(no_slice(&self.stream, &message));
         }
         if let Some(last) = values.pop() {
@@ -243,7 +244,8 @@ impl Pages {
 fn values(stream: &str, name: &str, list: Option<&str>) -> Result<Vec<String>, Fault> {
     let not_a_list = || no_slice(stream, &format!("the values of `{name}` are no list of texts and numbers"));
     let list: Vec<&RawValue> = serde_json::from_str(list.unwrap_or("null")).map_err(|_| not_a_list())?;
-    let is_scalar = |raw: &&RawValue| raw.get().starts_with(['"', '-']) || raw.get().starts_with(|c: char| c.is_ascii_digit());
+    let is_scalar =
+        |raw: &&RawValue| raw.get().starts_with(['"', '-']) || raw.get().starts_with(|c: char| c.is_ascii_digit());
     match list.iter().all(is_scalar) {
         true => Ok(list.iter().map(|raw| raw.get().to_owned()).collect()),
         false => Err(not_a_list()),

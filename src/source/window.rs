@@ -53,6 +53,11 @@ pub fn again(scan: &Scan) -> Scan {
     }
 }
 
+/// Begins a pass whose token the vendor no longer knows: everything is listed.
+pub fn from_the_start(scan: &Scan) -> Scan {
+    Scan { from: None, furthest: None, ..again(scan) }
+}
+
 fn check_kind(stream: &Stream, cursor: Option<&Cursor>, fits: impl Fn(&Cursor) -> bool) -> Result<(), Fault> {
     let Some(cursor) = cursor.filter(|cursor| !fits(cursor)) else { return Ok(()) };
     let is = match cursor {

@@ -50,7 +50,7 @@ fn the_first_pass_starts_where_the_stream_says_without_overlap() {
 
 #[test]
 fn a_saved_cursor_of_another_kind_is_refused() {
-    let token = Incremental::Token { next: path("t"), query: None };
+    let token = Incremental::Token { next: path("t"), query: None, expired: vec![410] };
     let streams = [
         incremental(CursorFormat::Rfc3339),
         incremental(CursorFormat::Integer),
@@ -187,7 +187,10 @@ fn the_cursor_never_moves_backwards() {
 
 #[test]
 fn the_newest_token_wins_at_the_listings_end() {
-    let stream = Stream { incremental: Some(Incremental::Token { next: path("t"), query: None }), ..stream() };
+    let stream = Stream {
+        incremental: Some(Incremental::Token { next: path("t"), query: None, expired: vec![410] }),
+        ..stream()
+    };
     let token = |text: &str| Some(Cursor::Token(text.to_owned()));
     let scan = Scan { furthest: token("b"), ..Scan::default() };
     assert_eq!(advance(&stream, token("a").as_ref(), &scan, false), token("a"));
@@ -206,6 +209,7 @@ fn a_listing_that_begins_again_keeps_its_window() {
         pages: 6,
         partial: 5,
         start_mark: Some(crate::model::Mark { segment: 7, bytes: 8 }),
+        validators: None,
     };
     let expected = Scan { position: None, pages: 0, partial: 0, ..scan.clone() };
     assert_eq!(again(&scan), expected);

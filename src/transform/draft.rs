@@ -4,8 +4,12 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::edit::{self, Misfit};
+use super::{
+    edit::{self, Misfit},
+    flatten::{Unflat, flat},
+};
 use crate::{
+    config::plan::Flatten,
     expr::{Entry, Scope, object},
     model::{Fields, Path, Step},
 };
@@ -35,6 +39,20 @@ impl<'r> Draft<'r> {
 
     fn last(&self, name: &str) -> Option<&str> {
         self.entries.iter().rev().find(|(field, _)| field == name).map(|(_, raw)| &**raw)
+    }
+
+    /// What stands at the path.
+    pub fn find(&self, path: &Path) -> Option<&str> {
+        let (Step::Field(name), rest) = path.steps().split_first()? else { return None };
+        edit::find(self.last(name)?, rest)
+    }
+
+    /// Makes fields of the objects inside.
+    pub fn flatten(&mut self, by: &Flatten) -> Result<(), Unflat> {
+        if let Some(entries) = flat(&self.entries, by)? {
+            (self.entries, self.changed) = (entries, true);
+        }
+        Ok(())
     }
 
     /// Puts a value where the path leads, making the objects on the way.

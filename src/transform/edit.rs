@@ -41,6 +41,21 @@ fn list<T: AsRef<str>>(items: &[T]) -> String {
     out
 }
 
+/// The text that stands at the steps.
+pub fn find<'t>(text: &'t str, steps: &[Step]) -> Option<&'t str> {
+    let Some((step, rest)) = steps.split_first() else { return Some(text) };
+    let inner = match step {
+        Step::Field(field) if text.starts_with('{') => {
+            entries(text).into_iter().rev().find(|(name, _)| name == field).map(|(_, raw)| raw.get())?
+        }
+        Step::Item(index) if text.starts_with('[') => {
+            serde_json::from_str::<Vec<&RawValue>>(text).ok()?.get(*index)?.get()
+        }
+        Step::Field(_) | Step::Item(_) => return None,
+    };
+    find(inner, rest)
+}
+
 /// The text with the value put at the steps. Where nothing or null stands, objects are made. `name` is how messages call
 /// the place.
 pub fn set(text: Option<&str>, steps: &[Step], value: &str, name: &str) -> Result<String, Misfit> {

@@ -22,6 +22,10 @@ pub fn stream(paginate: Paginate) -> Stream {
         paginate,
         incremental: None,
         deletions: None,
+        expand: Vec::new(),
+        only: None,
+        conditional: false,
+        single: false,
         pages_max: 100,
         empty_pages_max: 2,
     }

@@ -54,7 +54,12 @@ fn kinds() -> Vec<(&'static str, Paginate)> {
     vec![
         (
             "token",
-            Paginate::Cursor { next: NextToken::Body(path("paging.next.after")), query: query("after"), more: None },
+            Paginate::Cursor {
+                next: NextToken::Body(path("paging.next.after")),
+                query: query("after"),
+                more: None,
+                size: None,
+            },
         ),
         (
             "last record",
@@ -62,6 +67,7 @@ fn kinds() -> Vec<(&'static str, Paginate)> {
                 next: NextToken::LastRecord(path("id")),
                 query: query("starting_after"),
                 more: Some(path("has_more")),
+                size: None,
             },
         ),
         ("next url", Paginate::NextUrl { next: path("next"), more: Some(path("has_more")) }),
@@ -119,7 +125,8 @@ async fn a_page_that_is_read_twice_is_the_same_page() {
 #[tokio::test]
 async fn templates_see_the_page_and_the_settings() {
     let server = Server::answering(answer).await;
-    let token = Paginate::Cursor { next: NextToken::Body(path("paging.next.after")), query: None, more: None };
+    let token =
+        Paginate::Cursor { next: NextToken::Body(path("paging.next.after")), query: None, more: None, size: None };
     let mut leads = stream(token);
     leads.request.query =
         vec![("after".to_owned(), template("{{ page.token }}")), ("limit".to_owned(), template("{{ config.limit }}"))];
@@ -143,7 +150,12 @@ async fn fault_of(
 }
 
 fn by_token() -> Stream {
-    stream(Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None })
+    stream(Paginate::Cursor {
+        next: NextToken::Body(path("next")),
+        query: Some("after".into()),
+        more: None,
+        size: None,
+    })
 }
 
 #[tokio::test]

@@ -17,7 +17,12 @@ use super::{
 };
 
 fn by_token() -> Stream {
-    stream(Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None })
+    stream(Paginate::Cursor {
+        next: NextToken::Body(path("next")),
+        query: Some("after".into()),
+        more: None,
+        size: None,
+    })
 }
 
 fn pages(asked: &Asked) -> super::server::Reply {

@@ -161,7 +161,8 @@ async fn the_window_stays_the_same_on_all_pages_of_a_pass_also_after_a_crash() {
         ok(body).header("date", http_date(*clock.lock().unwrap()))
     })
     .await;
-    let paginate = Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None };
+    let paginate =
+        Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None, size: None };
     let incremental = Incremental::Field(field(CursorFormat::Rfc3339, false));
     let mut reader = Reader::new(&server.url, Stream { incremental: Some(incremental), ..stream(paginate) });
     reader.page().await.unwrap();
@@ -190,7 +191,12 @@ fn integers(asked: &super::server::Asked) -> Reply {
 #[tokio::test]
 async fn an_ascending_listing_moves_its_cursor_page_by_page() {
     let server = Server::answering(integers).await;
-    let paginate = || Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None };
+    let paginate = || Paginate::Cursor {
+        next: NextToken::Body(path("next")),
+        query: Some("after".into()),
+        more: None,
+        size: None,
+    };
     for ascending in [true, false] {
         let mut reader = Reader::new(&server.url, by_integer(stream(paginate()), ascending));
         let mut cursors = Vec::new();
@@ -215,7 +221,8 @@ async fn an_ascending_listing_ends_where_the_window_does_although_there_is_more(
         ok(body.to_string()).header("date", "Thu, 01 Jan 2026 12:00:00 GMT")
     })
     .await;
-    let paginate = Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None };
+    let paginate =
+        Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None, size: None };
     let incremental = Incremental::Field(field(CursorFormat::Rfc3339, true));
     let mut reader = Reader::new(&server.url, Stream { incremental: Some(incremental), ..stream(paginate) });
     assert_eq!(reader.rest().await.unwrap(), ["0", "1"]);
@@ -231,8 +238,9 @@ async fn a_token_is_kept_at_the_listings_end_and_sent_by_the_next_pass() {
         other => panic!("{other:?}"),
     })
     .await;
-    let paginate = Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None };
-    let incremental = Incremental::Token { next: path("sync"), query: Some("sync".into()) };
+    let paginate =
+        Paginate::Cursor { next: NextToken::Body(path("next")), query: Some("after".into()), more: None, size: None };
+    let incremental = Incremental::Token { next: path("sync"), query: Some("sync".into()), expired: vec![410] };
     let mut reader = Reader::new(&server.url, Stream { incremental: Some(incremental), ..stream(paginate) });
     assert_eq!(keys(&reader.page().await.unwrap()), ["a"]);
     assert_eq!(reader.at.cursor, None);
@@ -265,8 +273,8 @@ async fn a_saved_cursor_of_another_kind_is_refused_before_anything_is_asked() {
 
 #[tokio::test]
 async fn a_token_that_the_vendor_forgot_says_how_to_read_from_the_start() {
-    let server = Server::answering(|_| super::server::status(410, "{}")).await;
-    let incremental = Incremental::Token { next: path("sync"), query: Some("sync".into()) };
+    let server = Server::answering(|_| super::server::status(400, "{}")).await;
+    let incremental = Incremental::Token { next: path("sync"), query: Some("sync".into()), expired: vec![410] };
     let mut reader = Reader::new(&server.url, Stream { incremental: Some(incremental), ..stream(Paginate::None) });
     reader.at.cursor = Some(Cursor::Token("old".to_owned()));
     let fault = reader.page().await.unwrap_err();

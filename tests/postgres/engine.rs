@@ -35,6 +35,7 @@ impl Source for TwoPages {
             scan: Scan::default(),
             records: if end { Vec::new() } else { vec![record] },
             rejects: Vec::new(),
+            skipped: Vec::new(),
             next: Checkpoint { scan: (!end).then_some(scan), ..at.clone() },
             end,
             restarted: false,
@@ -55,6 +56,7 @@ async fn run(db: &Database, state: &State) -> Run {
         stream: StreamId::new("pipe", "leads"),
         source: Box::new(TwoPages),
         transform: Transform::new(&[]),
+        lookups: Vec::new(),
         mapping: Mapping::new(None),
         writes: Writes {
             connection: "db".into(),

@@ -103,7 +103,9 @@ async fn each_slice_has_a_cursor_of_its_own_so_a_parent_that_comes_later_is_read
     let expected: Vec<String> = all(3, 2);
     assert_eq!(stage.sorted(name), expected, "what is newer than now waits");
     let since = stage.server.asked().split_off(before);
-    let of = |repo: &str| since.iter().find(|asked| asked.path.contains(repo)).unwrap().parameter("since").map(str::to_owned);
+    let of = |repo: &str| {
+        since.iter().find(|asked| asked.path.contains(repo)).unwrap().parameter("since").map(str::to_owned)
+    };
     assert!(of("r000").is_some(), "from its own cursor");
     assert_eq!(of("r001"), None, "from the beginning");
 }

@@ -47,7 +47,9 @@ impl World {
         let mut world = Self { cap: usize::MAX, ..Self::default() };
         for repo in 0..repos {
             let name = format!("r{repo:03}");
-            world.repos.push(json!({"id": repo, "name": name, "updated_at": hour(repo as i64), "owner": {"login": "o"}}));
+            world
+                .repos
+                .push(json!({"id": repo, "name": name, "updated_at": hour(repo as i64), "owner": {"login": "o"}}));
             for number in 0..issues {
                 world.issue(&name, number as i64, (repo * issues + number) as i64);
                 let of = format!("{name}/{number}");

@@ -39,7 +39,17 @@ pub fn paths(pipeline: &Pipeline) -> Vec<Vec<Step>> {
                 made.extend(pairs.iter().filter_map(|(_, to)| first_field(to)));
             }
             StepPlan::Keep(paths) | StepPlan::Drop(paths) => paths.iter().for_each(|path| look(path.steps(), &made)),
+            StepPlan::Dedupe(dedupe) => dedupe.by.record_steps().for_each(|steps| look(steps, &made)),
+            StepPlan::Coerce(fields) => fields.iter().for_each(|(path, _)| look(path.steps(), &made)),
+            StepPlan::Validate(rules) => {
+                rules.iter().flat_map(|rule| rule.that.record_steps()).for_each(|steps| look(steps, &made));
+            }
+            // Pipelines with these are not drilled.
+            StepPlan::Flatten(_) | StepPlan::Split | StepPlan::Lookup(_) => {}
         }
+    }
+    for steps in pipeline.from.stream.only.iter().flat_map(Expression::record_steps) {
+        look(steps, &[]);
     }
     for (_, value) in pipeline.fields.iter().flatten() {
         value.record_steps().for_each(|steps| look(steps, &made));
@@ -68,9 +78,16 @@ pub fn literals(pipeline: &Pipeline) -> Vec<Value> {
         match step {
             StepPlan::Filter(condition) => look(condition),
             StepPlan::Set(fields) => fields.iter().for_each(|(_, value)| look(value)),
+            StepPlan::Validate(rules) => rules.iter().for_each(|rule| look(&rule.that)),
+            StepPlan::Dedupe(_)
+            | StepPlan::Coerce(_)
+            | StepPlan::Flatten(_)
+            | StepPlan::Split
+            | StepPlan::Lookup(_) => {}
             StepPlan::Rename(_) | StepPlan::Keep(_) | StepPlan::Drop(_) => {}
         }
     }
+    pipeline.from.stream.only.iter().for_each(&mut look);
     pipeline.fields.iter().flatten().for_each(|(_, value)| look(value));
     found.truncate(LITERALS_MAX);
     found

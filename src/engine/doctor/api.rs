@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     auth::{self, Account, Ground},
-    config::plan::{Api, Auth, Budget, Paginate, Slices, Retry, Stream},
+    config::plan::{Api, Auth, Budget, Paginate, Retry, Slices, Stream},
     http::{Accounts, Client, HttpTransport, Policy, Request, Response, Seams, SendError, Transport, told},
     model::{BoxFuture, Checkpoint, Fault},
     source,
@@ -113,10 +113,12 @@ impl Doctor {
 pub fn smallest(stream: &Stream) -> Stream {
     let mut smallest = stream.clone();
     match &mut smallest.paginate {
-        Paginate::Page { size: Some(size), .. } | Paginate::Offset { size, .. } => size.records = 1,
+        Paginate::Page { size: Some(size), .. }
+        | Paginate::Offset { size, .. }
+        | Paginate::Cursor { size: Some(size), .. } => size.records = 1,
         Paginate::Page { size: None, .. }
         | Paginate::None
-        | Paginate::Cursor { .. }
+        | Paginate::Cursor { size: None, .. }
         | Paginate::NextUrl { .. }
         | Paginate::Link => {}
     }

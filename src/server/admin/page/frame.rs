@@ -4,7 +4,7 @@ use maud::{DOCTYPE, Markup, html};
 
 use super::VERSION;
 use crate::{
-    config::plan::{Pipeline, StepPlan},
+    config::plan::Pipeline,
     engine::{Doing, Standing},
     model::Code,
     server::admin::problem::Problem,
@@ -176,14 +176,7 @@ pub fn way(plan: &Pipeline) -> Markup {
 }
 
 fn steps(plan: &Pipeline) -> Vec<String> {
-    let name = |step: &StepPlan| match step {
-        StepPlan::Filter(_) => "filter",
-        StepPlan::Set(_) => "set",
-        StepPlan::Rename(_) => "rename",
-        StepPlan::Drop(_) => "drop",
-        StepPlan::Keep(_) => "keep",
-    };
-    let mut all: Vec<String> = plan.steps.iter().map(|step| name(step).to_owned()).collect();
+    let mut all: Vec<String> = plan.steps.iter().map(|step| step.name().to_owned()).collect();
     all.extend(plan.fields.as_ref().map(|fields| format!("map {} fields", fields.len())));
     all
 }
