@@ -139,6 +139,8 @@ pub enum Command {
     },
     /// List connectors with their streams and operations
     Connectors,
+    /// Play the cases of a connector, without its vendor; or record one from real traffic
+    Try(TryArgs),
     /// Print a JSON Schema for an editor
     Schema {
         #[arg(value_enum)]
@@ -218,6 +220,16 @@ pub struct DrillArgs {
     /// One run of a drill, in this folder of its own
     #[arg(long, hide = true, value_name = "FOLDER")]
     pub attempt: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "No server is asked, but with --record; no wait takes real time.")]
+pub struct TryArgs {
+    /// The connector: a folder in connectors/ [default: all]
+    #[arg(value_name = "CONNECTOR")]
+    pub connector: Option<String>,
+    /// Only this case
+    pub case: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -449,6 +461,8 @@ pub enum SchemaKind {
     Connector,
     /// pipelines/NAME.yaml
     Pipeline,
+    /// connectors/NAME/cases/CASE.yaml
+    Case,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

@@ -65,6 +65,10 @@ codes! {
     SignedText = 133, "a signed text that proves nothing";
     SecretForm = 134, "a secret is not written as it should be";
 
+    // RK0137 to 0139: cases of connectors.
+    CaseFile = 137, "an answer's file of a case cannot be used";
+    CaseNothing = 138, "a case that has nothing to play";
+
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
     Tls = 202, "TLS failed";
@@ -215,6 +219,10 @@ codes! {
     ObjectiveBurns = 977, "the error budget of an objective burns";
     CanaryHeld = 978, "the first records of a run did not go well";
     ProbeFailed = 979, "a probe found a connection unwell";
+
+    // RK0990 to 0998: playing and recording cases.
+    CaseFailed = 990, "a case of a connector does not come out as it says";
+    RecordingUnusable = 991, "what was recorded cannot become a case";
 }
 
 impl Code {
