@@ -30,7 +30,8 @@ pub fn request(expected: &Expected, got: &Request, names: &mut Names) -> Vec<Str
     }
     found.extend(query(expected, got, names));
     for (name, value) in &expected.headers {
-        let theirs = got.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let theirs =
+            got.headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
         let theirs: Vec<String> = theirs.collect();
         match theirs.as_slice() {
             [] => found.push(format!("header {name}: expected {value}, got none")),
@@ -115,7 +116,9 @@ pub fn differences(at: &str, expected: &Value, got: &Value, partly: bool, names:
         }
         (Value::Array(ours), Value::Array(theirs)) if ours.len() == theirs.len() => {
             let pairs = ours.iter().zip(theirs).enumerate();
-            pairs.flat_map(|(n, (ours, theirs))| differences(&format!("{at}[{n}]"), ours, theirs, partly, names)).collect()
+            pairs
+                .flat_map(|(n, (ours, theirs))| differences(&format!("{at}[{n}]"), ours, theirs, partly, names))
+                .collect()
         }
         (Value::Number(ours), Value::Number(theirs)) if ours.as_f64() == theirs.as_f64() => Vec::new(),
         _ if expected == got => Vec::new(),

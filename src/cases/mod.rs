@@ -11,8 +11,18 @@
 
 mod clock;
 mod compare;
+mod mask;
 mod outcome;
 mod play;
+mod recorder;
 mod tape;
+mod write;
 
-pub use self::{clock::standing_still, outcome::Difference, play::play};
+pub use self::{
+    clock::standing_still,
+    mask::Mask,
+    outcome::Difference,
+    play::play,
+    recorder::{Came, Listened, Recorder, Traffic},
+    write::{Subject, case_of},
+};

@@ -41,7 +41,9 @@ pub fn judge(case: &Case, outcome: &Outcome, names: &mut Names) -> Vec<Differenc
     let mut found = Vec::new();
     match (&expect.fault, &outcome.fault) {
         (None, Some(fault)) => found.push(Difference::new(&case.place, format!("it ended with {}", told(fault)))),
-        (Some((place, code)), None) => found.push(Difference::new(place, format!("expected {code}, and nothing failed"))),
+        (Some((place, code)), None) => {
+            found.push(Difference::new(place, format!("expected {code}, and nothing failed")))
+        }
         (Some((place, code)), Some(fault)) if fault.code != *code => {
             found.push(Difference::new(place, format!("expected {code}, got {}", told(fault))));
         }

@@ -25,14 +25,12 @@ use crate::{
 
 /// The chance of every case: what is jittered is jittered the same way each time.
 const SEED: u64 = 1;
-/// A case that reads more pages than this has lost its way.
-const PAGES_MAX: usize = 1000;
 
 /// What differs from what the case says. It must be run where time stands still (`standing_still`).
 pub async fn play(case: Arc<Case>) -> Vec<Difference> {
     let stage = Stage::new(case.clone());
     let outcome = match &case.subject {
-        Subject::Stream { stream, cursor } => stage.read(stream, cursor.clone()).await,
+        Subject::Stream { stream, cursor, pages_max } => stage.read(stream, cursor.clone(), *pages_max).await,
         Subject::Operation { operation, records } => stage.write(operation, records).await,
     };
     let (found, mut names) = stage.tape.over();
@@ -65,14 +63,14 @@ impl Stage {
         auth::client_over(&self.case.api, self.tape.clone(), &self.ground)
     }
 
-    async fn read(&self, stream: &Arc<Stream>, cursor: Option<Cursor>) -> Outcome {
+    async fn read(&self, stream: &Arc<Stream>, cursor: Option<Cursor>, pages_max: u64) -> Outcome {
         let mut outcome = Outcome::default();
         let source = match self.client() {
             Ok(client) => ApiSource::new(self.case.api.clone(), stream.clone(), client),
             Err(fault) => return Outcome { fault: Some(fault), ..outcome },
         };
         let mut at = Checkpoint { cursor, ..Checkpoint::default() };
-        for _ in 0..PAGES_MAX {
+        for _ in 0..pages_max {
             match source.read(&at).await {
                 Ok(page) => {
                     outcome.take(&page);
@@ -98,11 +96,7 @@ impl Stage {
         }
     }
 
-    async fn written(
-        &self,
-        operation: &Arc<Operation>,
-        records: &[Given],
-    ) -> Result<Vec<Verdict>, Fault> {
+    async fn written(&self, operation: &Arc<Operation>, records: &[Given]) -> Result<Vec<Verdict>, Fault> {
         let (stream, clock) = (StreamId::new("case", operation.name.clone()), self.ground.clock.clone());
         let mut run = Run::begin("case", &stream, clock.now());
         let items = records.iter().map(|record| item(&self.case.api.name, operation, record)).collect();

@@ -128,7 +128,10 @@ fn untimely(exchange: &Exchange, waited: Duration) -> Option<Difference> {
     let early = exchange.after.filter(|after| waited < *after).map(|after| format!("no sooner than {after:?}"));
     let late = exchange.within.filter(|within| waited > *within).map(|within| format!("no later than {within:?}"));
     let bound = early.or(late)?;
-    Some(Difference::new(&exchange.place, format!("expected it {bound} after the answer before, got it after {waited:?}")))
+    Some(Difference::new(
+        &exchange.place,
+        format!("expected it {bound} after the answer before, got it after {waited:?}"),
+    ))
 }
 
 impl Transport for Tape {

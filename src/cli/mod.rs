@@ -29,6 +29,7 @@ mod output;
 mod panic;
 mod plan;
 mod progress;
+mod record_case;
 mod reset;
 mod run;
 mod run_report;
@@ -119,6 +120,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Doctor { connections } => block_on(doctor::doctor(dir, &connections, output))?,
         Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
         Command::Audit { command } => audit::audit(command, dir, output),
+        Command::Try(args) if args.record.is_some() => block_on(record_case::record(&args, dir, output))?,
         Command::Try(args) => try_cases::try_cases(&args, dir, output),
         Command::Connectors => check::connectors(dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),

@@ -64,7 +64,7 @@ fn chosen(connector: &str, mut cases: Vec<Case>, args: &TryArgs) -> Result<Vec<C
     Ok(cases)
 }
 
-fn played(case: &Arc<Case>) -> Result<Vec<Difference>, Failure> {
+pub fn played(case: &Arc<Case>) -> Result<Vec<Difference>, Failure> {
     cases::standing_still(cases::play(case.clone())).map_err(|error| {
         Fault::halt(Code::StoreIo, Blame::Host, format!("the system gives no runtime: {error}"))
             .help("nothing was played; look at the limits of this user (ulimit -n) and try again")
@@ -101,6 +101,7 @@ fn verdict(count: usize, failed: usize, output: &Output) -> Result<u8, Failure> 
         return Ok(DONE);
     }
     let verb = if failed == 1 { "does" } else { "do" };
-    let fault = Fault::halt(Code::CaseFailed, Blame::Config, format!("{failed} of {cases} {verb} not come out as said"));
+    let fault =
+        Fault::halt(Code::CaseFailed, Blame::Config, format!("{failed} of {cases} {verb} not come out as said"));
     Err(fault.help("no server was asked; mend the connector or the case, whichever is wrong").into())
 }

@@ -17,7 +17,8 @@ use super::{
     plan_case::{Answered, Case, Exchange, Expect, Expected, ExpectedBody, ExpectedVerdict, Given, Place, Subject},
     raw_auth::RawAuth,
     raw_case::{
-        RawCase, RawCaseAnswer, RawExchange, RawExpect, RawExpectedRequest, RawExpectedVerdict, RawGiven, RawVerdictKind,
+        RawCase, RawCaseAnswer, RawExchange, RawExpect, RawExpectedRequest, RawExpectedVerdict, RawGiven,
+        RawVerdictKind,
     },
     raw_workspace::RawConnection,
     shape::{Named, OneOrMany, Spanned},
@@ -28,6 +29,8 @@ use crate::model::{Code, Cursor, Fields, Key};
 
 /// When a case begins that does not say when.
 const NOW: &str = "2026-01-15T00:00:00Z";
+/// A case that reads more pages has lost its way.
+const PAGES_MAX: u64 = 1000;
 const DAY: Duration = Duration::from_secs(86_400);
 /// The largest file of an answer.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -110,10 +113,15 @@ impl Check<'_> {
                     return None;
                 };
                 if let Some(record) = given.and_then(|given| given.records.first()) {
-                    self.conflict(record.span, "a stream writes no records", "remove `records`, or name an `operation`");
+                    self.conflict(
+                        record.span,
+                        "a stream writes no records",
+                        "remove `records`, or name an `operation`",
+                    );
                 }
                 let cursor = given.and_then(|given| given.cursor.as_ref()).map(|cursor| cursor_of(&cursor.value));
-                Some(Subject::Stream { stream: stream.clone(), cursor })
+                let pages_max = given.and_then(|given| given.pages.as_ref()).map_or(PAGES_MAX, |pages| pages.value);
+                Some(Subject::Stream { stream: stream.clone(), cursor, pages_max })
             }
             (None, Some(name)) => {
                 let Some(operation) = api.operations.get(&name.value) else {
@@ -174,7 +182,10 @@ impl Check<'_> {
         let mut given = methods.into_iter().filter_map(|(method, path)| path.as_ref().map(|path| (method, path)));
         let (Some((method, path)), None) = (given.next(), given.next()) else {
             let help = "give its path with one of `get`, `post`, `put`, `patch` and `delete`";
-            self.absent(raw.span, Problem::new(Code::MissingKey, raw.span, "the request has not one method").help(help));
+            self.absent(
+                raw.span,
+                Problem::new(Code::MissingKey, raw.span, "the request has not one method").help(help),
+            );
             return None;
         };
         let base = api.base_url.as_str().trim_end_matches('/');
@@ -195,7 +206,8 @@ impl Check<'_> {
             (.., Some(text)) => ExpectedBody::Text(text.value.clone()),
             _ => ExpectedBody::None,
         };
-        let headers = headers.iter().filter_map(|(name, value)| Some((self.header(name)?, value.value.clone()))).collect();
+        let headers =
+            headers.iter().filter_map(|(name, value)| Some((self.header(name)?, value.value.clone()))).collect();
         Some(Expected { method, url, query: pairs(query), headers, body })
     }
 

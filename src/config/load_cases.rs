@@ -25,15 +25,21 @@ pub fn connector_names(dir: &Path) -> Vec<String> {
 
 /// Loads the cases of a connector of the workspace in `dir`, in the order of their names. `renkei.yaml` is not looked at.
 pub fn load_cases(dir: &Path, connector: &str) -> Result<Vec<Case>, Report> {
-    let reading =
-        Reading { env: &StandIns, base: dir, offline: false, problems: RefCell::default(), dropped: RefCell::default() };
+    let reading = Reading {
+        env: &StandIns,
+        base: dir,
+        offline: false,
+        problems: RefCell::default(),
+        dropped: RefCell::default(),
+    };
     let mut loading = Loading { dir, reading, sources: Sources::default() };
     let folder = dir.join("connectors").join(connector);
     let vendor: Loaded<RawConnector> = loading.file(&folder.join("connector.yaml"), connector.to_owned());
     let files = loading.list(&format!("connectors/{connector}/cases"));
     let files = files.into_iter().filter(|path| path.extension().is_some_and(|ending| ending == "yaml"));
-    let cases: Vec<Loaded<RawCase>> =
-        files.map(|path| loading.file(&path, path.file_stem().unwrap_or_default().to_string_lossy().into_owned())).collect();
+    let cases: Vec<Loaded<RawCase>> = files
+        .map(|path| loading.file(&path, path.file_stem().unwrap_or_default().to_string_lossy().into_owned()))
+        .collect();
     let Loading { reading, sources, .. } = loading;
     let check = Check::new(&sources, &reading);
     let auth = vendor.raw.as_ref().and_then(|raw| raw.value.auth.clone());
@@ -45,4 +51,21 @@ pub fn load_cases(dir: &Path, connector: &str) -> Result<Vec<Case>, Report> {
         .collect();
     let report = Report::new(&sources, reading.problems.take());
     if report.errors() > 0 { Err(report) } else { Ok(compiled) }
+}
+
+/// The innermost names of all fields that the connector's streams declare personal.
+pub fn personal_names(dir: &Path, connector: &str) -> Vec<String> {
+    let reading =
+        Reading { env: &StandIns, base: dir, offline: true, problems: RefCell::default(), dropped: RefCell::default() };
+    let mut loading = Loading { dir, reading, sources: Sources::default() };
+    let path = dir.join("connectors").join(connector).join("connector.yaml");
+    let vendor: Loaded<RawConnector> = loading.file(&path, connector.to_owned());
+    let streams = vendor.raw.iter().flat_map(|raw| raw.value.streams.iter());
+    let paths = streams
+        .flat_map(|(_, stream)| stream.value.personal.names().into_iter().map(str::to_owned).collect::<Vec<_>>());
+    let innermost = |path: String| {
+        let last = path.rsplit('.').next().unwrap_or_default();
+        last.split('[').next().unwrap_or_default().to_lowercase()
+    };
+    paths.map(innermost).collect()
 }

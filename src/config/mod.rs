@@ -123,7 +123,7 @@ pub use diagnostic::{Diagnostic, Related, Report, Severity};
 pub use environment::{Environment, MapEnvironment, SystemEnvironment};
 pub use footprint::Footprint;
 pub use load::{Checked, WORKSPACE_FILE, check, load, load_connections, load_for};
-pub use load_cases::{connector_names, load_cases};
+pub use load_cases::{connector_names, load_cases, personal_names};
 pub use plan::Plan;
 pub use schema::{FileKind, schema};
 pub use suggest::nearest;

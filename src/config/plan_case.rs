@@ -45,7 +45,7 @@ pub struct Case {
 /// What is played.
 #[derive(Debug)]
 pub enum Subject {
-    Stream { stream: Arc<Stream>, cursor: Option<Cursor> },
+    Stream { stream: Arc<Stream>, cursor: Option<Cursor>, pages_max: u64 },
     Operation { operation: Arc<Operation>, records: Vec<Given> },
 }
 

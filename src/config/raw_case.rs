@@ -55,6 +55,8 @@ pub struct RawGiven {
     pub now: Option<Spanned<String>>,
     /// How far the stream is delivered: a time, a whole number or the vendor's token. Default: nothing was read yet.
     pub cursor: Option<Spanned<String>>,
+    /// How many pages are read. Default: all, to the end of the listing.
+    pub pages: Option<Spanned<u64>>,
     /// The records that an operation writes, in one batch.
     #[serde(default)]
     pub records: Vec<Spanned<RawGivenRecord>>,

@@ -47,7 +47,8 @@ pub fn credentials(declared: &RawAuth, span: Span) -> Option<RawAuth> {
         }),
         RawAuth::ApiKey(_) => RawAuth::ApiKey(RawApiKey { value: secret("key"), ..RawApiKey::default() }),
         RawAuth::Oauth2(declared) => {
-            let is_assertion = matches!(declared.grant.as_ref().map(|grant| &grant.value), Some(RawGrant::JwtBearer(_)));
+            let is_assertion =
+                matches!(declared.grant.as_ref().map(|grant| &grant.value), Some(RawGrant::JwtBearer(_)));
             let grant = match &declared.grant.as_ref()?.value {
                 RawGrant::RefreshToken(_) => {
                     Some(RawGrant::RefreshToken(RawRefreshToken { token: secret("refresh_token") }))
@@ -62,7 +63,11 @@ pub fn credentials(declared: &RawAuth, span: Span) -> Option<RawAuth> {
             RawAuth::Oauth2(Box::new(RawOauth2 {
                 grant: grant.map(|value| Spanned { value, span }),
                 client_id: if is_assertion { None } else { text("client_id") },
-                client_secret: if is_assertion || declared.client_auth.is_some() { None } else { secret("client_secret") },
+                client_secret: if is_assertion || declared.client_auth.is_some() {
+                    None
+                } else {
+                    secret("client_secret")
+                },
                 ..RawOauth2::default()
             }))
         }

@@ -116,7 +116,10 @@ fn the_reference_names_every_key() {
         let definitions = schema["definitions"].as_object().unwrap().values();
         for object in definitions.chain([&schema]) {
             for key in object["properties"].as_object().into_iter().flat_map(|properties| properties.keys()) {
-                assert!(words.contains(&key.as_str()), "neither docs/configuration.md nor docs/write-a-connector.md names `{key}`");
+                assert!(
+                    words.contains(&key.as_str()),
+                    "neither docs/configuration.md nor docs/write-a-connector.md names `{key}`"
+                );
             }
         }
     }
