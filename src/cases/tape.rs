@@ -124,6 +124,17 @@ fn nearest<'e>(open: &[(usize, &'e Exchange)], request: &Request, names: &Names)
     near.min_by_key(|exchange| distance(exchange)).or_else(|| open.first().map(|(_, exchange)| *exchange))
 }
 
+/// The body with what its names stand for: a server says back what it was sent.
+fn said_back(body: &Bytes, names: &Names) -> Bytes {
+    let Some(text) = std::str::from_utf8(body).ok().filter(|text| text.contains('<')) else { return body.clone() };
+    let mut text = text.to_owned();
+    for (name, value) in names {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        text = text.replace(&format!("<{name}>"), &value);
+    }
+    text.into()
+}
+
 fn untimely(exchange: &Exchange, waited: Duration) -> Option<Difference> {
     let early = exchange.after.filter(|after| waited < *after).map(|after| format!("no sooner than {after:?}"));
     let late = exchange.within.filter(|within| waited > *within).map(|within| format!("no later than {within:?}"));
@@ -148,8 +159,10 @@ impl Transport for Tape {
                 return Err(SendError::Egress("the case does not expect this request".to_owned()));
             };
             let Some(answer) = &exchange.answer else { return std::future::pending().await };
-            self.playing().answered = Instant::now();
-            Ok(Response { status: answer.status, headers: answer.headers.clone(), body: answer.body.clone() })
+            let mut playing = self.playing();
+            playing.answered = Instant::now();
+            let body = said_back(&answer.body, &playing.names);
+            Ok(Response { status: answer.status, headers: answer.headers.clone(), body })
         })
     }
 }

@@ -11,7 +11,8 @@ use super::{
 };
 
 /// One play of a stream or an operation of the connector. A text that is a single `<name>` stands for any value, and for the same
-/// value wherever the case says that name again; `<any>` stands for any value each time. A reference such as `${TOKEN}` is
+/// value wherever the case says that name again; `<any>` stands for any value each time. In an answer a `<name>`
+/// is what it stood for before. A reference such as `${TOKEN}` is
 /// filled with a stand-in.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
