@@ -91,6 +91,9 @@ pub struct RawCursorPages {
     pub query: Option<Spanned<String>>,
     /// Where the answer says whether there is more.
     pub more: Option<Spanned<String>>,
+    /// Where the answer says that this was the last page, for vendors that name a token there, too. Beside `next`, instead of
+    /// `more`.
+    pub end: Option<Spanned<String>>,
 }
 
 /// The next URL.
