@@ -18,7 +18,7 @@ use super::{
     source::Span,
 };
 
-/// Fills every reference: `${API_TOKEN}` with `stand-in-api-token`.
+/// Fills every reference: `${API_TOKEN}` with `stand-in-api-token`; `${KEY_BASE64}` with a text in base64, where a secret must be one.
 pub struct StandIns;
 
 impl Environment for StandIns {
@@ -32,6 +32,9 @@ impl Environment for StandIns {
 }
 
 fn stand_in(name: &str) -> String {
+    if name.ends_with("_BASE64") {
+        return STANDARD.encode(name);
+    }
     format!("stand-in-{}", name.to_ascii_lowercase().replace('_', "-"))
 }
 
