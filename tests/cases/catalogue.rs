@@ -137,9 +137,12 @@ fn every_connector_has_a_page_with_dated_sources() {
         let page = fs::read_to_string(repository().join("connectors").join(&connector).join("README.md"))
             .unwrap_or_else(|error| panic!("{connector}: {error}"));
         assert!(page.contains("Sources, looked up on 2026-"), "{connector}: its page names no dated sources");
-        for name in cases_of(&connector).first().map(|case| case.api.clone()).iter().flat_map(|api| {
-            api.streams.keys().chain(api.operations.keys()).cloned().collect::<Vec<_>>()
-        }) {
+        for name in cases_of(&connector)
+            .first()
+            .map(|case| case.api.clone())
+            .iter()
+            .flat_map(|api| api.streams.keys().chain(api.operations.keys()).cloned().collect::<Vec<_>>())
+        {
             assert!(page.contains(&format!("`{name}`")), "{connector}: its page does not name `{name}`");
         }
     }

@@ -93,9 +93,10 @@ fn another_request_is_told_with_what_was_expected_and_where_the_case_says_so() {
     says(&ran, &["connectors/vendor/cases/one.yaml:7:14", "query limit: expected \"3\", got \"2\""]);
     says(&changed(READING, "limit: 2, after: n2", "limit: 2"), &["query after: expected none, got n2"]);
     says(&changed(READING, "Bearer stand-in-token", "Bearer x"), &["header authorization: expected \"Bearer x\""]);
-    says(&changed(READING, "get: /people, query: { limit: 2 },", "get: /persons, query: { limit: 2 },"), &[
-        "expected GET https://api.vendor.example/persons, got GET https://api.vendor.example/people",
-    ]);
+    says(
+        &changed(READING, "get: /people, query: { limit: 2 },", "get: /persons, query: { limit: 2 },"),
+        &["expected GET https://api.vendor.example/persons, got GET https://api.vendor.example/people"],
+    );
     let other = WRITING.replacen("json: { name: Ada }", "json: { name: Bob }", 1);
     let ran = tried(&other.replacen("json: { name: Ada }", "json: { name: Bob }", 1));
     says(&ran, &["body.name: expected \"Bob\", got \"Ada\""]);
@@ -112,7 +113,8 @@ fn what_comes_of_it_is_told_with_what_was_expected() {
 
 #[test]
 fn an_exchange_that_is_not_used_and_a_request_that_nobody_expects_are_told() {
-    let more = "  - request: { get: /people, query: { limit: 2, after: n3 } }\n    answer: { json: { data: [] } }\nexpect:";
+    let more =
+        "  - request: { get: /people, query: { limit: 2, after: n3 } }\n    answer: { json: { data: [] } }\nexpect:";
     says(&tried(&READING.replace("expect:", more)), &["this request never came: GET"]);
     let less = READING.replace("{ id: 2, name: Bob }] }", "{ id: 2, name: Bob }], next: n3 }");
     says(&tried(&less), &["no exchange is left for the request GET https://api.vendor.example/people"]);
