@@ -22,7 +22,7 @@ use crate::{
     cases::{Came, Listened, Mask, Recorder, Subject, Traffic, case_of},
     config::{
         self,
-        plan::{Api, Connection},
+        plan::{Api, Auth, Connection},
         plan_case::Given,
     },
     engine::Engine,
@@ -84,6 +84,12 @@ fn api(dir: &Path, connection: &str, connector: Option<&str>) -> Result<Arc<Api>
             help,
         ));
     };
+    if matches!(api.auth, Auth::Session(_) | Auth::Hmac(_)) {
+        return Err(Failure::usage(
+            format!("`{connection}` signs in by a session or signs its requests, of which no case can be recorded"),
+            "nothing was sent; write the case by hand, with stand-ins for its credentials",
+        ));
+    }
     match connector {
         Some(connector) if connector != api.connector => Err(Failure::usage(
             format!("the connection `{connection}` is one of `{}`", api.connector),

@@ -161,6 +161,30 @@ fn a_case_that_cannot_be_played_is_told_with_all_that_is_wrong() {
 }
 
 #[test]
+fn the_example_of_the_guide_plays() {
+    let guide = include_str!("../../docs/write-a-connector.md");
+    let example = guide.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = workspace(example);
+    let connector = r#"
+version: 1
+base_url: https://api.vendor.example
+auth: { bearer: {} }
+config: { region: { default: us } }
+streams:
+  customers:
+    get: /v1/customers
+    query: { limit: 100 }
+    records: data
+    key: id
+    paginate: { cursor: { next: next, query: after } }
+    incremental: { field: changed, format: rfc3339, since: since }
+"#;
+    fs::write(folder.path().join("connectors/vendor/connector.yaml"), connector).unwrap();
+    let ran = renkei(folder.path(), &["try", "vendor"]);
+    assert_eq!(ran.code, 0, "{}", ran.transcript());
+}
+
+#[test]
 fn names_that_are_not_there_are_told_with_the_nearest_one() {
     let folder = workspace(READING);
     let ran = renkei(folder.path(), &["try", "vender"]);
