@@ -4,6 +4,7 @@
 //! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
 
 mod args;
+mod args_try;
 mod audit;
 mod auth;
 mod auth_login;

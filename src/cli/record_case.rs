@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    args::TryArgs,
+    args_try::TryArgs,
     failure::{DONE, Failure},
     init::write_new,
     output::{Output, printable},

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use serde_json::{Value, json};
 
 use super::{
-    args::TryArgs,
+    args_try::TryArgs,
     failure::{DONE, Failure},
     output::{Output, Paint, printable},
     suggest,
