@@ -171,7 +171,7 @@ fn kind(name: &str, declared: &[String]) -> Kind {
     let name = inner.unwrap_or(name).to_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| name.contains(word));
     match () {
-        () if declared.iter().any(|declared| *declared == name) => Kind::Declared,
+        () if declared.contains(&name) => Kind::Declared,
         () if has(SECRET) && !is_place(&name) => Kind::Secret,
         () if has(EMAIL) => Kind::Email,
         () if has(PHONE) => Kind::Phone,

@@ -34,7 +34,7 @@ fn every_case_of_every_connector_comes_out_as_it_says() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(played > 0, "only {played} cases");
+    assert!(played > 100, "only {played} cases");
 }
 
 #[test]
