@@ -1,6 +1,7 @@
 //! renkei keeps business systems in step: it reads what changed from one system, maps it, and writes it to another,
 //! and every record ends with a verdict.
 pub mod auth;
+pub mod cases;
 pub mod cli;
 pub mod config;
 pub mod drill;

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::args_try::TryArgs;
+
 #[derive(Parser, Debug)]
 #[command(
     name = "renkei",
@@ -139,6 +141,8 @@ pub enum Command {
     },
     /// List connectors with their streams and operations
     Connectors,
+    /// Play the cases of a connector, without its vendor; or record one from real traffic
+    Try(TryArgs),
     /// Print a JSON Schema for an editor
     Schema {
         #[arg(value_enum)]
@@ -449,6 +453,8 @@ pub enum SchemaKind {
     Connector,
     /// pipelines/NAME.yaml
     Pipeline,
+    /// connectors/NAME/cases/CASE.yaml
+    Case,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]

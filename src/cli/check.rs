@@ -43,6 +43,7 @@ pub fn schema(kind: SchemaKind, output: &Output) -> u8 {
         SchemaKind::Workspace => FileKind::Workspace,
         SchemaKind::Connector => FileKind::Connector,
         SchemaKind::Pipeline => FileKind::Pipeline,
+        SchemaKind::Case => FileKind::Case,
     }));
     DONE
 }

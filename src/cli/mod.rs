@@ -4,6 +4,7 @@
 //! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
 
 mod args;
+mod args_try;
 mod audit;
 mod auth;
 mod auth_login;
@@ -29,6 +30,7 @@ mod output;
 mod panic;
 mod plan;
 mod progress;
+mod record_case;
 mod reset;
 mod run;
 mod run_report;
@@ -43,6 +45,7 @@ mod table;
 mod telemetry;
 mod trace;
 mod trace_text;
+mod try_cases;
 mod watched;
 mod workspace;
 
@@ -70,7 +73,12 @@ pub fn main() -> ExitCode {
         }
     };
     let output = Arc::new(Output::new(&cli.global));
-    let usual = if matches!(cli.command, Command::Serve) { LogLevel::Info } else { LogLevel::Warn };
+    let usual = match cli.command {
+        Command::Serve => LogLevel::Info,
+        // A case is full of trouble on purpose.
+        Command::Try(_) => LogLevel::Error,
+        _ => LogLevel::Warn,
+    };
     logging::start(cli.global.log_level.unwrap_or(usual), &output);
     let code = dispatch(cli, &output).unwrap_or_else(|failure| {
         failure.tell(&output);
@@ -113,6 +121,8 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Doctor { connections } => block_on(doctor::doctor(dir, &connections, output))?,
         Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
         Command::Audit { command } => audit::audit(command, dir, output),
+        Command::Try(args) if args.record.is_some() => block_on(record_case::record(&args, dir, output))?,
+        Command::Try(args) => try_cases::try_cases(&args, dir, output),
         Command::Connectors => check::connectors(dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),

@@ -51,6 +51,21 @@ pub struct Check<'a> {
     pub expressions: RefCell<HashMap<String, Expression>>,
 }
 
+impl<'a> Check<'a> {
+    pub fn new(sources: &'a Sources, reading: &'a Reading<'a>) -> Self {
+        Self {
+            sources,
+            reading,
+            broken: RefCell::default(),
+            settings: RefCell::default(),
+            personal: RefCell::default(),
+            listens_at: RefCell::default(),
+            schemas: RefCell::default(),
+            expressions: RefCell::default(),
+        }
+    }
+}
+
 impl Check<'_> {
     pub fn report(&self, problem: Problem) {
         self.reading.problems.borrow_mut().push(problem);
@@ -253,7 +268,7 @@ impl Check<'_> {
         size.value.0
     }
 
-    pub(super) fn out_of(&self, span: Span, help: String) {
+    pub fn out_of(&self, span: Span, help: impl Into<String>) {
         let message = format!("`{}` is out of bounds", self.sources.slice(span));
         self.report(Problem::new(Code::OutOfRange, span, message).help(help));
     }

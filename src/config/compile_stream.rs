@@ -153,7 +153,10 @@ impl Check<'_> {
         request: Option<&RequestPlan>,
     ) -> Paginate {
         let next = match (&cursor.next, &cursor.last) {
-            (Some(next), None) => NextToken::Body(self.path(next)),
+            (Some(next), None) => match &cursor.end {
+                Some(end) => NextToken::UntilEnd { token: self.path(next), end: self.path(end) },
+                None => NextToken::Body(self.path(next)),
+            },
             (None, Some(last)) => NextToken::LastRecord(self.path(last)),
             (None, None) => {
                 let help =
@@ -166,6 +169,9 @@ impl Check<'_> {
                 NextToken::Body(Path::whole())
             }
         };
+        if let Some(end) = cursor.end.as_ref().filter(|_| cursor.more.is_some() || cursor.last.is_some()) {
+            self.conflict(end.span, "`end` stands beside `next` alone", "keep `next` and `end`, or leave out `end`");
+        }
         if cursor.query.is_none() && request.is_some_and(|request| !uses(request, "page")) {
             let help = "write `query:` with the parameter's name, or use `page.token` in the path, query or body";
             self.missing_key(raw.span, raw.span, "query", help);

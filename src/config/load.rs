@@ -82,16 +82,16 @@ enum Wanted<'w> {
 }
 
 /// A file that was read.
-struct Loaded<T> {
-    name: String,
+pub(super) struct Loaded<T> {
+    pub name: String,
     /// Nothing when it could not be read at all.
-    raw: Option<Spanned<T>>,
+    pub raw: Option<Spanned<T>>,
 }
 
-struct Loading<'a> {
-    dir: &'a Path,
-    reading: Reading<'a>,
-    sources: Sources,
+pub(super) struct Loading<'a> {
+    pub dir: &'a Path,
+    pub reading: Reading<'a>,
+    pub sources: Sources,
 }
 
 fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<Wanted<'_>>) -> Checked {
@@ -103,16 +103,7 @@ fn compile(dir: &Path, env: &dyn Environment, offline: bool, wanted: Option<Want
         return Checked { plan: None, report };
     };
     let Loading { reading, sources, .. } = loading;
-    let check = Check {
-        sources: &sources,
-        reading: &reading,
-        broken: RefCell::default(),
-        settings: RefCell::default(),
-        personal: RefCell::default(),
-        listens_at: RefCell::default(),
-        schemas: RefCell::default(),
-        expressions: RefCell::default(),
-    };
+    let check = Check::new(&sources, &reading);
     let unused =
         wanted.map(|wanted| unused(wanted, workspace.raw.as_ref(), &connectors, &pipelines)).unwrap_or_default();
     let plan = everything(&check, workspace.raw, connectors, &pipelines);
@@ -377,7 +368,7 @@ impl Loading<'_> {
         all
     }
 
-    fn list(&mut self, folder: &str) -> Vec<std::path::PathBuf> {
+    pub fn list(&mut self, folder: &str) -> Vec<std::path::PathBuf> {
         files::list(&self.dir.join(folder)).unwrap_or_else(|error| {
             let file = self.sources.add(folder.into(), String::new());
             let message = format!("the folder cannot be read: {error}");
@@ -387,7 +378,7 @@ impl Loading<'_> {
         })
     }
 
-    fn file<T: DeserializeOwned>(&mut self, path: &Path, name: String) -> Loaded<T> {
+    pub fn file<T: DeserializeOwned>(&mut self, path: &Path, name: String) -> Loaded<T> {
         let mut problems = Vec::new();
         let file = files::read(self.dir, path, &mut self.sources, &mut problems);
         let node = file.and_then(|file| self.parse(file, &mut problems));

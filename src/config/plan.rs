@@ -327,6 +327,8 @@ pub enum Paginate {
 pub enum NextToken {
     /// A path in the answer.
     Body(Path),
+    /// A path in the answer that holds a token on the last page, too; it is the last one when `end` is true.
+    UntilEnd { token: Path, end: Path },
     /// A field of the page's last record (Stripe's `starting_after`).
     LastRecord(Path),
 }

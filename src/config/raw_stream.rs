@@ -105,6 +105,9 @@ pub struct RawCursorPages {
     pub more: Option<Spanned<String>>,
     /// The page's size. It becomes smaller while the vendor does not manage it, and templates see it as `page.size`.
     pub size: Option<RawPageSize>,
+    /// Where the answer says that this was the last page, for vendors that name a token there, too. Beside `next`, instead of
+    /// `more`.
+    pub end: Option<Spanned<String>>,
 }
 
 /// The next URL.

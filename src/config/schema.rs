@@ -1,9 +1,9 @@
-//! JSON Schemas of the three kinds of files, for editors. They come from the raw types, so they cannot drift from what is
+//! JSON Schemas of the four kinds of files, for editors. They come from the raw types, so they cannot drift from what is
 //! accepted; the descriptions are the comments there.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 
-use super::{raw_connector::RawConnector, raw_pipeline::RawPipeline, raw_workspace::RawWorkspace};
+use super::{raw_case::RawCase, raw_connector::RawConnector, raw_pipeline::RawPipeline, raw_workspace::RawWorkspace};
 
 /// A kind of configuration file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -14,6 +14,8 @@ pub enum FileKind {
     Connector,
     /// `pipelines/<name>.yaml`
     Pipeline,
+    /// `connectors/<name>/cases/<case>.yaml`
+    Case,
 }
 
 /// The JSON Schema (draft 7, which every editor knows) of a kind of file.
@@ -22,6 +24,7 @@ pub fn schema(kind: FileKind) -> serde_json::Value {
         FileKind::Workspace => of::<RawWorkspace>(),
         FileKind::Connector => of::<RawConnector>(),
         FileKind::Pipeline => of::<RawPipeline>(),
+        FileKind::Case => of::<RawCase>(),
     }
 }
 

@@ -9,10 +9,11 @@ fn file(kind: FileKind) -> &'static str {
         FileKind::Workspace => "workspace",
         FileKind::Connector => "connector",
         FileKind::Pipeline => "pipeline",
+        FileKind::Case => "case",
     }
 }
 
-const KINDS: [FileKind; 3] = [FileKind::Workspace, FileKind::Connector, FileKind::Pipeline];
+const KINDS: [FileKind; 4] = [FileKind::Workspace, FileKind::Connector, FileKind::Pipeline, FileKind::Case];
 
 /// The files in `docs/schema` are what editors load, so they must be what the program accepts. With `RENKEI_BLESS` set to
 /// anything the test writes them instead.
@@ -88,6 +89,7 @@ fn a_report_as_json_has_what_a_program_needs() {
 }
 
 const REFERENCE: &str = include_str!("../../docs/configuration.md");
+const CASES: &str = include_str!("../../docs/write-a-connector.md");
 
 #[test]
 fn the_examples_of_the_reference_are_a_workspace() {
@@ -107,13 +109,17 @@ fn the_examples_of_the_reference_are_a_workspace() {
 
 #[test]
 fn the_reference_names_every_key() {
-    let words: Vec<&str> = REFERENCE.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let written = format!("{REFERENCE}{CASES}");
+    let words: Vec<&str> = written.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
     for kind in KINDS {
         let schema = schema(kind);
         let definitions = schema["definitions"].as_object().unwrap().values();
         for object in definitions.chain([&schema]) {
             for key in object["properties"].as_object().into_iter().flat_map(|properties| properties.keys()) {
-                assert!(words.contains(&key.as_str()), "docs/configuration.md does not name `{key}`");
+                assert!(
+                    words.contains(&key.as_str()),
+                    "neither docs/configuration.md nor docs/write-a-connector.md names `{key}`"
+                );
             }
         }
     }

@@ -33,6 +33,11 @@ impl Engine {
         &self.meters
     }
 
+    /// The client of a connection, with the budget that everybody on it shares.
+    pub fn client_of(&self, api: &Arc<Api>) -> Result<Client, Fault> {
+        self.client(api)
+    }
+
     /// The clients of connections that were used so far.
     pub fn clients(&self) -> Vec<Client> {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()

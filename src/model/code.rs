@@ -67,6 +67,9 @@ codes! {
 
     // RK0136: steps, found before running.
     StepMisplaced = 136, "a step that cannot work here";
+    // RK0137 to 0139: cases of connectors.
+    CaseFile = 137, "an answer's file of a case cannot be used";
+    CaseNothing = 138, "a case that has nothing to play";
 
     // RK02xx: the request path.
     Unreachable = 201, "the host cannot be reached";
@@ -231,6 +234,10 @@ codes! {
     ObjectiveBurns = 977, "the error budget of an objective burns";
     CanaryHeld = 978, "the first records of a run did not go well";
     ProbeFailed = 979, "a probe found a connection unwell";
+
+    // RK0990 to 0998: playing and recording cases.
+    CaseFailed = 990, "a case of a connector does not come out as it says";
+    RecordingUnusable = 991, "what was recorded cannot become a case";
 }
 
 impl Code {

@@ -2,7 +2,7 @@
 //!
 //! | kind | position | the listing ends when |
 //! |---|---|---|
-//! | cursor | the token | `more` is false, or there is no token |
+//! | cursor | the token | `more` is false, `end` is true, or there is no token |
 //! | next_url, link | the URL | `more` is false, or there is no URL |
 //! | page | the number | `more`, else `total_pages`, else a page shorter than its size, else an empty page says so |
 //! | offset | records read, and the last one's key | `more`, else `total`, else a page shorter than its size says so |
@@ -128,7 +128,8 @@ fn token(stream: &Stream, next: &NextToken, more: Option<&Path>, answered: &Answ
     let more = more.and_then(|path| boolean(answered.cut, path));
     let token = match next {
         _ if more == Some(false) => return Ok(Turn::End),
-        NextToken::Body(path) => text_at(answered.cut, path),
+        NextToken::UntilEnd { end, .. } if boolean(answered.cut, end) == Some(true) => return Ok(Turn::End),
+        NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } => text_at(answered.cut, path),
         NextToken::LastRecord(path) => {
             let last = answered.cut.items.last();
             last.and_then(|item| scalar(item.fields.get(path)?.get()).map(|text| text.into_owned()))

@@ -58,8 +58,13 @@ pub fn page(stream: &Stream, lists: Lists, shelf: &Shelf, asked: &Asked, size: u
     match &stream.paginate {
         Paginate::None => {}
         Paginate::Cursor { next: named, more: says, .. } => {
-            if let (NextToken::Body(path), true) = (named, more) {
-                say(&mut body, path, json!(token));
+            match named {
+                NextToken::Body(path) if more => say(&mut body, path, json!(token)),
+                NextToken::UntilEnd { token: path, end } => {
+                    say(&mut body, path, json!(token));
+                    say(&mut body, end, json!(!more));
+                }
+                NextToken::Body(_) | NextToken::LastRecord(_) => {}
             }
             says.iter().for_each(|path| say(&mut body, path, json!(more)));
         }
