@@ -12,16 +12,16 @@
 //! with every change. What it does not say is written down as not said, beside the safe default.
 
 mod call;
-mod check;
+
 mod document;
-mod drift;
+
 mod propose;
 mod read;
 mod schema;
 mod words;
 
-pub use check::check;
+
 pub use document::{Document, Trouble};
-pub use drift::drift;
+
 pub use propose::{Proposal, Wanted, propose};
 pub use read::read;
