@@ -12,7 +12,7 @@ const RANKS: &[&[&str]] = &[
     &["auth"],
     &["source", "sink", "sandbox"],
     &["engine"],
-    &["server", "drill"],
+    &["server", "drill", "openapi"],
     &["cli"],
 ];
 

@@ -137,8 +137,11 @@ pub enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// List connectors with their streams and operations
-    Connectors,
+    /// List connectors with their streams and operations, or make a new one
+    Connectors {
+        #[command(subcommand)]
+        command: Option<super::connectors::ConnectorsCommand>,
+    },
     /// Print a JSON Schema for an editor
     Schema {
         #[arg(value_enum)]

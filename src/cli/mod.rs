@@ -9,6 +9,7 @@ mod auth;
 mod auth_login;
 mod backfill;
 mod check;
+mod connectors;
 mod demo;
 mod doctor;
 mod drill;
@@ -113,7 +114,8 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Doctor { connections } => block_on(doctor::doctor(dir, &connections, output))?,
         Command::Auth { command } => block_on(auth::auth(command, dir, output))?,
         Command::Audit { command } => audit::audit(command, dir, output),
-        Command::Connectors => check::connectors(dir, output),
+        Command::Connectors { command: None } => check::connectors(dir, output),
+        Command::Connectors { command: Some(command) } => connectors::connectors(&command, dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
         Command::Sandbox(args) => block_on(sandbox::serve(&args, output))?,

@@ -58,8 +58,6 @@ codes! {
     AdminOpen = 140, "an admin API that lets everybody in";
     AdminToken = 141, "a token that cannot guard the admin API";
     ApiDocument = 142, "an OpenAPI document cannot be used";
-    Undescribed = 143, "a connector does not fit its vendor's document";
-    DocumentDrift = 144, "a vendor's document changed where a connector uses it";
 
     // To 0139: records that are pushed.
     ListenAddress = 130, "an address to listen at cannot be used";

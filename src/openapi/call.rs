@@ -43,7 +43,6 @@ pub struct Parameter<'d> {
     pub description: &'d str,
     /// An object is written as `name[field]=value`.
     pub deep: bool,
-    pub pointer: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,8 +57,6 @@ pub enum BodyKind {
 #[derive(Clone, Debug)]
 pub struct Body<'d> {
     pub kind: BodyKind,
-    pub pointer: String,
-    pub required: bool,
     schema: Option<Schema<'d>>,
     /// Of the second generation: fields of a form.
     form: Vec<Parameter<'d>>,
@@ -68,7 +65,6 @@ pub struct Body<'d> {
 /// What comes back when it went well.
 #[derive(Clone, Debug)]
 pub struct Answer<'d> {
-    pub pointer: String,
     pub schema: Option<Schema<'d>>,
     pub headers: Vec<&'d str>,
 }
@@ -81,10 +77,6 @@ pub struct BodyField<'d> {
 }
 
 impl<'d> Body<'d> {
-    pub fn schema(&self) -> Option<&Schema<'d>> {
-        self.schema.as_ref()
-    }
-
     pub fn fields(&self) -> Vec<BodyField<'d>> {
         let of_schema = self.schema.iter().flat_map(Schema::fields);
         let of_schema = of_schema.map(|field| BodyField { name: field.name, required: field.required, schema: field.schema });
@@ -94,11 +86,6 @@ impl<'d> Body<'d> {
             schema: one.schema.clone(),
         });
         of_schema.chain(of_form).collect()
-    }
-
-    /// Other fields than those may be sent.
-    pub fn is_open(&self) -> bool {
-        self.form.is_empty() && self.schema.as_ref().is_none_or(Schema::is_open)
     }
 }
 
@@ -193,7 +180,6 @@ fn parameter<'d>(document: &'d Document, place: &Place<'d>) -> Parameter<'d> {
         schema,
         description: place.text("description").unwrap_or_default(),
         deep,
-        pointer: place.pointer.clone(),
     }
 }
 
@@ -209,7 +195,7 @@ fn body<'d>(document: &'d Document, place: Place<'d>) -> Option<Body<'d>> {
     let found = json.or_else(|| form().map(|one| (BodyKind::Form, one)));
     let (kind, (_, media)) = found.or_else(|| content.first().map(|one| (BodyKind::Other, one)))?;
     let schema = media.get("schema").map(|schema| Schema::of(document, schema));
-    Some(Body { kind, pointer: media.pointer.clone(), required: place.flag("required"), schema, form: Vec::new() })
+    Some(Body { kind, schema, form: Vec::new() })
 }
 
 fn old_body<'d>(
@@ -225,15 +211,12 @@ fn old_body<'d>(
         let json = media.is_empty() || media.iter().any(|media| is_json(media));
         let kind = if json { BodyKind::Json } else { BodyKind::Other };
         let schema = whole.get("schema").map(|schema| Schema::of(document, schema));
-        let required = whole.flag("required");
-        return Some(Body { kind, pointer: whole.pointer.clone(), required, schema, form: Vec::new() });
+        return Some(Body { kind, schema, form: Vec::new() });
     }
-    let pointer = format!("{}/parameters", operation.pointer);
     let multipart = media.iter().any(|media| media.contains("multipart"));
     let only_multipart = multipart && !media.iter().any(|media| media.contains("urlencoded"));
     let kind = if only_multipart { BodyKind::Other } else { BodyKind::Form };
-    let required = form.iter().any(|field| field.required);
-    (!form.is_empty()).then_some(Body { kind, pointer, required, schema: None, form })
+    (!form.is_empty()).then_some(Body { kind, schema: None, form })
 }
 
 /// The answer of the smallest good status, one with a JSON body before others.
@@ -262,7 +245,7 @@ fn one_answer<'d>(document: &'d Document, place: Place<'d>) -> Answer<'d> {
         None => sample(document, &place, media.as_ref())
             .or_else(|| media.as_ref().and_then(|media| media.get("schema")).map(|at| Schema::of(document, at))),
     };
-    Answer { pointer: place.pointer, schema, headers }
+    Answer { schema, headers }
 }
 
 fn sample<'d>(document: &'d Document, place: &Place<'d>, media: Option<&Place<'d>>) -> Option<Schema<'d>> {

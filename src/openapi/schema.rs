@@ -83,12 +83,6 @@ impl<'d> Schema<'d> {
         Self { document, parts: Vec::new(), samples: vec![place] }
     }
 
-    /// Where it stands.
-    pub fn pointer(&self) -> &str {
-        let first = self.parts.iter().map(|(place, _)| place).chain(&self.samples).next();
-        first.map_or("", |place| &place.pointer)
-    }
-
     pub fn is_sample(&self) -> bool {
         self.parts.is_empty()
     }
@@ -158,14 +152,6 @@ impl<'d> Schema<'d> {
             object.get("required").and_then(Value::as_array).is_some_and(|all| all.iter().any(|one| one == name))
         };
         self.objects().any(|(object, sure)| sure && named(object))
-    }
-
-    /// Fields may be there that are not described: nothing is, or it says so.
-    pub fn is_open(&self) -> bool {
-        let says = |object: &Map<String, Value>| {
-            object.get("additionalProperties").is_some_and(|extra| extra != &Value::Bool(false))
-        };
-        self.objects().any(|(object, _)| says(object)) || self.is_bare()
     }
 
     /// Nothing is said about what is in it.

@@ -55,13 +55,6 @@ pub struct Paging {
     pub notes: Vec<String>,
 }
 
-/// The names of everything that a paging sends, so that nothing is sent twice.
-pub fn is_paging(name: &str) -> bool {
-    let name = folded(name);
-    let all = [&TOKEN[..], &LAST, &PAGE, &OFFSET, &SIZE];
-    all.iter().any(|names| names.contains(&name.as_str())) || matches!(name.as_str(), "endingbefore" | "before" | "previous")
-}
-
 struct Look<'c, 'd> {
     call: &'c Call<'d>,
     scalars: Vec<Scalar<'d>>,
