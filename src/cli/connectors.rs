@@ -76,7 +76,9 @@ fn write(file: &Path, text: &str, overwrite: bool) -> Result<(), Failure> {
     }
     fs::write(file, text).map_err(|error| {
         let message = format!("{} cannot be written: {error}", file.display());
-        Fault::halt(Code::StoreIo, Blame::Host, message).help("check the folder's permissions and free space (df -h)").into()
+        Fault::halt(Code::StoreIo, Blame::Host, message)
+            .help("check the folder's permissions and free space (df -h)")
+            .into()
     })
 }
 
@@ -98,7 +100,8 @@ fn tell(name: &str, files: &[PathBuf], proposal: &Proposal, output: &Output) {
     let made = [counted(proposal.streams.len(), "stream"), counted(proposal.operations.len(), "operation")].join(", ");
     output.line(format_args!("{} connectors/{name}: {made}", paint.green("made")));
     if proposal.streams_left + proposal.operations_left > 0 {
-        let left = [counted(proposal.streams_left, "stream"), counted(proposal.operations_left, "operation")].join(" and ");
+        let left =
+            [counted(proposal.streams_left, "stream"), counted(proposal.operations_left, "operation")].join(" and ");
         output.line(format_args!("left out: {left}; name what you need with --only, or '*' for everything"));
     }
     if !proposal.look_at.is_empty() {

@@ -79,7 +79,8 @@ pub struct BodyField<'d> {
 impl<'d> Body<'d> {
     pub fn fields(&self) -> Vec<BodyField<'d>> {
         let of_schema = self.schema.iter().flat_map(Schema::fields);
-        let of_schema = of_schema.map(|field| BodyField { name: field.name, required: field.required, schema: field.schema });
+        let of_schema =
+            of_schema.map(|field| BodyField { name: field.name, required: field.required, schema: field.schema });
         let of_form = self.form.iter().map(|one| BodyField {
             name: one.name,
             required: one.required,
@@ -205,8 +206,7 @@ fn old_body<'d>(
     form: Vec<Parameter<'d>>,
 ) -> Option<Body<'d>> {
     let consumes = operation.get("consumes").or_else(|| document.place().get("consumes"));
-    let media: Vec<&str> =
-        consumes.iter().flat_map(Place::items).filter_map(|place| place.value.as_str()).collect();
+    let media: Vec<&str> = consumes.iter().flat_map(Place::items).filter_map(|place| place.value.as_str()).collect();
     if let Some(whole) = whole {
         let json = media.is_empty() || media.iter().any(|media| is_json(media));
         let kind = if json { BodyKind::Json } else { BodyKind::Other };
@@ -224,8 +224,7 @@ fn answer<'d>(document: &'d Document, operation: &Place<'d>) -> Option<Answer<'d
     let responses = operation.get("responses")?.fields();
     let good = responses.iter().filter(|(status, _)| status.starts_with('2')).map(|(_, place)| place);
     let fallback = responses.iter().filter(|(status, _)| *status == "default").map(|(_, place)| place);
-    let mut all: Vec<Answer<'d>> =
-        good.map(|place| one_answer(document, document.resolve(place.clone()))).collect();
+    let mut all: Vec<Answer<'d>> = good.map(|place| one_answer(document, document.resolve(place.clone()))).collect();
     if all.is_empty() {
         all.extend(fallback.map(|place| one_answer(document, document.resolve(place.clone()))));
     }

@@ -73,8 +73,7 @@ impl<'d> Place<'d> {
     }
 
     pub fn items(&self) -> Vec<Place<'d>> {
-        let place =
-            |(at, value): (usize, &'d Value)| Place { value, pointer: format!("{}/{at}", self.pointer) };
+        let place = |(at, value): (usize, &'d Value)| Place { value, pointer: format!("{}/{at}", self.pointer) };
         self.value.as_array().map(|items| items.iter().enumerate().map(place).collect()).unwrap_or_default()
     }
 }
@@ -82,7 +81,8 @@ impl<'d> Place<'d> {
 impl Document {
     /// A document of a tree, if it is one and its references hold.
     pub fn of(root: Value, digest: String) -> Result<Self, Trouble> {
-        let version = |key: &str| root.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        let version =
+            |key: &str| root.get(key).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         let (generation, version) = match (version("openapi"), version("swagger")) {
             (Some(version), _) if version.starts_with("3.") => (Generation::OpenApi3, version),
             (None, Some(version)) if version.starts_with("2.") || version == "2" => (Generation::Swagger2, version),
@@ -119,17 +119,23 @@ impl Document {
             let Some(reference) = reference(at.value) else { return Ok(at) };
             let Some(pointer) = reference.strip_prefix('#') else {
                 let message = format!("`$ref` leads out of the document, to {reference:?}");
-                let help = "bundle it into one file first, with the vendor's or any OpenAPI bundler; nothing else is read";
-                return Err(Trouble::new(place.pointer, message, help));
+                let help =
+                    "bundle it into one file first, with the vendor's or any OpenAPI bundler; nothing else is read";
+                return Err(Trouble::new(at.pointer, message, help));
             };
             let decoded = decoded(pointer);
             let Some(value) = self.root.pointer(&decoded) else {
                 let help = "the document is incomplete or misspelled; look for a newer one, or mend this place";
-                return Err(Trouble::new(at.pointer, format!("`$ref` leads to {reference:?}, which is not there"), help));
+                return Err(Trouble::new(
+                    at.pointer,
+                    format!("`$ref` leads to {reference:?}, which is not there"),
+                    help,
+                ));
             };
             at = Place { value, pointer: decoded };
         }
-        let help = "references may meet again inside of what they refer to, but must lead to something; mend this place";
+        let help =
+            "references may meet again inside of what they refer to, but must lead to something; mend this place";
         Err(Trouble::new(place.pointer, "`$ref` only leads to other references, in a circle", help))
     }
 

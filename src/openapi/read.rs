@@ -29,8 +29,9 @@ pub fn read(path: &Path) -> Result<Document, Trouble> {
         let _ = write!(text, "{byte:02x}");
         text
     });
-    let text = String::from_utf8(bytes)
-        .map_err(|error| unreadable(format!("it is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to())))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        unreadable(format!("it is not UTF-8 text, from byte {} on", error.utf8_error().valid_up_to()))
+    })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Document::of(tree(text)?, digest)
 }
@@ -47,7 +48,11 @@ fn tree(text: &str) -> Result<Value, Trouble> {
         });
     }
     yaml_document(text, NODES_MAX).map_err(|bad| {
-        Trouble::new(format!("line {}, column {}", bad.line, bad.column), format!("it is no YAML: {}", bad.message), help)
+        Trouble::new(
+            format!("line {}, column {}", bad.line, bad.column),
+            format!("it is no YAML: {}", bad.message),
+            help,
+        )
     })
 }
 

@@ -15,7 +15,8 @@ pub fn snake(name: &str) -> Option<String> {
                 out.push('_');
             }
         } else {
-            if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) && !out.ends_with('_') {
+            if c.is_ascii_uppercase() && (before.is_ascii_lowercase() || before.is_ascii_digit()) && !out.ends_with('_')
+            {
                 out.push('_');
             }
             out.push(c.to_ascii_lowercase());
@@ -56,7 +57,10 @@ pub fn singular(name: &str) -> String {
 pub fn yaml(text: &str) -> String {
     let first = |c: char| c.is_ascii_alphabetic() || matches!(c, '_' | '/' | '.');
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '/' | '.' | '-');
-    let word = matches!(text.to_ascii_lowercase().as_str(), "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n");
+    let word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "true" | "false" | "null" | "yes" | "no" | "on" | "off" | "y" | "n"
+    );
     if text.starts_with(first) && text.chars().all(plain) && !word {
         return text.to_owned();
     }
@@ -119,9 +123,10 @@ mod tests {
         let names = ["GetCustomers", "list-all.users", "users_list", "2fa", "userID2", "日本", "a__b"];
         let ours = names.map(|name| snake(name).unwrap_or_default());
         assert_eq!(ours, ["get_customers", "list_all_users", "users_list", "n2fa", "user_id2", "", "a_b"]);
-        assert_eq!(["companies", "addresses", "boxes", "status", "keys"].map(singular), [
-            "company", "address", "box", "status", "key"
-        ]);
+        assert_eq!(
+            ["companies", "addresses", "boxes", "status", "keys"].map(singular),
+            ["company", "address", "box", "status", "key"]
+        );
     }
 
     #[test]

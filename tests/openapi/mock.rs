@@ -147,7 +147,9 @@ fn instance(served: &Served, path: &str, range: std::ops::Range<u64>) -> Value {
     let method = if served.stream["post"].is_string() { "post" } else { "get" };
     let paths = document["paths"].as_object().unwrap();
     let prefix = document["basePath"].as_str().unwrap_or_default().trim_end_matches('/');
-    let found = paths.iter().find(|(known, item)| !item[method].is_null() && (path.ends_with(known.as_str()) || alike(known, path, prefix)));
+    let found = paths.iter().find(|(known, item)| {
+        !item[method].is_null() && (path.ends_with(known.as_str()) || alike(known, path, prefix))
+    });
     let (_, item) = found.unwrap_or_else(|| panic!("nothing at {path}"));
     let responses = item[method]["responses"].as_object().unwrap();
     let good = responses.iter().find(|(status, _)| status.starts_with('2')).or_else(|| responses.iter().next());
@@ -156,7 +158,9 @@ fn instance(served: &Served, path: &str, range: std::ops::Range<u64>) -> Value {
     let schema = media.map_or(&response["schema"], |media| &media["schema"]);
     let sample = media.and_then(|media| media["examples"].as_object()?.values().next()).map(|one| one["value"].clone());
     let mut answer = match followed(document, schema) {
-        described if described["properties"].is_null() && described["items"].is_null() && described["allOf"].is_null() => {
+        described
+            if described["properties"].is_null() && described["items"].is_null() && described["allOf"].is_null() =>
+        {
             sample.unwrap_or_else(|| made(document, described, 0))
         }
         described => made(document, described, 0),
@@ -166,7 +170,8 @@ fn instance(served: &Served, path: &str, range: std::ops::Range<u64>) -> Value {
     let key = served.stream["key"].as_str().unwrap();
     let list = range.map(|at| {
         let mut record = one.clone();
-        let value = if get(&one, key).is_some_and(Value::is_number) { json!(at + 1) } else { json!(format!("k{at:05}")) };
+        let value =
+            if get(&one, key).is_some_and(Value::is_number) { json!(at + 1) } else { json!(format!("k{at:05}")) };
         put(&mut record, key, value);
         record
     });

@@ -45,7 +45,10 @@ pub fn base(document: &Document) -> Base {
 }
 
 fn is_usable(url: &url::Url) -> bool {
-    matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none() && url.username().is_empty()
+    matches!(url.scheme(), "http" | "https")
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
 }
 
 fn unknown(written: &str, why: &str) -> Base {
@@ -54,7 +57,11 @@ fn unknown(written: &str, why: &str) -> Base {
     } else {
         format!("https://api.example.com{written}").trim_end_matches('/').to_owned()
     };
-    Base { url: None, example, note: Some(format!("{why}: each connection says its own `base_url`, such as {}", yaml_plain(written))) }
+    Base {
+        url: None,
+        example,
+        note: Some(format!("{why}: each connection says its own `base_url`, such as {}", yaml_plain(written))),
+    }
 }
 
 fn yaml_plain(text: &str) -> String {
@@ -95,8 +102,12 @@ pub fn signing(document: &Document, calls: &[Call<'_>], prefix: &str) -> Signing
         Generation::Swagger2 => place.get("securityDefinitions"),
         Generation::OpenApi3 => place.get("components").and_then(|all| all.get("securitySchemes")),
     };
-    let schemes: Vec<(&str, Place<'_>)> =
-        schemes.map(|all| all.fields()).unwrap_or_default().into_iter().map(|(name, at)| (name, document.resolve(at))).collect();
+    let schemes: Vec<(&str, Place<'_>)> = schemes
+        .map(|all| all.fields())
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, at)| (name, document.resolve(at)))
+        .collect();
     let wanted = wanted(place.value.get("security"), calls);
     let mut known: Vec<(u8, usize, Way)> = Vec::new();
     for (name, scheme) in &schemes {
@@ -117,7 +128,10 @@ pub fn signing(document: &Document, calls: &[Call<'_>], prefix: &str) -> Signing
     };
     let mut notes: Vec<String> = way.note.into_iter().collect();
     if asks_for_several(place.value.get("security")) {
-        notes.push("a call needs several credentials at once: only one of them is in `auth`; add the others as `headers`".to_owned());
+        notes.push(
+            "a call needs several credentials at once: only one of them is in `auth`; add the others as `headers`"
+                .to_owned(),
+        );
     }
     Signing { auth: Some(way.auth), connection: Some(way.connection), notes }
 }
@@ -140,7 +154,13 @@ fn wanted(overall: Option<&Value>, calls: &[Call<'_>]) -> Vec<String> {
 }
 
 fn asks_for_several(overall: Option<&Value>) -> bool {
-    let all: Vec<usize> = overall.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_object).map(serde_json::Map::len).collect();
+    let all: Vec<usize> = overall
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_object)
+        .map(serde_json::Map::len)
+        .collect();
     !all.is_empty() && all.iter().all(|count| *count > 1)
 }
 
@@ -153,7 +173,8 @@ struct Way {
 /// A scheme as `auth`, and how much it asks of people: the smaller the better.
 fn way(scheme: &Place<'_>, prefix: &str) -> Option<(u8, Way)> {
     let simple = |rank, auth: String, connection: String, note| Some((rank, Way { auth, connection, note }));
-    let bearer = |note| simple(0, "bearer: {}".to_owned(), format!("bearer: {{ token: \"${{{prefix}_TOKEN}}\" }}"), note);
+    let bearer =
+        |note| simple(0, "bearer: {}".to_owned(), format!("bearer: {{ token: \"${{{prefix}_TOKEN}}\" }}"), note);
     let basic = || {
         let connection = format!("basic: {{ user: \"${{{prefix}_USER}}\", password: \"${{{prefix}_PASSWORD}}\" }}");
         simple(2, "basic: {}".to_owned(), connection, None)
@@ -176,9 +197,9 @@ fn way(scheme: &Place<'_>, prefix: &str) -> Option<(u8, Way)> {
             }
         }
         ("oauth2", _) => oauth2(scheme, prefix),
-        ("openIdConnect", _) => {
-            bearer(Some("it signs in by OpenID Connect, whose endpoints are not in the document: a token is taken".to_owned()))
-        }
+        ("openIdConnect", _) => bearer(Some(
+            "it signs in by OpenID Connect, whose endpoints are not in the document: a token is taken".to_owned(),
+        )),
         _ => None,
     }
 }
@@ -188,8 +209,7 @@ fn oauth2(scheme: &Place<'_>, prefix: &str) -> Option<(u8, Way)> {
     let old = [(scheme.text("flow").unwrap_or_default(), scheme.clone())];
     let all = if flows.is_empty() { old.to_vec() } else { flows };
     let flow = |names: &[&str]| all.iter().find(|(name, _)| names.contains(name)).map(|(_, flow)| flow);
-    let credentials =
-        format!("client_id: \"${{{prefix}_CLIENT_ID}}\", client_secret: \"${{{prefix}_CLIENT_SECRET}}\"");
+    let credentials = format!("client_id: \"${{{prefix}_CLIENT_ID}}\", client_secret: \"${{{prefix}_CLIENT_SECRET}}\"");
     let connection = format!("oauth2: {{ {credentials} }}");
     if let Some(flow) = flow(&["clientCredentials", "application"]) {
         let url = yaml(flow.text("tokenUrl")?);
@@ -198,7 +218,8 @@ fn oauth2(scheme: &Place<'_>, prefix: &str) -> Option<(u8, Way)> {
     }
     if let Some(flow) = flow(&["authorizationCode", "accessCode"]) {
         let (page, url) = (yaml(flow.text("authorizationUrl")?), yaml(flow.text("tokenUrl")?));
-        let auth = format!("oauth2: {{ grant: {{ authorization_code: {{ authorize_url: {page} }} }}, token_url: {url} }}");
+        let auth =
+            format!("oauth2: {{ grant: {{ authorization_code: {{ authorize_url: {page} }} }}, token_url: {url} }}");
         return Some((3, Way { auth, connection, note: scopes(flow) }));
     }
     let note = "its OAuth 2.0 flow ends in a browser (`implicit` or `password`): a token is taken as it is".to_owned();
@@ -207,11 +228,15 @@ fn oauth2(scheme: &Place<'_>, prefix: &str) -> Option<(u8, Way)> {
 }
 
 fn scopes(flow: &Place<'_>) -> Option<String> {
-    let all: Vec<&str> = flow.get("scopes").map(|all| all.fields().into_iter().map(|(name, _)| name).collect()).unwrap_or_default();
+    let all: Vec<&str> =
+        flow.get("scopes").map(|all| all.fields().into_iter().map(|(name, _)| name).collect()).unwrap_or_default();
     if all.is_empty() {
         return None;
     }
     let shown: Vec<&str> = all.iter().take(6).copied().collect();
     let more = if all.len() > shown.len() { format!(" and {} more", all.len() - shown.len()) } else { String::new() };
-    Some(format!("scopes are yours to choose, as `scopes: [..]`; the document has {}{more}", super::super::words::line(&shown.join(", "), 200)))
+    Some(format!(
+        "scopes are yours to choose, as `scopes: [..]`; the document has {}{more}",
+        super::super::words::line(&shown.join(", "), 200)
+    ))
 }

@@ -95,7 +95,8 @@ pub fn propose(document: &Document, name: &str, wanted: &Wanted) -> Result<Propo
     streams.retain(|stream| picked(&stream.call, &stream.name));
     // What can be read with credentials alone comes first, and what is told before what is guessed.
     streams.sort_by_key(|stream| (!stream.needs.is_empty(), !stream.told, stream.call.method == "post"));
-    let reads: BTreeSet<&str> = streams.iter().filter(|one| one.call.method == "post").map(|one| one.call.pointer.as_str()).collect();
+    let reads: BTreeSet<&str> =
+        streams.iter().filter(|one| one.call.method == "post").map(|one| one.call.pointer.as_str()).collect();
     let mut operations = operations(&all);
     operations.retain(|one| !reads.contains(one.call.pointer.as_str()) && picked(&one.call, &one.name));
     let (streams_max, operations_max) =
@@ -109,7 +110,8 @@ pub fn propose(document: &Document, name: &str, wanted: &Wanted) -> Result<Propo
         } else {
             "nothing in it that can be read or written fits what was asked for"
         };
-        let help = "look at its paths; --only takes paths, operation ids and names, and `*` in them stands for anything";
+        let help =
+            "look at its paths; --only takes paths, operation ids and names, and `*` in them stands for anything";
         return Err(Trouble::new("/paths", message, help));
     }
     let info = document.place().get("info");

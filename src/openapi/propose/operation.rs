@@ -50,7 +50,9 @@ pub fn of<'d>(call: &Call<'d>, reads: &[Call<'d>]) -> Option<Operation<'d>> {
         .collect();
     let mut notes = Vec::new();
     if makes != "create" && !has_hole {
-        notes.push("where the request names the record is not clear: put `{{ sink.id }}` where its id belongs".to_owned());
+        notes.push(
+            "where the request names the record is not clear: put `{{ sink.id }}` where its id belongs".to_owned(),
+        );
     }
     let mut query = Vec::new();
     for one in call.query().filter(|one| one.required && !super::paging::is_credential(one)) {
@@ -72,7 +74,20 @@ pub fn of<'d>(call: &Call<'d>, reads: &[Call<'d>]) -> Option<Operation<'d>> {
     if makes == "create" && sink_id.is_none() {
         notes.push("where the answer has the new record's id is not told: later changes cannot find it".to_owned());
     }
-    Some(Operation { name: String::new(), call: call.clone(), path, query, headers, body: sent, makes, repeat, sink_id, needs, fields, notes })
+    Some(Operation {
+        name: String::new(),
+        call: call.clone(),
+        path,
+        query,
+        headers,
+        body: sent,
+        makes,
+        repeat,
+        sink_id,
+        needs,
+        fields,
+        notes,
+    })
 }
 
 /// What success makes of a record, by the method and the words of the call.
@@ -99,23 +114,29 @@ fn repeat(call: &Call<'_>, makes: &str, path: &str, reads: &[Call<'_>]) -> (Stri
     let header = |known: &[&str]| {
         call.parameters.iter().find(|one| one.place == In::Header && known.contains(&folded(one.name).as_str()))
     };
-    if let Some(key) = header(&["idempotencykey", "xidempotencykey", "xlineretrykey", "idempotencytoken", "xidempotencetoken"]) {
+    if let Some(key) =
+        header(&["idempotencykey", "xidempotencykey", "xlineretrykey", "idempotencytoken", "xidempotencetoken"])
+    {
         let format = if key.schema.format() == "uuid" { ", format: uuid" } else { "" };
         let repeat = format!("{{ idempotency_key: {{ header: {}{format} }} }}", yaml(key.name));
         let note = "how long the vendor remembers an idempotency key is not told: 24h is taken; write `retention` if it is less";
         return (repeat, Some(note.to_owned()));
     }
     let read = reads.iter().find(|read| read.path == call.path);
-    let etag = read.and_then(|read| read.answer.as_ref()).is_some_and(|answer| {
-        answer.headers.iter().any(|name| name.eq_ignore_ascii_case("etag"))
-    });
+    let etag = read
+        .and_then(|read| read.answer.as_ref())
+        .is_some_and(|answer| answer.headers.iter().any(|name| name.eq_ignore_ascii_case("etag")));
     if etag && header(&["ifmatch"]).is_some() && matches!(makes, "update" | "delete") {
         let repeat = format!("{{ revision: {{ read: {{ get: {} }}, at: {{ header: ETag }} }} }}", yaml(path));
         return (repeat, None);
     }
     let note = match makes {
-        "create" => "no idempotency key is declared: a write whose answer was lost waits for a person (RK0420), unless you declare how it is safe",
-        _ => "whether it does the same when it is sent twice is not told: a write whose answer was lost waits for a person (RK0420)",
+        "create" => {
+            "no idempotency key is declared: a write whose answer was lost waits for a person (RK0420), unless you declare how it is safe"
+        }
+        _ => {
+            "whether it does the same when it is sent twice is not told: a write whose answer was lost waits for a person (RK0420)"
+        }
     };
     ("{ never: {} }".to_owned(), Some(note.to_owned()))
 }
@@ -124,7 +145,8 @@ fn repeat(call: &Call<'_>, makes: &str, path: &str, reads: &[Call<'_>]) -> (Stri
 fn wrapper<'d>(body: &Body<'d>) -> Option<(&'d str, Schema<'d>)> {
     let fields = body.fields();
     let [only] = fields.as_slice() else { return None };
-    let wraps = only.schema.types().surely(Types::OBJECT) && !only.schema.fields().is_empty() && !only.name.contains("{{");
+    let wraps =
+        only.schema.types().surely(Types::OBJECT) && !only.schema.fields().is_empty() && !only.name.contains("{{");
     wraps.then(|| (only.name, only.schema.clone()))
 }
 
@@ -167,7 +189,8 @@ fn sink_id(call: &Call<'_>) -> Option<String> {
     }
     let own = records::key(answer, call.path).filter(|(_, sure)| *sure).map(|(key, _)| key);
     let inside = || {
-        let objects: Vec<_> = answer.fields().into_iter().filter(|field| field.schema.types().surely(Types::OBJECT)).collect();
+        let objects: Vec<_> =
+            answer.fields().into_iter().filter(|field| field.schema.types().surely(Types::OBJECT)).collect();
         let inside = |field: &super::super::schema::Field<'_>| {
             let (key, sure) = records::key(&field.schema, call.path)?;
             (sure && is_step(field.name)).then(|| format!("{}.{key}", field.name))

@@ -11,23 +11,70 @@ use super::{
 };
 
 const TOKEN: [&str; 19] = [
-    "cursor", "pagetoken", "nexttoken", "nextpagetoken", "startcursor", "nextcursor", "continuationtoken", "pagecursor",
-    "pageafter", "after", "continuation", "marker", "bookmark", "scrollid", "paginationtoken", "pagingtoken", "next",
-    "position", "exclusivestartkey",
+    "cursor",
+    "pagetoken",
+    "nexttoken",
+    "nextpagetoken",
+    "startcursor",
+    "nextcursor",
+    "continuationtoken",
+    "pagecursor",
+    "pageafter",
+    "after",
+    "continuation",
+    "marker",
+    "bookmark",
+    "scrollid",
+    "paginationtoken",
+    "pagingtoken",
+    "next",
+    "position",
+    "exclusivestartkey",
 ];
 const LAST: [&str; 3] = ["startingafter", "startafterid", "afterid"];
 const PAGE: [&str; 8] = ["page", "pagenumber", "pageno", "pagenum", "pageindex", "currentpage", "p", "pagepage"];
 const OFFSET: [&str; 7] = ["offset", "skip", "start", "startat", "startindex", "pageoffset", "from"];
 const SIZE: [&str; 15] = [
-    "limit", "perpage", "pagesize", "size", "count", "maxresults", "pagelimit", "top", "rows", "first", "numresults",
-    "take", "itemsperpage", "resultsperpage", "max",
+    "limit",
+    "perpage",
+    "pagesize",
+    "size",
+    "count",
+    "maxresults",
+    "pagelimit",
+    "top",
+    "rows",
+    "first",
+    "numresults",
+    "take",
+    "itemsperpage",
+    "resultsperpage",
+    "max",
 ];
 const NEXT: [&str; 20] = [
-    "nextcursor", "nextpagetoken", "nexttoken", "pagingnextafter", "pagingcursorsafter", "nextpagecursor", "endcursor",
-    "nextstartcursor", "continuationtoken", "nextmarker", "nextcontinuationtoken", "nextposition", "nextpageid",
-    "pagetoken", "nextoffset", "scrollid", "nextafter", "cursorsafter", "cursorsnext", "nextbookmark",
+    "nextcursor",
+    "nextpagetoken",
+    "nexttoken",
+    "pagingnextafter",
+    "pagingcursorsafter",
+    "nextpagecursor",
+    "endcursor",
+    "nextstartcursor",
+    "continuationtoken",
+    "nextmarker",
+    "nextcontinuationtoken",
+    "nextposition",
+    "nextpageid",
+    "pagetoken",
+    "nextoffset",
+    "scrollid",
+    "nextafter",
+    "cursorsafter",
+    "cursorsnext",
+    "nextbookmark",
 ];
-const NEXT_URL: [&str; 7] = ["nexturl", "nextpageurl", "nextlink", "nextpageuri", "nextpagelink", "nexthref", "linksnext"];
+const NEXT_URL: [&str; 7] =
+    ["nexturl", "nextpageurl", "nextlink", "nextpageuri", "nextpagelink", "nexthref", "linksnext"];
 const MORE: [&str; 7] = ["hasmore", "hasnext", "hasnextpage", "more", "hasmoreitems", "hasmoreresults", "ismore"];
 const PAGES: [&str; 7] = ["totalpages", "pagecount", "pages", "lastpage", "totalpagecount", "pagetotal", "numpages"];
 const TOTAL: [&str; 6] = ["total", "totalcount", "totalresults", "totalitems", "totalrecords", "totalsize"];
@@ -90,8 +137,14 @@ impl<'d> Look<'_, 'd> {
     /// A field that is not a URL.
     fn token(&self, parameter: &str) -> Option<String> {
         let parameter = folded(parameter);
-        let texts = || self.scalars.iter().filter(|one| one.schema.types().may_be(Types::TEXT) || one.schema.types().may_be(Types::INTEGER));
-        let by = |fits: &dyn Fn(&Scalar<'_>) -> bool| texts().find(|one| fits(one) && !is_url(one)).map(|one| one.path.clone());
+        let texts = || {
+            self.scalars
+                .iter()
+                .filter(|one| one.schema.types().may_be(Types::TEXT) || one.schema.types().may_be(Types::INTEGER))
+        };
+        let by = |fits: &dyn Fn(&Scalar<'_>) -> bool| {
+            texts().find(|one| fits(one) && !is_url(one)).map(|one| one.path.clone())
+        };
         let next = format!("next{parameter}");
         by(&|one| one.name() == next || one.whole().ends_with(&format!("next{parameter}")))
             .or_else(|| by(&|one| NEXT.iter().any(|name| one.name() == *name || one.whole().ends_with(name))))
@@ -122,7 +175,8 @@ impl<'d> Look<'_, 'd> {
         let token = self.parameter(&TOKEN).filter(text).or_else(odd);
         if let Some(token) = token {
             let next = self.token(token.name)?;
-            let paginate = format!("{{ cursor: {{ next: {}, query: {}{} }} }}", yaml(&next), yaml(token.name), self.more());
+            let paginate =
+                format!("{{ cursor: {{ next: {}, query: {}{} }} }}", yaml(&next), yaml(token.name), self.more());
             return Some(Paging { paginate: Some(paginate), query: self.size_query(), ..Paging::default() });
         }
         self.cursor_in_body()
@@ -151,7 +205,9 @@ impl<'d> Look<'_, 'd> {
     fn next_url(&self) -> Option<Paging> {
         let named = |one: &&Scalar<'_>| {
             let (name, whole) = (one.name(), one.whole());
-            let told = NEXT_URL.iter().any(|known| name == *known || whole.ends_with(known) || whole.ends_with("linksnexthref"));
+            let told = NEXT_URL
+                .iter()
+                .any(|known| name == *known || whole.ends_with(known) || whole.ends_with("linksnexthref"));
             (told || (name == "next" && is_url(one))) && one.schema.types().may_be(Types::TEXT)
         };
         let next = self.scalars.iter().find(named)?;
@@ -182,8 +238,12 @@ impl<'d> Look<'_, 'd> {
             (None, _) => String::new(),
         };
         let pages = self.at(&PAGES, Types::INTEGER).map(|path| format!(", total_pages: {}", yaml(&path)));
-        let paginate =
-            format!("{{ page: {{ query: {}{first}{size}{}{} }} }}", yaml(page.name), self.more(), pages.unwrap_or_default());
+        let paginate = format!(
+            "{{ page: {{ query: {}{first}{size}{}{} }} }}",
+            yaml(page.name),
+            self.more(),
+            pages.unwrap_or_default()
+        );
         Some(Paging { paginate: Some(paginate), notes, ..Paging::default() })
     }
 

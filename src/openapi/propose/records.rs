@@ -8,8 +8,24 @@ use super::super::{
 
 /// Names that vendors give to the list of what was asked for.
 const USUAL: [&str; 18] = [
-    "data", "items", "results", "records", "values", "entries", "list", "objects", "elements", "content", "rows", "hits",
-    "value", "resources", "result", "collection", "payload", "response",
+    "data",
+    "items",
+    "results",
+    "records",
+    "values",
+    "entries",
+    "list",
+    "objects",
+    "elements",
+    "content",
+    "rows",
+    "hits",
+    "value",
+    "resources",
+    "result",
+    "collection",
+    "payload",
+    "response",
 ];
 /// Lists that are beside the point.
 const OTHERS: [&str; 9] =
@@ -91,7 +107,8 @@ pub fn find<'d>(call: &Call<'d>, answer: &Schema<'d>, paged: bool) -> Option<Fou
     let (path, name, depth, item) = best;
     let told = score(&name, depth) >= 4 - i32::from(depth > 0);
     let little_else = alone && fields_of_answer <= 5 && depth == 0 && !OTHERS.contains(&name.as_str());
-    let is_list = if ends_in_one { paged && told } else { told || (paged && !OTHERS.contains(&name.as_str())) || little_else };
+    let is_list =
+        if ends_in_one { paged && told } else { told || (paged && !OTHERS.contains(&name.as_str())) || little_else };
     is_list.then_some(Found { path, item })
 }
 

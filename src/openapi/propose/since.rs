@@ -11,18 +11,64 @@ use super::{
 };
 
 const CHANGED: [&str; 22] = [
-    "updatedat", "updated", "updatedon", "updateddate", "updatedtime", "updatetime", "updatedatetime", "modifiedat",
-    "modified", "modifiedon", "modifieddate", "modifiedtime", "lastmodified", "lastmodifiedat", "lastmodifieddate",
-    "lastupdated", "lastupdatedat", "lasteditedtime", "changedat", "dateupdated", "datemodified", "updateat",
+    "updatedat",
+    "updated",
+    "updatedon",
+    "updateddate",
+    "updatedtime",
+    "updatetime",
+    "updatedatetime",
+    "modifiedat",
+    "modified",
+    "modifiedon",
+    "modifieddate",
+    "modifiedtime",
+    "lastmodified",
+    "lastmodifiedat",
+    "lastmodifieddate",
+    "lastupdated",
+    "lastupdatedat",
+    "lasteditedtime",
+    "changedat",
+    "dateupdated",
+    "datemodified",
+    "updateat",
 ];
 const SINCE: [&str; 20] = [
-    "updatedsince", "modifiedsince", "changedsince", "updatedafter", "modifiedafter", "updatedatmin", "modifiedatmin",
-    "updatedfrom", "modifiedfrom", "updatedatfrom", "updatedatafter", "updatedatsince", "lastmodifiedafter",
-    "lastupdatedafter", "updatedgte", "updatedatgte", "modifiedgte", "since", "dateupdatedafter", "updatedmin",
+    "updatedsince",
+    "modifiedsince",
+    "changedsince",
+    "updatedafter",
+    "modifiedafter",
+    "updatedatmin",
+    "modifiedatmin",
+    "updatedfrom",
+    "modifiedfrom",
+    "updatedatfrom",
+    "updatedatafter",
+    "updatedatsince",
+    "lastmodifiedafter",
+    "lastupdatedafter",
+    "updatedgte",
+    "updatedatgte",
+    "modifiedgte",
+    "since",
+    "dateupdatedafter",
+    "updatedmin",
 ];
 const UNTIL: [&str; 12] = [
-    "updateduntil", "modifieduntil", "updatedbefore", "modifiedbefore", "updatedatmax", "updatedto", "modifiedto",
-    "updatedatto", "updatedatbefore", "updatedlt", "updatedatlt", "lastmodifiedbefore",
+    "updateduntil",
+    "modifieduntil",
+    "updatedbefore",
+    "modifiedbefore",
+    "updatedatmax",
+    "updatedto",
+    "modifiedto",
+    "updatedatto",
+    "updatedatbefore",
+    "updatedlt",
+    "updatedatlt",
+    "lastmodifiedbefore",
 ];
 const MADE: [&str; 8] =
     ["created", "createdat", "createdon", "datecreated", "createddate", "createdtime", "createtime", "creationdate"];
@@ -40,9 +86,8 @@ pub struct Since {
 pub fn tell(call: &Call<'_>, item: &Schema<'_>) -> Since {
     let fields = item.fields();
     let fields: Vec<_> = fields.iter().filter(|field| is_step(field.name)).collect();
-    let named = |names: &[&str]| {
-        names.iter().find_map(|name| fields.iter().find(|field| folded(field.name) == *name)).copied()
-    };
+    let named =
+        |names: &[&str]| names.iter().find_map(|name| fields.iter().find(|field| folded(field.name) == *name)).copied();
     let Some(changed) = named(&CHANGED) else { return made(call, &named) };
     let Some(format) = format_of(&changed.schema, changed.name) else {
         return Since {
@@ -64,18 +109,20 @@ pub fn tell(call: &Call<'_>, item: &Schema<'_>) -> Since {
 }
 
 /// A field that never changes again is offered, with what it misses.
-fn made<'f, 'd: 'f>(
-    call: &Call<'_>,
-    named: &dyn Fn(&[&str]) -> Option<&'f super::super::schema::Field<'d>>,
-) -> Since {
+fn made<'f, 'd: 'f>(call: &Call<'_>, named: &dyn Fn(&[&str]) -> Option<&'f super::super::schema::Field<'d>>) -> Since {
     let note = Some("no field of the record tells of its last change: everything is read each time".to_owned());
     let Some(field) = named(&MADE) else { return Since { note, ..Since::default() } };
     let format = format_of(&field.schema, field.name);
     let bound = bounds(call, &[], &folded(field.name));
-    let offered = format.zip(bound).filter(|(format, (since, _))| takes(since, format)).map(|(format, (since, until))| {
-        let until = until.map(|until| format!(", until: {}", yaml(&until))).unwrap_or_default();
-        format!("incremental: {{ field: {}, format: {format}, since: {}{until} }}", yaml(field.name), yaml(&since.name))
-    });
+    let offered =
+        format.zip(bound).filter(|(format, (since, _))| takes(since, format)).map(|(format, (since, until))| {
+            let until = until.map(|until| format!(", until: {}", yaml(&until))).unwrap_or_default();
+            format!(
+                "incremental: {{ field: {}, format: {format}, since: {}{until} }}",
+                yaml(field.name),
+                yaml(&since.name)
+            )
+        });
     Since { incremental: None, offered, note }
 }
 
@@ -118,18 +165,24 @@ fn format_of(schema: &Schema<'_>, name: &str) -> Option<&'static str> {
     let types = schema.types();
     let words = format!("{name} {}", schema.description()).to_lowercase();
     if types.surely(Types::INTEGER) || types.surely(Types::NUMBER) {
-        let millis = words.contains("milli") || words.contains("_ms") || schema.number("example").is_some_and(|n| n > 100_000_000_000);
+        let millis = words.contains("milli")
+            || words.contains("_ms")
+            || schema.number("example").is_some_and(|n| n > 100_000_000_000);
         return Some(if millis { "epoch_millis" } else { "epoch_seconds" });
     }
     let has_time = matches!(schema.format(), "date-time" | "datetime")
-        || schema.said("example").and_then(serde_json::Value::as_str).is_some_and(|text| text.contains('T') && text.len() > 15);
+        || schema
+            .said("example")
+            .and_then(serde_json::Value::as_str)
+            .is_some_and(|text| text.contains('T') && text.len() > 15);
     (types.surely(Types::TEXT) && has_time).then_some("rfc3339")
 }
 
 /// Whether a parameter takes what the cursor is written as.
 fn takes(bound: &Bound, format: &str) -> bool {
     if format == "rfc3339" {
-        let dated = bound.format == "date" || bound.words.contains("yyyy-mm-dd)") || bound.words.contains("YYYY-MM-DD)");
+        let dated =
+            bound.format == "date" || bound.words.contains("yyyy-mm-dd)") || bound.words.contains("YYYY-MM-DD)");
         return bound.types.may_be(Types::TEXT) && !dated;
     }
     bound.types.may_be(Types::INTEGER) || bound.types.may_be(Types::NUMBER)

@@ -84,8 +84,11 @@ pub fn of<'d>(call: &Call<'d>, usual: Option<&str>) -> Option<Stream<'d>> {
 
 /// A path that can stand in a connector: no query, no spaces, each hole a whole name.
 pub fn path_is_usable(path: &str) -> bool {
-    !path.contains(['?', '#', '\\', '"']) && !path.chars().any(|c| c.is_whitespace() || c.is_control())
-        && !path.contains("{{") && !path.contains("//") && path.matches('{').count() == path.matches('}').count()
+    !path.contains(['?', '#', '\\', '"'])
+        && !path.chars().any(|c| c.is_whitespace() || c.is_control())
+        && !path.contains("{{")
+        && !path.contains("//")
+        && path.matches('{').count() == path.matches('}').count()
 }
 
 fn is_search(call: &Call<'_>) -> bool {
@@ -129,14 +132,27 @@ pub fn value_of(schema: &Schema<'_>) -> Option<String> {
         _ => None,
     };
     let only = schema.choices().into_iter().next().filter(|_| schema.choices().len() == 1);
-    schema.said("default").and_then(plain).or_else(|| only.map(|only| yaml(&only))).filter(|value| !value.contains("{{"))
+    schema
+        .said("default")
+        .and_then(plain)
+        .or_else(|| only.map(|only| yaml(&only)))
+        .filter(|value| !value.contains("{{"))
 }
 
 /// Headers that a call must send: name and value, and the settings without a default.
 pub fn headers_of(call: &Call<'_>) -> (Vec<(String, String)>, Vec<(String, String)>) {
     const OWN: [&str; 11] = [
-        "authorization", "host", "contentlength", "transferencoding", "connection", "acceptencoding", "te", "accept",
-        "contenttype", "useragent", "ifmatch",
+        "authorization",
+        "host",
+        "contentlength",
+        "transferencoding",
+        "connection",
+        "acceptencoding",
+        "te",
+        "accept",
+        "contenttype",
+        "useragent",
+        "ifmatch",
     ];
     let mut headers = Vec::new();
     let mut needs = Vec::new();
@@ -175,14 +191,18 @@ impl Stream<'_> {
         let used = |name: &str| {
             let texts = [&self.paging.paginate, &self.since.incremental];
             let texts = texts.into_iter().flatten();
-            texts.into_iter().any(|text| text.contains(&format!(": {} ", yaml(name))) || text.contains(&format!(": {},", yaml(name))))
+            texts.into_iter().any(|text| {
+                text.contains(&format!(": {} ", yaml(name))) || text.contains(&format!(": {},", yaml(name)))
+            })
         };
         let required: Vec<_> = self
             .call
             .query()
             .filter(|one| one.required && !paging::is_credential(one) && !used(one.name))
             .filter(|one| self.query.iter().all(|(name, _)| name != one.name))
-            .map(|one| (one.name, value_of(&one.schema), line(one.description, 100), one.schema.types().surely(Types::ARRAY)))
+            .map(|one| {
+                (one.name, value_of(&one.schema), line(one.description, 100), one.schema.types().surely(Types::ARRAY))
+            })
             .collect();
         for (name, value, words, is_list) in required {
             let value = value.unwrap_or_else(|| {

@@ -55,7 +55,7 @@ impl Lines {
 pub fn connector(draft: &Draft<'_>) -> String {
     let mut out = Lines::default();
     out.line(0, "version: 1");
-    out.comment(0, &format!("Proposed from {}. `renkei connectors check {} --openapi FILE` holds it against a document.", draft.origin, draft.name));
+    out.comment(0, &format!("Proposed from {}.", draft.origin));
     out.described(0, &draft.title);
     head(&mut out, &draft.base, &draft.signing);
     if !draft.settings.is_empty() {
@@ -170,13 +170,17 @@ pub fn connection(draft: &Draft<'_>) -> String {
 
 pub fn readme(draft: &Draft<'_>) -> String {
     let mut out = format!("# {}\n\n", if draft.title.is_empty() { &draft.name } else { &draft.title });
-    out.push_str(&format!("Proposed from {} (SHA-256 {}).\nIt was not tried against the vendor.\n\n", draft.origin, draft.digest));
+    out.push_str(&format!(
+        "Proposed from {} (SHA-256 {}).\nIt was not tried against the vendor.\n\n",
+        draft.origin, draft.digest
+    ));
     out.push_str(&format!("## How to connect\n\n```yaml\n# renkei.yaml\n{}```\n\n", connection(draft)));
     let cell = |text: &str| line(text, 90).replace('|', "\\|");
     if !draft.streams.is_empty() {
         out.push_str("## Streams\n\n| stream | reads | needs the setting |\n|---|---|---|\n");
         for stream in &draft.streams {
-            let needs: Vec<String> = stream.needs.iter().map(|(name, _)| format!("`{}`", crate::openapi::words::setting(name))).collect();
+            let needs: Vec<String> =
+                stream.needs.iter().map(|(name, _)| format!("`{}`", crate::openapi::words::setting(name))).collect();
             out.push_str(&format!("| `{}` | {} | {} |\n", stream.name, cell(stream.call.summary), needs.join(", ")));
         }
         out.push('\n');
@@ -192,7 +196,11 @@ pub fn readme(draft: &Draft<'_>) -> String {
     if !look_at.is_empty() {
         out.push_str("## To look at\n\n");
         for look in look_at {
-            out.push_str(&format!("* {}{}\n", look.words, if look.places.is_empty() { String::new() } else { format!(": {}", look.shown()) }));
+            out.push_str(&format!(
+                "* {}{}\n",
+                look.words,
+                if look.places.is_empty() { String::new() } else { format!(": {}", look.shown()) }
+            ));
         }
     }
     out
