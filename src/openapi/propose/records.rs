@@ -74,6 +74,10 @@ pub fn find<'d>(call: &Call<'d>, answer: &Schema<'d>, paged: bool) -> Option<Fou
         let item = answer.items()?;
         return is_record(&item).then_some(Found { path: ".".to_owned(), item });
     }
+    // An answer with a name of its own is one record, whatever lists it holds.
+    if !paged && answer.field("id").is_some() {
+        return None;
+    }
     let mut lists: Vec<(String, String, usize, Schema<'d>)> = Vec::new();
     let mut level = vec![(String::new(), answer.clone())];
     let mut fields_of_answer = 0;
