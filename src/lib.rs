@@ -9,6 +9,7 @@ pub mod engine;
 pub mod expr;
 pub mod http;
 pub mod model;
+pub mod openapi;
 pub mod sandbox;
 pub mod server;
 pub mod sink;

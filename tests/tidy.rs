@@ -12,7 +12,7 @@ const RANKS: &[&[&str]] = &[
     &["auth"],
     &["source", "sink", "sandbox"],
     &["engine"],
-    &["server", "drill", "cases"],
+    &["server", "drill", "cases", "openapi"],
     &["cli"],
 ];
 

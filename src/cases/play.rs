@@ -19,7 +19,7 @@ use crate::{
     http::Client,
     model::{Checkpoint, ContentHash, Cursor, Fault, Page, SystemEntropy, Verdict, idempotency_key},
     sink::{ApiSink, Sink},
-    source::{ApiSource, Source},
+    source,
     store::{Batch, Deed, Item, Memory, Run, Seal, State, StreamId},
 };
 
@@ -66,7 +66,7 @@ impl Stage {
     async fn read(&self, stream: &Arc<Stream>, cursor: Option<Cursor>, pages_max: u64) -> Outcome {
         let mut outcome = Outcome::default();
         let source = match self.client() {
-            Ok(client) => ApiSource::new(self.case.api.clone(), stream.clone(), client),
+            Ok(client) => source::in_order(&self.case.api, stream, &client),
             Err(fault) => return Outcome { fault: Some(fault), ..outcome },
         };
         let mut at = Checkpoint { cursor, ..Checkpoint::default() };

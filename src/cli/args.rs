@@ -139,10 +139,13 @@ pub enum Command {
         #[command(subcommand)]
         command: AuditCommand,
     },
-    /// List connectors with their streams and operations
-    Connectors,
     /// Play the cases of a connector, without its vendor; or record one from real traffic
     Try(TryArgs),
+    /// List connectors with their streams and operations, or make a new one
+    Connectors {
+        #[command(subcommand)]
+        command: Option<super::connectors::ConnectorsCommand>,
+    },
     /// Print a JSON Schema for an editor
     Schema {
         #[arg(value_enum)]

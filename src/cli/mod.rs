@@ -10,6 +10,7 @@ mod auth;
 mod auth_login;
 mod backfill;
 mod check;
+mod connectors;
 mod demo;
 mod doctor;
 mod drill;
@@ -123,7 +124,8 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Audit { command } => audit::audit(command, dir, output),
         Command::Try(args) if args.record.is_some() => block_on(record_case::record(&args, dir, output))?,
         Command::Try(args) => try_cases::try_cases(&args, dir, output),
-        Command::Connectors => check::connectors(dir, output),
+        Command::Connectors { command: None } => check::connectors(dir, output),
+        Command::Connectors { command: Some(command) } => connectors::connectors(&command, dir, output),
         Command::Schema { kind } => Ok(check::schema(kind, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
         Command::Sandbox(args) => block_on(sandbox::serve(&args, output))?,

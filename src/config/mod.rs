@@ -43,6 +43,7 @@ mod compile_stream;
 mod compile_telemetry;
 mod cron_line;
 mod diagnostic;
+mod document;
 mod environment;
 mod files;
 mod fill;
@@ -130,6 +131,7 @@ mod units;
 mod yaml;
 
 pub use diagnostic::{Diagnostic, Related, Report, Severity};
+pub use document::{Unreadable, yaml_document};
 pub use environment::{Environment, MapEnvironment, SystemEnvironment};
 pub use footprint::Footprint;
 pub use load::{Checked, WORKSPACE_FILE, check, load, load_connections, load_for};

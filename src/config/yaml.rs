@@ -18,22 +18,35 @@ use crate::model::Code;
 
 /// A larger file is refused before it is parsed.
 pub const FILE_BYTES_MAX: u64 = 1_000_000;
-/// Maps and lists inside each other.
-const DEPTH_MAX: usize = 64;
-/// Values in a file with every alias followed.
-const NODES_MAX: usize = 100_000;
+/// How much a tree may hold.
+#[derive(Clone, Copy)]
+pub struct Bounds {
+    /// Maps and lists inside each other.
+    pub depth: usize,
+    /// Values with every alias followed.
+    pub nodes: usize,
+}
+
+/// Of our own files.
+const OWN: Bounds = Bounds { depth: 64, nodes: 100_000 };
 
 /// Parses a file. Nothing comes back when there is no tree at all; duplicate keys are reported and their first value kept.
 pub fn parse(file: u32, text: &str, problems: &mut Vec<Problem>) -> Option<Rc<Node>> {
-    let options = granit_parser::options! { flow_nesting_limit: DEPTH_MAX + 1, block_nesting_limit: DEPTH_MAX + 1 };
-    let mut tree = Tree { file, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, problems };
+    parse_within(file, text, OWN, problems)
+}
+
+/// Parses a text inside bounds of its own.
+pub fn parse_within(file: u32, text: &str, bounds: Bounds, problems: &mut Vec<Problem>) -> Option<Rc<Node>> {
+    let nesting = bounds.depth + 1;
+    let options = granit_parser::options! { flow_nesting_limit: nesting, block_nesting_limit: nesting };
+    let mut tree = Tree { file, bounds, open: Vec::new(), anchors: HashMap::new(), root: None, documents: 0, problems };
     for event in Parser::new_from_str_with_options(text, options) {
         let step = match event {
             Ok((event, span)) => {
                 let range = span.byte_range().unwrap_or(0..0);
                 tree.take(event, Span::new(file, range.start, range.end))
             }
-            Err(error) => Err(syntax(file, text, &error)),
+            Err(error) => Err(syntax(file, text, bounds, &error)),
         };
         if let Err(problem) = step {
             tree.problems.push(*problem);
@@ -45,6 +58,7 @@ pub fn parse(file: u32, text: &str, problems: &mut Vec<Problem>) -> Option<Rc<No
 
 struct Tree<'p> {
     file: u32,
+    bounds: Bounds,
     open: Vec<Open>,
     anchors: HashMap<usize, Rc<Node>>,
     root: Option<Rc<Node>>,
@@ -62,7 +76,7 @@ struct Open {
 
 enum Inside {
     List(Vec<Item>),
-    Map { entries: Vec<Entry>, key: Option<(String, Span)> },
+    Map { entries: Vec<Entry>, at: HashMap<String, usize>, key: Option<(String, Span)> },
 }
 
 type Step = Result<(), Box<Problem>>;
@@ -101,7 +115,7 @@ impl Tree<'_> {
             }
             Event::SequenceStart(_, anchor, None) => self.begin(span, anchor, Inside::List(Vec::new())),
             Event::MappingStart(_, anchor, None) => {
-                self.begin(span, anchor, Inside::Map { entries: Vec::new(), key: None })
+                self.begin(span, anchor, Inside::Map { entries: Vec::new(), at: HashMap::new(), key: None })
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(span),
             _ => Ok(()),
@@ -109,8 +123,8 @@ impl Tree<'_> {
     }
 
     fn begin(&mut self, start: Span, anchor: usize, inside: Inside) -> Step {
-        if self.open.len() >= DEPTH_MAX {
-            return Err(Box::new(too_deep(start)));
+        if self.open.len() >= self.bounds.depth {
+            return Err(Box::new(too_deep(start, self.bounds)));
         }
         self.open.push(Open { start, anchor, weight: 1, inside });
         Ok(())
@@ -142,23 +156,24 @@ impl Tree<'_> {
             return Ok(());
         };
         open.weight += node.weight;
-        if open.weight > NODES_MAX {
-            let message = format!("more than {NODES_MAX} values, aliases followed");
+        if open.weight > self.bounds.nodes {
+            let message = format!("more than {} values, aliases followed", self.bounds.nodes);
             let help = "write the values out, or split the file";
             return Err(Box::new(Problem::new(Code::YamlBudget, span, message).help(help)));
         }
         match &mut open.inside {
             Inside::List(items) => items.push(Item { node, dropped: Dropped::default() }),
-            Inside::Map { entries, key } => match key.take() {
+            Inside::Map { entries, at, key } => match key.take() {
                 None => *key = Some(key_text(&node, span)?),
                 Some((key, key_span)) => {
-                    if let Some(first) = entries.iter().find(|entry| entry.key == key) {
+                    if let Some(first) = at.get(&key).and_then(|at| entries.get(*at)) {
                         let message = format!("the key `{key}` stands twice in one map");
                         let problem = Problem::new(Code::DuplicateKey, key_span, message)
                             .help("keep one of the two; which one was meant cannot be guessed")
                             .related(first.key_span, "it stands here first");
                         self.problems.push(problem);
                     } else {
+                        at.insert(key.clone(), entries.len());
                         entries.push(Entry { key, key_span, node, dropped: Dropped::default() });
                     }
                 }
@@ -178,12 +193,12 @@ fn key_text(node: &Node, span: Span) -> Result<(String, Span), Box<Problem>> {
     }
 }
 
-fn too_deep(span: Span) -> Problem {
-    Problem::new(Code::YamlBudget, span, format!("more than {DEPTH_MAX} maps and lists inside each other"))
-        .help("no file of renkei needs such depth; look for a bracket that is never closed")
+fn too_deep(span: Span, bounds: Bounds) -> Problem {
+    Problem::new(Code::YamlBudget, span, format!("more than {} maps and lists inside each other", bounds.depth))
+        .help("nothing that renkei reads needs such depth; look for a bracket that is never closed")
 }
 
-fn syntax(file: u32, text: &str, error: &ScanError) -> Box<Problem> {
+fn syntax(file: u32, text: &str, bounds: Bounds, error: &ScanError) -> Box<Problem> {
     let mut at = error.marker().byte_offset().unwrap_or(0).min(text.len());
     // A tab is noticed at the end of the line before it.
     if let Some(next) = text.get(at..).and_then(|rest| rest.find('\n')).map(|end| at + end + 1)
@@ -193,7 +208,7 @@ fn syntax(file: u32, text: &str, error: &ScanError) -> Box<Problem> {
     }
     let span = Span::new(file, at, at);
     if matches!(error.kind(), granit_parser::ErrorKind::RecursionLimitExceeded) {
-        return Box::new(too_deep(span));
+        return Box::new(too_deep(span, bounds));
     }
     let line_start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |at| at + 1);
     let line = text.get(line_start..).and_then(|rest| rest.lines().next()).unwrap_or("");

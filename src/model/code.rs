@@ -57,6 +57,7 @@ codes! {
     NeverDue = 129, "a schedule that is never due";
     AdminOpen = 140, "an admin API that lets everybody in";
     AdminToken = 141, "a token that cannot guard the admin API";
+    ApiDocument = 142, "an OpenAPI document cannot be used";
 
     // To 0139: records that are pushed.
     ListenAddress = 130, "an address to listen at cannot be used";

@@ -61,6 +61,14 @@ pub fn of_stream(
     }
 }
 
+/// The same from its start, one request after the other, where somebody needs to know their order.
+pub fn in_order(api: &Arc<Api>, stream: &Arc<Stream>, client: &Client) -> Box<dyn Source> {
+    match sliced(api, stream, client, &Arc::default(), None) {
+        Some(sliced) => Box::new(sliced.in_order()),
+        None => Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone())),
+    }
+}
+
 fn sliced(
     api: &Arc<Api>,
     stream: &Arc<Stream>,
@@ -70,12 +78,7 @@ fn sliced(
 ) -> Option<SlicedSource> {
     let slices = stream.slices.clone()?;
     // What a slice knows of its parents is no personal field, which the plan has checked.
-    let open = |parent: &Parent| -> Box<dyn Source> {
-        match sliced(api, &parent.stream, client, &Arc::default(), None) {
-            Some(sliced) => Box::new(sliced.in_order()),
-            None => Box::new(ApiSource::new(api.clone(), parent.stream.clone(), client.clone())),
-        }
-    };
+    let open = |parent: &Parent| in_order(api, &parent.stream, client);
     let ways = ways::Ways::new(&stream.name, &slices, &api.settings, open);
     let whole = ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(personal.clone());
     Some(SlicedSource::new(stream.clone(), slices, whole, ways, cursors))
