@@ -105,7 +105,7 @@ impl Listened<'_> {
     /// Reads some pages from the stream's beginning. The pipeline's own progress is not touched.
     pub async fn read(self, stream: &Arc<Stream>, pages_max: u64) -> Result<Traffic, Fault> {
         let now = self.clock.now();
-        let source = source::in_order(&self.api, stream, &self.client);
+        let source = source::in_order(self.api, stream, &self.client);
         let (mut at, mut keys, mut pages) = (Checkpoint::default(), Vec::new(), 0);
         while pages < pages_max {
             let page = source.read(&at).await?;

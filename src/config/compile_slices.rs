@@ -124,7 +124,7 @@ impl Check<'_> {
     /// Records of parents that are not visited would be taken for gone.
     fn sweeps_all(&self, by: &Named<Spanned<RawSliceBy>>, stream: &Stream) {
         let sweep = stream.deletions.as_ref().and_then(|deletions| deletions.sweep.as_ref());
-        if !sweep.is_some_and(|sweep| sweep.stream.is_none()) {
+        if sweep.is_none_or(|sweep| sweep.stream.is_some()) {
             return;
         }
         for (_, by) in by.iter() {

@@ -220,7 +220,7 @@ pub fn escaped(key: &str) -> String {
 
 /// A pointer in a URL's fragment may be percent-encoded.
 fn decoded(pointer: &str) -> String {
-    let Some(bytes) = pointer.contains('%').then(|| pointer.as_bytes()) else { return pointer.to_owned() };
+    let Some(bytes) = pointer.contains('%').then_some(pointer.as_bytes()) else { return pointer.to_owned() };
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {

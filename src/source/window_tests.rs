@@ -210,6 +210,7 @@ fn a_listing_that_begins_again_keeps_its_window() {
         partial: 5,
         start_mark: Some(crate::model::Mark { segment: 7, bytes: 8 }),
         validators: None,
+        slices: None,
     };
     let expected = Scan { position: None, pages: 0, partial: 0, ..scan.clone() };
     assert_eq!(again(&scan), expected);

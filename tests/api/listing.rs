@@ -22,6 +22,7 @@ pub fn stream(paginate: Paginate) -> Stream {
         paginate,
         incremental: None,
         deletions: None,
+        slices: None,
         expand: Vec::new(),
         only: None,
         conditional: false,

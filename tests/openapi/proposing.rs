@@ -45,7 +45,7 @@ fn reads(file: &Path) -> String {
     let valid = renkei(at, &["validate", "--without-secrets"]);
     assert_eq!(valid.code, 0, "{}{}\n{text}", valid.stdout, valid.stderr);
     let connector = tree(&text);
-    let first = told["streams"][0].as_str().expect("it has a stream").to_owned();
+    let first = told["streams"][0].as_str().unwrap().to_owned();
     let stream = connector["streams"][&first].clone();
     let source = fs::read_to_string(file).unwrap();
     let auth = connector["auth"].clone();

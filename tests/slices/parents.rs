@@ -2,7 +2,7 @@
 
 use renkei::{
     engine::{Options, Stopper},
-    model::Code,
+    model::{Clock, Code},
 };
 use serde_json::Value;
 
@@ -116,7 +116,8 @@ async fn only_parents_that_changed_are_visited_where_that_is_declared() {
     assert_eq!(stage.run().await.1, None);
     assert_eq!(stage.sorted(name), all(5, 2));
     // By the server's clock: after the cursor of the parents, and settled.
-    let now = (chrono::Utc::now() - chrono::TimeDelta::seconds(1)).to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let now = (renkei::model::SystemClock.now() - chrono::TimeDelta::seconds(1))
+        .to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
     stage.world.lock().unwrap().repos[3]["updated_at"] = now.into();
     let before = stage.server.asked().len();
     assert_eq!(stage.run().await.1, None);

@@ -118,8 +118,8 @@ pub fn find<'d>(call: &Call<'d>, answer: &Schema<'d>, paged: bool) -> Option<Fou
 
 /// The words that the end of a path names its things by.
 fn words_of(path: &str) -> Vec<String> {
-    let statics = path.split('/').filter(|part| !part.is_empty() && !part.contains('{'));
-    let last = statics.last().unwrap_or_default();
+    let mut statics = path.split('/').filter(|part| !part.is_empty() && !part.contains('{'));
+    let last = statics.next_back().unwrap_or_default();
     let last = last.strip_suffix(".json").unwrap_or(last);
     let mut words: Vec<String> = last.split(['.', '-', '_']).map(folded).collect();
     words.push(folded(last));

@@ -139,8 +139,11 @@ pub fn value_of(schema: &Schema<'_>) -> Option<String> {
         .filter(|value| !value.contains("{{"))
 }
 
+/// Names with their values.
+type Pairs = Vec<(String, String)>;
+
 /// Headers that a call must send: name and value, and the settings without a default.
-pub fn headers_of(call: &Call<'_>) -> (Vec<(String, String)>, Vec<(String, String)>) {
+pub fn headers_of(call: &Call<'_>) -> (Pairs, Pairs) {
     const OWN: [&str; 11] = [
         "authorization",
         "host",
