@@ -57,6 +57,7 @@ fn stream() -> Arc<Stream> {
         paginate: Paginate::None,
         incremental: None,
         deletions: None,
+        slices: None,
         expand: Vec::new(),
         only: None,
         conditional: false,

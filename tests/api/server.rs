@@ -110,10 +110,6 @@ impl Server {
         .await
     }
 
-    pub fn count(&self) -> usize {
-        self.asked.lock().unwrap().len()
-    }
-
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

@@ -15,9 +15,9 @@ async fn through_crashes(stage: &Stage, every: usize) -> usize {
     let deaths = AtomicUsize::new(0);
     for _ in 0..1000 {
         let stop = Stopper::new().1;
-        let begun = stage.server.count();
+        let begun = stage.count();
         let dies = async {
-            while stage.server.count() < begun + every {
+            while stage.count() < begun + every {
                 tokio::task::yield_now().await;
             }
         };

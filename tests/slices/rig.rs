@@ -4,7 +4,10 @@ use std::{
     collections::BTreeMap,
     fs,
     path::Path,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use renkei::{
@@ -120,6 +123,7 @@ pub struct Stage {
     pub world: Arc<Mutex<World>>,
     pub server: Server,
     pub folder: TempDir,
+    count: Arc<AtomicUsize>,
     store: Memory,
 }
 
@@ -131,8 +135,13 @@ impl Stage {
     /// With a connector that was changed.
     pub async fn with(world: World, stream: &str, change: impl Fn(String) -> String) -> Self {
         let world = Arc::new(Mutex::new(world));
-        let answering = world.clone();
-        let server = Server::answering(move |asked| answering.lock().unwrap().answer(asked)).await;
+        let (answering, count) = (world.clone(), Arc::new(AtomicUsize::new(0)));
+        let counted = count.clone();
+        let server = Server::answering(move |asked| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            answering.lock().unwrap().answer(asked)
+        })
+        .await;
         let folder = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = folder.path().join(path);
@@ -154,7 +163,12 @@ impl Stage {
                 "version: 1\nfrom: {{ connection: api, stream: {stream} }}\nto: {{ connection: files, file: lines }}\n"
             ),
         );
-        Self { world, server, folder, store: Memory::new() }
+        Self { world, server, folder, count, store: Memory::new() }
+    }
+
+    /// Requests so far.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
     }
 
     pub fn engine(&self) -> Engine {
