@@ -13,8 +13,8 @@ use std::{
 use renkei::{
     config::{self, MapEnvironment},
     engine::{Engine, Options, Parts, Stop, Stopper},
-    model::{Fault, SystemClock, SystemEntropy},
-    store::{Memory, Run, Seal},
+    model::{Checkpoint, Fault, SystemClock, SystemEntropy},
+    store::{Memory, Run, Seal, State, StreamId},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -124,6 +124,7 @@ pub struct Stage {
     pub server: Server,
     pub folder: TempDir,
     count: Arc<AtomicUsize>,
+    stream: String,
     store: Memory,
 }
 
@@ -163,7 +164,13 @@ impl Stage {
                 "version: 1\nfrom: {{ connection: api, stream: {stream} }}\nto: {{ connection: files, file: lines }}\n"
             ),
         );
-        Self { world, server, folder, count, store: Memory::new() }
+        Self { world, server, folder, count, stream: stream.to_owned(), store: Memory::new() }
+    }
+
+    /// Where the stream stands in the store.
+    pub async fn checkpoint(&self) -> Option<Checkpoint> {
+        let state = State::new(Arc::new(self.store.clone()), Arc::new(Seal::plain()));
+        state.checkpoint(&StreamId::new("p", &self.stream)).await.unwrap()
     }
 
     /// Requests so far.
