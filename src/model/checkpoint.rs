@@ -160,3 +160,17 @@ pub struct Mark {
     pub segment: u64,
     pub bytes: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checkpoint_that_follows_another_still_tells_of_its_slices() {
+        let ended = |slice: u8| (KeyHash([slice; 16]), Cursor::Integer(i64::from(slice)));
+        let mut at = Checkpoint { slice_cursors: vec![ended(1)], ..Checkpoint::default() };
+        at.followed_by(Checkpoint { cursor: Some(Cursor::Integer(9)), slice_cursors: vec![ended(2)], ..at.clone() });
+        assert_eq!(at.slice_cursors, [ended(1), ended(2)]);
+        assert_eq!(at.cursor, Some(Cursor::Integer(9)));
+    }
+}

@@ -31,7 +31,7 @@ pub use latency::Latency;
 pub use path::{Path, PathError, Step, entries};
 pub use record::{Fields, Key, Overlap, Page, Record, Reject, Skip, Slip, Version};
 pub use secret_key::{SecretKey, from_hex};
-pub use slicing::{AtParent, Part, Place, Slice, Slicing, slice_name};
+pub use slicing::{AtParent, Place, Slice, Slicing, slice_name};
 pub use verdict::{Reason, Verdict};
 
 /// A future behind a `dyn` seam.

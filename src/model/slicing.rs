@@ -45,16 +45,7 @@ pub struct Slice {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rest: Option<(DateTime<Utc>, DateTime<Utc>)>,
     /// Its listings that have begun and not ended: one, or a few windows.
-    pub parts: Vec<Part>,
-}
-
-/// One listing of a slice.
-#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct Part {
-    pub scan: Scan,
-    /// Some of its records may have been delivered in this pass already: it began again, or a part that did was split into this one.
-    #[serde(default)]
-    pub again: bool,
+    pub parts: Vec<Scan>,
 }
 
 impl Slicing {

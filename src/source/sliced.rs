@@ -23,8 +23,8 @@ use super::{
     window, windows,
 };
 use crate::{
-    config::plan::{Slices, Stream},
-    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, KeyHash, Page, Part, Scan, Slice, Slicing, slice_name},
+    config::plan::{SliceWay, Slices, Stream},
+    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Fault, KeyHash, Page, Scan, Slice, Slicing, slice_name},
     store::SliceCursors,
 };
 
@@ -107,12 +107,12 @@ impl SlicedSource {
                 return self.ended(at, scan, slicing, told);
             }
             let Some((from, result)) = self.first_ready(&scan, &slicing, reading).await? else {
-                let (_, fault) = reading.failed.swap_remove(0);
-                return Err(fault);
+                let failed = reading.failed.first().map(|(_, fault)| fault.clone());
+                return Err(failed.unwrap_or_else(|| bug("no slice is read and none has failed")));
             };
             let page = match result {
                 Ok(page) => page,
-                Err(fault) if fault.code == Code::NotFound && !self.slices.by.is_empty() => {
+                Err(fault) if fault.code == Code::NotFound && self.has_parents() => {
                     slicing.open.remove(from.slice);
                     slicing.missing += 1;
                     continue;
@@ -174,6 +174,11 @@ impl SlicedSource {
         Ok(())
     }
 
+    /// A value of a list does not go away: one that the server does not know is a mistake.
+    fn has_parents(&self) -> bool {
+        self.slices.by.iter().any(|by| matches!(by.way, SliceWay::Parent(_)))
+    }
+
     async fn begin(&self, values: String, at: &Checkpoint, pass: &Scan) -> Result<Slice, Fault> {
         let is_given = pass.high.is_some();
         let (cursor, scan) = if is_given {
@@ -196,7 +201,7 @@ impl SlicedSource {
                 slice.reached = Some(until.clone());
                 self.begin_window(&mut slice);
             }
-            _ => slice.parts.push(Part { scan, again: false }),
+            _ => slice.parts.push(scan),
         }
         Ok(slice)
     }
@@ -205,21 +210,20 @@ impl SlicedSource {
         let (Some((from, end)), Some(plan)) = (slice.rest.take(), &self.slices.windows) else { return };
         let until = windows::end_of(plan, from).min(end);
         slice.rest = (until < end).then_some((until, end));
-        slice.parts.push(Part { scan: window_of(from, until), again: false });
+        slice.parts.push(window_of(from, until));
     }
 
     /// A window that the vendor does not list to its end is read in two halves. False: it is too short, or no window.
     fn split(&self, slicing: &mut Slicing, at: At) -> bool {
         let slice = &mut slicing.open[at.slice];
-        let Part { scan, .. } = &slice.parts[at.part];
+        let scan = &slice.parts[at.part];
         let (Some(Cursor::Instant(from)), Some(Cursor::Instant(until))) = (&scan.from, &scan.until) else {
             return false;
         };
         let Some(middle) = windows::middle_of(*from, *until).filter(|_| self.slices.windows.is_some()) else {
             return false;
         };
-        let again = slice.parts[at.part].again || scan.position.is_some();
-        let halves = [window_of(*from, middle), window_of(middle, *until)].map(|scan| Part { scan, again });
+        let halves = [window_of(*from, middle), window_of(middle, *until)];
         slice.parts.splice(at.part..=at.part, halves);
         true
     }
@@ -280,10 +284,8 @@ impl SlicedSource {
     fn taken(&self, pass: &Scan, slicing: &Slicing, at: At, page: &Page) -> Scan {
         let mut slicing = slicing.clone();
         let mut slice = slicing.open.remove(at.slice);
-        let mut part = slice.parts.remove(at.part);
-        part.scan = Scan { partial: 0, ..page.scan.clone() };
-        part.again |= page.restarted;
-        slice.parts.insert(0, part);
+        slice.parts.remove(at.part);
+        slice.parts.insert(0, Scan { partial: 0, ..page.scan.clone() });
         slicing.open.insert(0, slice);
         Scan { slices: Some(Box::new(slicing)), ..pass.clone() }
     }
@@ -300,18 +302,16 @@ impl SlicedSource {
         pass.partial = 0;
         let slice = &mut slicing.open[at.slice];
         let part = &mut slice.parts[at.part];
-        part.again |= page.restarted;
         for record in &mut page.records {
-            record.overlap.before |= part.again;
             // A slice that begins again takes back nothing that others delivered: its records are recognised by their links.
             record.overlap.after = true;
         }
         if let (false, Some(scan)) = (page.end, page.next.scan.take()) {
-            part.scan = scan;
+            *part = scan;
             return page;
         }
         let ended = slice.parts.remove(at.part);
-        self.reach(slice, &ended.scan, &page);
+        self.reach(slice, &ended, &page);
         if slice.parts.is_empty() && slice.rest.is_none() {
             let slice = slicing.open.remove(at.slice);
             slicing.ended += 1;
@@ -388,7 +388,7 @@ fn wanted(pass: &Scan, slicing: &Slicing) -> Vec<(At, Ahead)> {
 }
 
 fn ahead(slice: &Slice, part: usize, partial: u64) -> Ahead {
-    let scan = Scan { partial, ..slice.parts[part].scan.clone() };
+    let scan = Scan { partial, ..slice.parts[part].clone() };
     Ahead { values: slice.values.clone(), cursor: slice.cursor.clone(), scan }
 }
 

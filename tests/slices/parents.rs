@@ -151,3 +151,13 @@ async fn more_slices_than_allowed_and_a_parent_without_its_fields_are_errors() {
     let fault = stage.run().await.1.unwrap();
     assert!(fault.code == Code::NoSlice && fault.message.contains("owner.email"), "{fault:?}");
 }
+
+#[tokio::test]
+async fn a_listed_value_that_the_server_does_not_know_is_an_error_and_no_parent_that_is_gone() {
+    let mut world = World::of(2, 4, 0);
+    world.issues.remove("r001");
+    let stage = Stage::new(world, "states").await;
+    let fault = stage.run().await.1.unwrap();
+    assert!(fault.code == Code::NotFound && fault.place.iter().any(|place| place.contains("r001")), "{fault:?}");
+    assert_eq!(stage.sorted(name), all(1, 4), "the other value is read");
+}
