@@ -22,8 +22,7 @@ use crate::{
 pub async fn drill(args: &DrillArgs, dir: &Path, output: &Output) -> Result<u8, Failure> {
     let plan = drill::plan_of(dir).map_err(Failure::Config)?;
     let Some(pipeline) = plan.pipelines.get(&args.pipeline) else {
-        let help = suggest::help(&args.pipeline, "pipeline", plan.pipelines.keys().map(String::as_str));
-        return Err(Failure::usage(format!("there is no pipeline `{}`", args.pipeline), help));
+        return Err(suggest::no_pipeline(&args.pipeline, &plan));
     };
     if let Some(folder) = &args.attempt {
         let told = drill::run(&plan, &args.pipeline, folder).await?;

@@ -139,8 +139,7 @@ pub async fn forget(dir: &Path, pipeline: &str, key: Option<&str>, output: &Outp
 pub async fn import(dir: &Path, pipeline: &str, file: &Path, output: &Output) -> Result<u8, Failure> {
     let plan = workspace::plan_without_secrets(dir, output)?;
     let Some(found) = plan.pipelines.get(pipeline) else {
-        let help = suggest::help(pipeline, "pipeline", plan.pipelines.keys().map(String::as_str));
-        return Err(Failure::usage(format!("there is no pipeline `{pipeline}`"), help));
+        return Err(suggest::no_pipeline(pipeline, &plan));
     };
     if !matches!(found.to, To::Operation { .. }) {
         let help = "a file or a table knows its records by their keys; there is nothing to import";

@@ -253,6 +253,9 @@ pub fn known<'a>(name: &str, plan: &'a Plan, stored: impl Iterator<Item = &'a st
     if names.contains(&name) {
         return Ok(());
     }
+    if plan.pipelines.values().any(|pipeline| pipeline.file == name) {
+        return Err(suggest::no_pipeline(name, plan));
+    }
     let help = suggest::help(name, "pipeline", names.iter().copied());
     Err(Failure::usage(format!("there is no pipeline `{name}`"), help))
 }

@@ -20,8 +20,7 @@ pub async fn plan(args: &PlanArgs, dir: &Path, output: &Output) -> Result<u8, Fa
     let name = args.pipeline.as_str();
     let looked = workspace::plan_without_secrets(dir, output)?;
     if !looked.pipelines.contains_key(name) {
-        let help = suggest::help(name, "pipeline", looked.pipelines.keys().map(String::as_str));
-        return Err(Failure::usage(format!("there is no pipeline `{name}`"), help));
+        return Err(suggest::no_pipeline(name, &looked));
     }
     let engine = Engine::open(workspace::plan_for(dir, &[name])?).await?;
     // Nobody asks it to stop: an interrupt ends the process, and nothing has to be cleaned up.

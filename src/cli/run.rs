@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, future::join_all, stream};
 use serde_json::json;
 
 use super::{
@@ -25,6 +25,7 @@ use crate::{
 /// One pipeline that shall run.
 struct Chosen {
     pipeline: String,
+    file: String,
     stream: String,
     options: Options,
     /// The plan that it applies, instead of running as it is.
@@ -44,10 +45,18 @@ pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, 
     let telemetry = Telemetry::start(&plan);
     let watched = Watched::new(output.clone())?;
     let running = Running { engine: Engine::open(plan).await?, watched };
-    let outcomes: Vec<Outcome> = stream::iter(chosen)
-        .map(|chosen| running.one(chosen))
+    // Targets of one file run side by side, because they read together.
+    let files: Vec<Vec<Chosen>> = chosen.into_iter().fold(Vec::new(), |mut files, chosen| {
+        match files.last_mut().filter(|last: &&mut Vec<Chosen>| last[0].file == chosen.file) {
+            Some(last) => last.push(chosen),
+            None => files.push(vec![chosen]),
+        }
+        files
+    });
+    let outcomes: Vec<Outcome> = stream::iter(files)
+        .map(|file| join_all(file.into_iter().map(|chosen| running.one(chosen))))
         .buffered(usize::from(args.parallel))
-        .filter_map(std::future::ready)
+        .flat_map(|outcomes| stream::iter(outcomes.into_iter().flatten()))
         .collect()
         .await;
     if output.json() {
@@ -84,7 +93,7 @@ fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
     let mut names: Vec<&String> = match (args.pipelines.as_slice(), &planned) {
         ([], Some(planned)) => vec![&planned.head.pipeline],
         ([], None) => plan.pipelines.keys().collect(),
-        (named, _) => named.iter().collect(),
+        (named, _) => named.iter().flat_map(|name| targets(name, plan)).collect(),
     };
     let mut seen = BTreeSet::new();
     names.retain(|name| seen.insert(*name));
@@ -97,8 +106,7 @@ fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
     let mut chosen = Vec::new();
     for name in names {
         let Some(pipeline) = plan.pipelines.get(name) else {
-            let help = suggest::help(name, "pipeline", plan.pipelines.keys().map(String::as_str));
-            return Err(Failure::usage(format!("there is no pipeline `{name}`"), help));
+            return Err(suggest::no_pipeline(name, plan));
         };
         if planned.as_ref().is_some_and(|planned| planned.head.pipeline != *name) {
             return Err(unusable("it is of another pipeline").into());
@@ -107,7 +115,8 @@ fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
         let full_refresh = args.full_refresh.contains(&stream);
         let RunArgs { limit, allow_deletes, skip_canary, .. } = *args;
         let options = Options { limit, full_refresh, allow_deletes, skip_canary, ..Options::default() };
-        chosen.push(Chosen { pipeline: name.clone(), stream, options, planned: planned.clone() });
+        let file = pipeline.file.clone();
+        chosen.push(Chosen { pipeline: name.clone(), file, stream, options, planned: planned.clone() });
     }
     let read: Vec<&str> = chosen.iter().map(|chosen| chosen.stream.as_str()).collect();
     match args.full_refresh.iter().find(|stream| !read.contains(&stream.as_str())) {
@@ -116,6 +125,15 @@ fn choose(args: &RunArgs, plan: &Plan) -> Result<Vec<Chosen>, Failure> {
             let help = suggest::help(stream, "stream", read.iter().copied());
             Err(Failure::usage(format!("none of these pipelines reads a stream `{stream}`"), help))
         }
+    }
+}
+
+/// All targets of a file that was named, or the name as it is.
+fn targets<'a>(name: &'a String, plan: &'a Plan) -> Vec<&'a String> {
+    let of_file = plan.pipelines.values().filter(|pipeline| pipeline.file == *name).map(|pipeline| &pipeline.name);
+    match of_file.collect::<Vec<_>>() {
+        none if none.is_empty() => vec![name],
+        targets => targets,
     }
 }
 

@@ -1,5 +1,8 @@
 //! "Did you mean": the one known name that a mistyped one is closest to.
 
+use super::failure::Failure;
+use crate::config::Plan;
+
 /// The nearest candidate within a third of the name's length, at least one letter away at the most.
 pub fn nearest<'a>(typed: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let far = (typed.chars().count() / 3).max(1);
@@ -23,6 +26,21 @@ pub fn help<'a>(typed: &str, kind: &str, names: impl IntoIterator<Item = &'a str
         all if all.len() <= 10 => format!("there is: {}", all.join(", ")),
         all => format!("there are {} of them, among others: {}", all.len(), all[..10].join(", ")),
     }
+}
+
+/// A pipeline that was asked for by a name that none has. A file with several targets is none: each target is.
+pub fn no_pipeline(name: &str, plan: &Plan) -> Failure {
+    let targets: Vec<&str> = plan
+        .pipelines
+        .values()
+        .filter(|pipeline| pipeline.file == name)
+        .map(|pipeline| pipeline.name.as_str())
+        .collect();
+    let help = match targets.as_slice() {
+        [] => help(name, "pipeline", plan.pipelines.keys().map(String::as_str)),
+        targets => format!("pipelines/{name}.yaml has several targets; name one of {}", targets.join(", ")),
+    };
+    Failure::usage(format!("there is no pipeline `{name}`"), help)
 }
 
 #[cfg(test)]

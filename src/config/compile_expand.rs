@@ -9,7 +9,7 @@ use super::{
     compile_personal::Declared,
     diagnostic::Problem,
     plan::{CursorField, Deletions, Expand, Flag, From, Incremental, Stream},
-    raw_pipeline::{RawPipeline, RawStep},
+    raw_pipeline::{RawPipeline, RawStep, RawTo},
     raw_steps::{RawExpand, RawSplit},
     raw_stream::RawStream,
     shape::{OneOrMany, Spanned},
@@ -70,9 +70,9 @@ impl Check<'_> {
     }
 
     /// What a pipeline reads whose first step splits: its stream with one more list to take apart.
-    pub fn split(&self, raw: &RawPipeline, from: From) -> Option<From> {
+    pub fn split(&self, raw: &RawPipeline, to: Option<&Spanned<RawTo>>, from: From) -> Option<From> {
         let Some(RawStep::Split(split)) = raw.steps.first() else { return Some(from) };
-        self.split_fits(raw, split, &from);
+        self.split_fits(to, split, &from);
         let span = split.span;
         let RawSplit { list, key, parent, keep, place } = &split.value;
         let own = &*from.stream;
@@ -105,7 +105,7 @@ impl Check<'_> {
         Some(From { stream: Arc::new(stream), ..from })
     }
 
-    fn split_fits(&self, raw: &RawPipeline, split: &Spanned<RawSplit>, from: &From) {
+    fn split_fits(&self, to: Option<&Spanned<RawTo>>, split: &Spanned<RawSplit>, from: &From) {
         if from.ingress.is_some() {
             let message = "what is pushed has one verdict for each record, for whoever pushed it";
             self.misplaced(split, message, "push the parts one by one, or read the stream without `ingress`");
@@ -113,7 +113,7 @@ impl Check<'_> {
         let tells = from.stream.deletions.as_ref().is_some_and(|deletions| {
             deletions.tombstones.is_some() || deletions.sweep.as_ref().is_some_and(|sweep| sweep.stream.is_some())
         });
-        if tells && raw.to.as_ref().is_some_and(|to| to.value.deletes.is_some()) {
+        if tells && to.is_some_and(|to| to.value.deletes.is_some()) {
             let message = "another stream tells what is gone, and names whole records and not their parts";
             self.misplaced(
                 split,

@@ -105,7 +105,7 @@ impl Check<'_> {
         let tombstones = of_listing(deletes.and_then(|deletes| deletes.tombstones.as_ref()));
         let existing = of_listing(deletes.and_then(|deletes| deletes.sweep.as_ref()?.stream.as_ref()));
         [&rules, &tombstones, &existing].into_iter().for_each(|rules| self.keys_fit(rules, &ground.keys));
-        let (clear, clear_gone) = self.ways_fit(raw, way, &rules, &tombstones);
+        let (clear, clear_gone) = self.ways_fit(way, &rules, &tombstones);
         let keys = ground.keys_at_hand();
         let [rules, tombstones, existing] = [&rules, &tombstones, &existing].map(|rules| plans(rules));
         Personal { rules, hashed_key, clear, clear_gone, tombstones, existing, keys }

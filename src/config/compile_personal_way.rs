@@ -9,7 +9,7 @@ use super::{
     compile_personal::{Declared, plans},
     names::{Use, uses, uses_gone},
     plan::{From, Protect, StepPlan, To},
-    raw_pipeline::{RawPipeline, RawTo},
+    raw_pipeline::RawTo,
     trace::{Spot, Traced},
 };
 use crate::{expr::Expression, model::Path};
@@ -20,6 +20,8 @@ pub struct Way<'a> {
     pub steps: Option<&'a [StepPlan]>,
     pub fields: Option<&'a [(String, Expression)]>,
     pub to: Option<&'a To>,
+    /// The same as typed.
+    pub typed: Option<&'a RawTo>,
 }
 
 /// One way to the sink.
@@ -41,7 +43,6 @@ impl Check<'_> {
     /// and of a deletion.
     pub(super) fn ways_fit(
         &self,
-        raw: &RawPipeline,
         way: &Way<'_>,
         rules: &[Declared],
         tombstones: &[Declared],
@@ -56,8 +57,8 @@ impl Check<'_> {
                 sides.push(Side::new(rules, traced, uses_gone(to)));
             }
         }
-        if let Some(to) = &raw.to {
-            self.clear(&to.value, &mut sides);
+        if let Some(to) = way.typed {
+            self.clear(to, &mut sides);
         }
         sides.iter().for_each(|side| self.names_fit(side));
         let mut sides = sides.into_iter().map(|side| side.clear);

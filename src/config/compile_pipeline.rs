@@ -6,6 +6,7 @@ use super::{
     calendar::Calendars,
     check::Check,
     compile_personal_way::Way,
+    compile_targets::Target,
     diagnostic::Problem,
     footprint::digest,
     plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, Stream, To},
@@ -32,37 +33,40 @@ fn limits(raw: &RawLimits) -> Limits {
 }
 
 impl Check<'_> {
+    /// One target of a file.
     pub fn pipeline(
         &self,
-        name: String,
         raw: &Spanned<RawPipeline>,
+        target: &Target<'_>,
         connections: &Connections,
         calendars: &Calendars,
     ) -> Option<Pipeline> {
-        let (owner, raw) = (raw.span, &raw.value);
+        let (owner, raw, to) = (raw.span, &raw.value, target.to);
         self.version(&raw.version);
-        self.pipeline_name(&name, owner.file);
+        self.pipeline_name(&target.pipeline, owner.file);
         let from = raw.from.as_ref();
         if from.is_none() {
             self.missing_key(raw.version.span, owner, "from", "write `from: { connection: .., stream: .. }`");
         }
-        let from = from.and_then(|from| self.from(from, raw, connections));
-        let from = from.and_then(|from| self.split(raw, from));
-        let steps = self.steps(&raw.steps, connections);
-        let to = raw.to.as_ref();
-        if to.is_none() {
+        let from = from.and_then(|from| self.from(from, raw, to, connections));
+        let from = from.and_then(|from| self.split(raw, to, from));
+        let steps = self.steps_to(target, self.steps(&raw.steps, connections));
+        if raw.to.is_none() {
             self.missing_key(raw.version.span, owner, "to", "write `to: { connection: .., operation: .. }`");
         }
         let fields = to.and_then(|to| to.value.fields.as_ref()).map(|fields| self.expressions(fields));
+        let typed = to.map(|to| &to.value);
         let to = to.and_then(|to| self.to(to, from.as_ref(), connections));
-        let way = Way { from: from.as_ref(), steps: steps.as_deref(), fields: fields.as_deref(), to: to.as_ref() };
+        let (steps_of, fields_of) = (steps.as_deref(), fields.as_deref());
+        let way = Way { from: from.as_ref(), steps: steps_of, fields: fields_of, to: to.as_ref(), typed };
         let personal = self.personal(raw, &way);
         let schedule = raw.schedule.as_ref().map(|schedule| self.schedule(schedule, calendars));
         let slo = raw.slo.as_ref().filter(|_| !matches!(schedule, Some(None)));
         let slo = slo.map(|slo| self.slo(slo, from.as_ref(), schedule.as_ref().and_then(Option::as_ref)));
         let canary = raw.canary.as_ref().map(|canary| self.canary(canary, from.as_ref(), to.as_ref()));
         Some(Pipeline {
-            name,
+            name: target.pipeline.clone(),
+            file: target.file.to_owned(),
             description: raw.description.clone().unwrap_or_default(),
             from: from?,
             steps: steps?,
@@ -91,11 +95,17 @@ impl Check<'_> {
         }
     }
 
-    fn from(&self, raw: &Spanned<RawFrom>, pipeline: &RawPipeline, connections: &Connections) -> Option<From> {
+    fn from(
+        &self,
+        raw: &Spanned<RawFrom>,
+        pipeline: &RawPipeline,
+        to: Option<&Spanned<RawTo>>,
+        connections: &Connections,
+    ) -> Option<From> {
         let RawFrom { connection, stream, ingress } = &raw.value;
         let pushed = ingress.as_ref().map(|ingress| (ingress, self.ingress(ingress)));
         if pushed.is_some() {
-            self.push_fits(raw, pipeline);
+            self.push_fits(raw, pipeline, to);
         }
         let (api, stream) = match (connection, stream, &pushed) {
             (None, None, Some((ingress, _))) => (None, self.pushed_stream(ingress)),
@@ -142,7 +152,7 @@ impl Check<'_> {
     }
 
     /// What a pipeline that records are pushed to cannot do.
-    fn push_fits(&self, from: &Spanned<RawFrom>, pipeline: &RawPipeline) {
+    fn push_fits(&self, from: &Spanned<RawFrom>, pipeline: &RawPipeline, to: Option<&Spanned<RawTo>>) {
         let is_read = from.value.connection.is_some() || from.value.stream.is_some();
         if let Some(schedule) = pipeline.schedule.as_ref().filter(|_| !is_read) {
             self.conflict(
@@ -151,7 +161,11 @@ impl Check<'_> {
                 "remove `schedule`; records are delivered as they come",
             );
         }
-        let Some(to) = &pipeline.to else { return };
+        let Some(to) = to else { return };
+        if let Some(name) = &to.value.name {
+            let message = "what is pushed has one verdict, for whoever pushed it, and several targets have several";
+            self.conflict(name.span, message, "write one target, or a pipeline for each");
+        }
         if let Some(file) = to.value.file.as_ref().filter(|_| is_read) {
             let message = "a file is written in one order, and records that are read and pushed have none";
             self.conflict(file.span, message, "write to an operation, or use a pipeline for each");

@@ -15,6 +15,7 @@ use super::{
     compile_budget::share_accounts,
     compile_connection::Connectors,
     compile_pipeline::Connections,
+    compile_targets::targets,
     diagnostic::{Problem, Report},
     environment::Environment,
     files,
@@ -28,7 +29,7 @@ use super::{
     raw_steps::RawLookup,
     raw_workspace::RawWorkspace,
     read::{self, Reading},
-    shape::{Named, Spanned},
+    shape::{Named, OneOrMany, Spanned},
     source::{Sources, Span},
     units::Time,
     yaml,
@@ -139,14 +140,18 @@ fn unused(
     let wanted: Vec<&RawPipeline> = match wanted {
         Wanted::Connections(_) => Vec::new(),
         Wanted::Pipelines(names) => {
-            let wanted = pipelines.iter().filter(|pipeline| names.contains(&pipeline.name.as_str()));
-            wanted.filter_map(|pipeline| pipeline.raw.as_ref()).map(|raw| &raw.value).collect()
+            let is_wanted = |file: &str, raw: &RawPipeline| {
+                targets(file, raw).iter().any(|target| names.contains(&target.pipeline.as_str()))
+            };
+            let read = pipelines.iter().filter_map(|file| Some((file.name.as_str(), &file.raw.as_ref()?.value)));
+            read.filter(|(file, raw)| is_wanted(file, raw)).map(|(_, raw)| raw).collect()
         }
     };
     let ends = wanted.iter().flat_map(|raw| {
         let from = raw.from.as_ref().and_then(|from| from.value.connection.as_ref()).map(|name| name.value.as_str());
         let looked_up = lookups(raw).map(|lookup| lookup.connection.value.as_str());
-        from.into_iter().chain(raw.to.as_ref().map(|to| to.value.connection.value.as_str())).chain(looked_up)
+        let to = raw.to.iter().flat_map(|OneOrMany(targets)| targets).map(|to| to.value.connection.value.as_str());
+        from.into_iter().chain(to).chain(looked_up)
     });
     let used: BTreeSet<&str> = used.into_iter().chain(ends).collect();
     let (used, unused): (Vec<_>, Vec<_>) =
@@ -196,7 +201,7 @@ fn needs_personal_keys(
         Some(needs(&stream.value.personal))
     };
     let any = |raw: &&RawPipeline| {
-        let deletes = raw.to.as_ref().is_some_and(|to| to.value.deletes.is_some());
+        let deletes = raw.to.iter().flat_map(|OneOrMany(targets)| targets).any(|to| to.value.deletes.is_some());
         lookups(raw).any(|lookup| looked_up(lookup).unwrap_or(false))
             || needs(&raw.personal)
             || raw.from.as_ref().and_then(|from| of_stream(&from.value, deletes)).unwrap_or(false)
@@ -252,10 +257,14 @@ fn everything(
     let mut files: BTreeMap<(String, String), Span> = BTreeMap::new();
     for Loaded { name, raw } in pipelines {
         let Some(raw) = raw else { continue };
-        let Some(pipeline) = check.pipeline(name.clone(), raw, &connections, &calendars) else { continue };
-        let file = raw.value.to.as_ref().and_then(|to| to.value.file.as_ref());
-        one_writer(check, &pipeline, file.map_or(raw.span, |file| file.span), &mut files);
-        plans.insert(name.clone(), Arc::new(pipeline));
+        check.targets_fit(&raw.value);
+        for target in targets(name, &raw.value) {
+            let Some(pipeline) = check.pipeline(raw, &target, &connections, &calendars) else { continue };
+            let file = target.to.and_then(|to| to.value.file.as_ref());
+            one_writer(check, &pipeline, file.map_or(raw.span, |file| file.span), &mut files);
+            one_name(check, &pipeline, target.to.map_or(raw.span, |to| to.span), &plans);
+            plans.insert(target.pipeline, Arc::new(pipeline));
+        }
     }
     who_waits_for_whom(check, pipelines);
     let connections: BTreeMap<String, Connection> =
@@ -267,12 +276,25 @@ fn everything(
 }
 
 fn who_waits_for_whom(check: &Check<'_>, pipelines: &[Loaded<RawPipeline>]) {
-    let after = |pipeline: &Loaded<RawPipeline>| {
-        let schedule = pipeline.raw.as_ref()?.value.schedule.as_ref()?;
-        Some((pipeline.name.clone(), schedule.value.after.clone()?))
-    };
-    let names: BTreeSet<&str> = pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
-    check.circles(&pipelines.iter().filter_map(after).collect(), &names);
+    let read = pipelines.iter().filter_map(|file| Some((file.name.as_str(), &file.raw.as_ref()?.value)));
+    let all: Vec<_> =
+        read.flat_map(|(file, raw)| targets(file, raw).into_iter().map(move |target| (target, raw))).collect();
+    let after = all
+        .iter()
+        .filter_map(|(target, raw)| Some((target.pipeline.clone(), raw.schedule.as_ref()?.value.after.clone()?)));
+    // One that cannot be read exists, so nobody is told that it is unknown.
+    let unread = pipelines.iter().filter(|file| file.raw.is_none()).map(|file| file.name.as_str());
+    let names: BTreeSet<&str> = all.iter().map(|(target, _)| target.pipeline.as_str()).chain(unread).collect();
+    check.circles(&after.collect(), &names);
+}
+
+/// The target `crm` of `leads.yaml` and the file `leads.crm.yaml` would be one pipeline.
+fn one_name(check: &Check<'_>, pipeline: &Pipeline, at: Span, others: &BTreeMap<String, Arc<Pipeline>>) {
+    if let Some(other) = others.get(&pipeline.name).filter(|other| other.file != pipeline.file) {
+        let message = format!("another file makes a pipeline `{}`", pipeline.name);
+        let help = format!("rename the target, or pipelines/{}.yaml", other.file);
+        check.report(Problem::new(Code::Conflict, at, message).help(help));
+    }
 }
 
 /// A vendor that rotates refresh tokens takes each of them from one connection only; the other one's is dead by then.

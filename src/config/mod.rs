@@ -40,6 +40,7 @@ mod compile_slices;
 mod compile_slo;
 mod compile_steps;
 mod compile_stream;
+mod compile_targets;
 mod compile_telemetry;
 mod cron_line;
 mod diagnostic;
@@ -124,6 +125,8 @@ mod tests_schema;
 mod tests_slo;
 #[cfg(test)]
 mod tests_steps;
+#[cfg(test)]
+mod tests_targets;
 #[cfg(test)]
 mod tests_telemetry;
 mod trace;

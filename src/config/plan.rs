@@ -389,6 +389,8 @@ pub enum Lag {
 #[derive(Clone, Debug)]
 pub struct Pipeline {
     pub name: String,
+    /// The name of its file, which may have several targets: each of them is a pipeline.
+    pub file: String,
     pub description: String,
     pub from: From,
     pub steps: Vec<StepPlan>,
@@ -407,6 +409,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Its file has several targets.
+    pub fn is_one_of_several(&self) -> bool {
+        self.name != self.file
+    }
+
     /// The names of the connections it reads from and writes to.
     pub fn connections(&self) -> impl Iterator<Item = &str> {
         let to = match &self.to {

@@ -30,9 +30,9 @@ pub struct RawPipeline {
     /// What happens to each record, in order.
     #[serde(default)]
     pub steps: Vec<RawStep>,
-    /// Where it goes.
+    /// Where it goes. A list: several targets, each with a `name`, verdicts and a checkpoint of its own.
     #[schemars(required)]
-    pub to: Option<Spanned<RawTo>>,
+    pub to: Option<OneOrMany<RawTo>>,
     /// When a run stops because too much is refused. Default: never.
     pub limits: Option<RawLimits>,
     /// The first records of each run go alone, and the others only when the verdicts of these are good. Default: all go.
@@ -100,6 +100,10 @@ pub enum RawStep {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawTo {
+    /// In a list of targets: names this one. It is the pipeline `<file>.<name>` wherever pipelines are named.
+    pub name: Option<Spanned<String>>,
+    /// In a list of targets: only records for which this is true go here, as they are behind the steps. Default: all.
+    pub when: Option<Spanned<Source>>,
     /// A connection of `renkei.yaml`.
     pub connection: Spanned<String>,
     /// An operation of its connector.

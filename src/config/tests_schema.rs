@@ -96,7 +96,7 @@ fn the_examples_of_the_reference_are_a_workspace() {
     let blocks = REFERENCE.split("```yaml\n").skip(1).map(|block| block.split("```").next().unwrap());
     let named = blocks.map(|block| (block.lines().next().unwrap().trim_start_matches("# "), block));
     let files: Vec<(&str, &str)> = named.collect();
-    assert_eq!(files.len(), 4);
+    assert_eq!(files.len(), 5);
     let keys = ["a", "1", "2"].map(|digit| digit.repeat(64));
     let personal = ["PERSONAL_HASH_KEY", "PERSONAL_KEY_1", "PERSONAL_KEY_2"];
     let mut variables = vec![("BILLING_ID", "a"), ("BILLING_SECRET", "b"), ("PGPASSWORD", "c")];
@@ -104,7 +104,7 @@ fn the_examples_of_the_reference_are_a_workspace() {
     variables.extend(personal.into_iter().zip(keys.iter().map(String::as_str)));
     let checked = Workspace::new(&files).check(&variables);
     assert!(checked.report.is_empty(), "{}", checked.report);
-    assert_eq!(checked.plan.unwrap().pipelines.len(), 2);
+    assert_eq!(checked.plan.unwrap().pipelines.len(), 4);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::{
     http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
     sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
-    source::{self, Source},
+    source::{self, Readings, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
         StateStore, StreamId, audit::Audit,
@@ -68,6 +68,8 @@ pub struct Engine {
     pub(super) meters: Meters,
     pub(super) clients: Mutex<BTreeMap<String, Client>>,
     progress: BTreeMap<String, Arc<Progress>>,
+    /// What pipelines of one file read together.
+    readings: Arc<Readings>,
     /// Takes in what others push.
     pub(super) desk: Arc<Desk>,
 }
@@ -110,8 +112,22 @@ impl Engine {
         let progress: BTreeMap<_, _> = plan.pipelines.keys().map(|name| (name.clone(), Arc::default())).collect();
         hold_to(&plan, &progress);
         let accounts = Accounts::new(parts.store.clone(), parts.clock.clone());
-        let (meters, clients, desk) = (Meters::default(), Mutex::default(), Arc::default());
-        Self { plan, parts, state, ground, disk: None, audit: None, accounts, meters, clients, progress, desk }
+        let (meters, clients) = (Meters::default(), Mutex::default());
+        let (readings, desk) = (Arc::default(), Arc::default());
+        Self {
+            plan,
+            parts,
+            state,
+            ground,
+            disk: None,
+            audit: None,
+            accounts,
+            meters,
+            clients,
+            progress,
+            readings,
+            desk,
+        }
     }
 
     /// The same with one way out for all connections. Nothing may have been sent yet.
@@ -271,8 +287,8 @@ impl Engine {
         let progress: BTreeMap<_, _> = plan.pipelines.keys().map(|name| (name.clone(), self.progress(name))).collect();
         hold_to(&plan, &progress);
         let (plan, meters, clients) = (Arc::new(plan), self.meters.clone(), Mutex::new(clients));
-        let desk = self.desk.clone();
-        Self { plan, parts, state, ground, disk, audit, accounts, meters, clients, progress, desk }
+        let (readings, desk) = (Arc::default(), self.desk.clone());
+        Self { plan, parts, state, ground, disk, audit, accounts, meters, clients, progress, readings, desk }
     }
 
     /// Ends in order: every commit under way is durable and the state directory is free for the next process. A refresh
@@ -314,7 +330,12 @@ impl Engine {
             Some(api) => {
                 let cursors = SliceCursors::new(self.state.clone(), stream.clone());
                 let client = self.client(api)?.at(priority);
-                source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors))
+                let source = source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors));
+                // Slices have cursors of their own for each target.
+                match pipeline.is_one_of_several() && pipeline.from.stream.slices.is_none() {
+                    true => self.readings.share(&pipeline.file, source),
+                    false => source,
+                }
             }
             None => Box::new(Intake::new(&self.state, &stream, &pipeline.from.stream, Duration::ZERO)),
         };

@@ -7,6 +7,8 @@ use tokio::time::Instant;
 
 const RECORDS: u64 = 5_000;
 const BYTES: usize = 4 << 20;
+/// What a page takes besides its body, above all where many slices are under way: each page knows how all of them stand.
+const PAGE_BYTES: usize = 8 << 10;
 /// How long what could be durable waits for a sync that is worth it.
 const FOR_A_SYNC: Duration = Duration::from_millis(500);
 /// How long a record waits until a request is full. A listing of which little changed takes its time between two of them.
@@ -29,9 +31,10 @@ impl Gather {
         Self { patience: FOR_A_REQUEST, ..Self::for_a_sync() }
     }
 
+    /// Another page.
     pub fn add(&mut self, records: u64, bytes: usize) {
         self.records += records;
-        self.bytes += bytes;
+        self.bytes += bytes + PAGE_BYTES;
         self.since.get_or_insert_with(Instant::now);
     }
 

@@ -218,7 +218,7 @@ pub struct Skip {
 }
 
 /// What one read returned, with the checkpoint that holds once all of it is delivered.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Page {
     pub records: Vec<Record>,
     /// Items of the page that are no usable records: without their key, or with a cursor field that cannot be read.

@@ -12,6 +12,7 @@ mod link;
 mod one_slice;
 mod pace;
 mod paginate;
+mod shared;
 mod sift;
 mod single;
 mod slice;
@@ -21,6 +22,7 @@ mod window;
 mod windows;
 
 pub use api::ApiSource;
+pub use shared::Readings;
 pub use sift::{Sifted, sift};
 pub use single::read_one;
 pub use sliced::SlicedSource;

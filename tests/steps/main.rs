@@ -6,3 +6,4 @@ mod lookups;
 mod reading;
 mod rig;
 mod shaping;
+mod targets;

@@ -79,7 +79,11 @@ impl Rig {
 
     pub fn steps(&self, steps: &str) {
         let ends = "from: { connection: shop, stream: main }\nto: { connection: files, file: p }";
-        self.write("pipelines/p.yaml", &format!("version: 1\n{ends}\n{steps}"));
+        self.pipeline(&format!("{ends}\n{steps}"));
+    }
+
+    pub fn pipeline(&self, text: &str) {
+        self.write("pipelines/p.yaml", &format!("version: 1\n{text}"));
     }
 
     fn write(&self, path: &str, text: &str) {
@@ -142,7 +146,11 @@ impl Rig {
 
     /// All that was written.
     pub fn written(&self) -> Vec<Value> {
-        let text = fs::read_to_string(self.folder.path().join("out/p.000000.jsonl")).unwrap_or_default();
+        self.written_to("p")
+    }
+
+    pub fn written_to(&self, file: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.folder.path().join(format!("out/{file}.000000.jsonl"))).unwrap_or_default();
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
