@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::args_try::TryArgs;
+use super::{args_state::StateCommand, args_try::TryArgs};
 
 #[derive(Parser, Debug)]
 #[command(
@@ -265,26 +265,6 @@ pub struct BackfillArgs {
     /// Forget the windows of the pipeline that are unfinished; what they wrote stays
     #[arg(long, conflicts_with_all = ["from", "to"])]
     pub drop: bool,
-}
-
-#[derive(Subcommand, Debug)]
-pub enum StateCommand {
-    /// Show cursors and unfinished listings
-    Show {
-        /// Only this pipeline
-        pipeline: Option<String>,
-    },
-    /// Forget a pipeline's cursor, so that the next run reads everything again
-    Reset {
-        #[arg(required_unless_present = "accept_older")]
-        pipeline: Option<String>,
-        /// Forget also what the sink was sent, so that everything is written again
-        #[arg(long)]
-        links: bool,
-        /// Go on with a store that lost acknowledged commits (RK0503)
-        #[arg(long, conflicts_with_all = ["pipeline", "links"])]
-        accept_older: bool,
-    },
 }
 
 #[derive(Subcommand, Debug)]

@@ -4,6 +4,7 @@
 //! [`main`] tells failures and exits. Nothing heavy happens before the command is known, so `--version` answers at once.
 
 mod args;
+mod args_state;
 mod args_try;
 mod audit;
 mod auth;
@@ -29,6 +30,7 @@ mod listing;
 mod logging;
 mod output;
 mod panic;
+mod peer_state;
 mod plan;
 mod progress;
 mod record_case;
@@ -40,6 +42,7 @@ mod sandbox;
 mod schedule;
 mod serve;
 mod signals;
+mod state_import;
 mod suggest;
 mod summary;
 mod table;
@@ -55,7 +58,8 @@ use std::{path::Path, process::ExitCode, sync::Arc};
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use self::{
-    args::{Cli, Command, LettersCommand, LinksCommand, LogLevel, RunsCommand, ScheduleCommand, StateCommand},
+    args::{Cli, Command, LettersCommand, LinksCommand, LogLevel, RunsCommand, ScheduleCommand},
+    args_state::StateCommand,
     failure::{DONE, Failure},
     output::Output,
     runtime::block_on,
@@ -141,6 +145,7 @@ fn state(command: StateCommand, dir: &Path, output: &Output) -> Result<u8, Failu
             block_on(reset::reset(dir, &pipeline, links, output))?
         }
         StateCommand::Reset { pipeline: None, .. } => block_on(reset::accept_older(dir, output))?,
+        StateCommand::Import(args) => block_on(state_import::import(&args, dir, output))?,
     }
 }
 

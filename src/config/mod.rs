@@ -65,6 +65,7 @@ mod plan_deletes;
 mod plan_ingress;
 mod plan_operation;
 mod plan_personal;
+mod plan_pipeline;
 mod plan_place;
 mod plan_repeat;
 mod plan_schedule;

@@ -22,6 +22,7 @@ pub use super::{
     },
     plan_operation::{BatchPlan, CreatedTest, Makes, Operation, ReadBack},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
+    plan_pipeline::Pipeline,
     plan_place::{Jsonl, Postgres},
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
@@ -383,55 +384,6 @@ pub enum CursorFormat {
 pub enum Lag {
     Time(Duration),
     Count(u64),
-}
-
-/// From a stream, through steps, to a sink.
-#[derive(Clone, Debug)]
-pub struct Pipeline {
-    pub name: String,
-    /// The name of its file, which may have several targets: each of them is a pipeline.
-    pub file: String,
-    pub description: String,
-    pub from: From,
-    pub steps: Vec<StepPlan>,
-    /// `fields:` of the target: what the sink gets, in this order. Nothing: the record as it is.
-    pub fields: Option<Vec<(String, Expression)>>,
-    pub to: To,
-    pub limits: Option<Limits>,
-    pub canary: Option<Canary>,
-    /// What `renkei serve` is to keep of it.
-    pub slo: Option<Slo>,
-    pub personal: Personal,
-    /// When it runs by itself.
-    pub schedule: Option<Schedule>,
-    /// Names the text of its file.
-    pub made_of: Digest,
-}
-
-impl Pipeline {
-    /// Its file has several targets.
-    pub fn is_one_of_several(&self) -> bool {
-        self.name != self.file
-    }
-
-    /// The names of the connections it reads from and writes to.
-    pub fn connections(&self) -> impl Iterator<Item = &str> {
-        let to = match &self.to {
-            To::Operation { api, .. } => &api.name,
-            To::File { jsonl, .. } => &jsonl.name,
-            To::Table { postgres, .. } => &postgres.name,
-        };
-        let from = self.from.api.iter().map(|api| api.name.as_str());
-        from.chain([to.as_str()]).chain(self.lookups().map(|lookup| lookup.api.name.as_str()))
-    }
-
-    /// Its steps that look something up.
-    pub fn lookups(&self) -> impl Iterator<Item = &Arc<Lookup>> {
-        self.steps.iter().filter_map(|step| match step {
-            StepPlan::Lookup(lookup) => Some(lookup),
-            _ => None,
-        })
-    }
 }
 
 #[derive(Clone, Debug)]

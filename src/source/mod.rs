@@ -22,6 +22,7 @@ mod window;
 mod windows;
 
 pub use api::ApiSource;
+pub use instant::read as read_cursor;
 pub use shared::Readings;
 pub use sift::{Sifted, sift};
 pub use single::read_one;

@@ -41,6 +41,7 @@ mod schedule;
 mod serve;
 mod sign_in;
 mod signals;
+mod state_import;
 mod table;
 mod trace;
 mod trace_more;
