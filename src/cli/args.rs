@@ -146,10 +146,13 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<super::connectors::ConnectorsCommand>,
     },
-    /// Print a JSON Schema for an editor
+    /// Print a JSON Schema for an editor, or the same for people
     Schema {
         #[arg(value_enum)]
         kind: SchemaKind,
+        /// Every key with its type, default and meaning, as Markdown
+        #[arg(long)]
+        markdown: bool,
     },
     /// Explain a code such as RK0103; without one, list all codes
     Explain { code: Option<String> },

@@ -38,13 +38,17 @@ pub fn validate(dir: &Path, without_secrets: bool, output: &Output) -> Result<u8
     Ok(DONE)
 }
 
-pub fn schema(kind: SchemaKind, output: &Output) -> u8 {
-    output.document(&config::schema(match kind {
+pub fn schema(kind: SchemaKind, markdown: bool, output: &Output) -> u8 {
+    let kind = match kind {
         SchemaKind::Workspace => FileKind::Workspace,
         SchemaKind::Connector => FileKind::Connector,
         SchemaKind::Pipeline => FileKind::Pipeline,
         SchemaKind::Case => FileKind::Case,
-    }));
+    };
+    match markdown {
+        true => output.line(config::reference(kind).trim_end()),
+        false => output.document(&config::schema(kind)),
+    }
     DONE
 }
 

@@ -96,6 +96,7 @@ mod raw_stream;
 mod raw_telemetry;
 mod raw_workspace;
 mod read;
+mod reference;
 mod render;
 mod schema;
 mod shape;
@@ -141,6 +142,7 @@ pub use footprint::Footprint;
 pub use load::{Checked, WORKSPACE_FILE, check, load, load_connections, load_for};
 pub use load_cases::{connector_names, load_cases, personal_names};
 pub use plan::Plan;
+pub use reference::reference;
 pub use schema::{FileKind, schema};
 pub use suggest::nearest;
 

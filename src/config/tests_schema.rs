@@ -15,19 +15,37 @@ fn file(kind: FileKind) -> &'static str {
 
 const KINDS: [FileKind; 4] = [FileKind::Workspace, FileKind::Connector, FileKind::Pipeline, FileKind::Case];
 
-/// The files in `docs/schema` are what editors load, so they must be what the program accepts. With `RENKEI_BLESS` set to
+/// The files in `docs/schema` are what editors load and those in `docs/reference` what people read, so they must be what the program
+/// accepts. With `RENKEI_BLESS` set to
 /// anything the test writes them instead.
 #[test]
-fn the_schemas_in_the_repository_are_those_of_the_types() {
+fn the_schemas_and_references_in_the_repository_are_those_of_the_types() {
     for kind in KINDS {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("docs/schema/{}.json", file(kind)));
-        let text = format!("{}\n", serde_json::to_string_pretty(&schema(kind)).unwrap());
-        if SystemEnvironment.variable("RENKEI_BLESS").is_some() {
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(&path, &text).unwrap();
+        let json = format!("{}\n", serde_json::to_string_pretty(&schema(kind)).unwrap());
+        for (path, text) in [
+            (format!("docs/schema/{}.json", file(kind)), json),
+            (format!("docs/reference/{}.md", file(kind)), reference(kind)),
+        ] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+            if SystemEnvironment.variable("RENKEI_BLESS").is_some() {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, &text).unwrap();
+            }
+            let stored = fs::read_to_string(&path).unwrap_or_default();
+            assert!(stored == text, "{} differs: run this test once with RENKEI_BLESS=1", path.display());
         }
-        let stored = fs::read_to_string(&path).unwrap_or_default();
-        assert!(stored == text, "{} differs: run this test once with RENKEI_BLESS=1", path.display());
+    }
+}
+
+#[test]
+fn the_reference_tells_every_type_once_and_links_to_nothing_else() {
+    for kind in KINDS {
+        let page = reference(kind);
+        let headings: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        let links = page.split("](#").skip(1).map(|rest| rest.split(')').next().unwrap());
+        let links: std::collections::BTreeSet<&str> = links.collect();
+        assert_eq!(headings.iter().copied().collect::<std::collections::BTreeSet<_>>(), links, "{}", file(kind));
+        assert_eq!(headings.len(), links.len(), "{}: a heading stands twice", file(kind));
     }
 }
 
