@@ -142,7 +142,7 @@ fn parts(state: &Value) -> Vec<Map<String, Value>> {
     let cursor = |value: &Value| value.as_object().map(scalars).unwrap_or_default();
     let is_global = state.get("use_global_cursor").and_then(Value::as_bool).unwrap_or(false);
     match (state.get("states").and_then(Value::as_array), state.get("state")) {
-        (Some(partitions), global) if !partitions.is_empty() && !(is_global && global.is_some()) => {
+        (Some(partitions), global) if !partitions.is_empty() && (!is_global || global.is_none()) => {
             partitions.iter().map(|part| cursor(part.get("cursor").unwrap_or(&Value::Null))).collect()
         }
         (_, Some(global)) if global.is_object() => vec![cursor(global)],

@@ -83,6 +83,7 @@ impl Check<'_> {
         let connection = RawConnection {
             connector: Some(name.clone()),
             jsonl: None,
+            csv: None,
             postgres: None,
             base_url: given.and_then(|given| given.base_url.clone()),
             config: given.and_then(|given| given.config.clone()),

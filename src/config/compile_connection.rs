@@ -22,7 +22,7 @@ use super::{
 use crate::model::Code;
 
 const MS: Duration = Duration::from_millis(1);
-const SEGMENT_BYTES: u64 = 128 << 20;
+pub(super) const SEGMENT_BYTES: u64 = 128 << 20;
 const DISK_MAX: u64 = 10_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 const HISTORY_KEEP: Duration = Duration::from_secs(30 * 86_400);
@@ -56,6 +56,9 @@ impl Check<'_> {
     ) -> Option<Connection> {
         let (owner, raw) = (raw.span, &raw.value);
         self.name("connection", name);
+        if let Some(csv) = &raw.csv {
+            return self.csv_folder(name, raw, csv);
+        }
         match (&raw.connector, &raw.jsonl, &raw.postgres) {
             (Some(connector), None, None) => match connectors.get(&connector.value) {
                 Some(known) => self.api(name, owner, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api))),
@@ -89,7 +92,7 @@ impl Check<'_> {
         }
     }
 
-    fn only_for_connectors(&self, raw: &RawConnection) {
+    pub(super) fn only_for_connectors(&self, raw: &RawConnection) {
         let keys = [
             ("base_url", raw.base_url.as_ref().map(|url| url.span)),
             ("auth", raw.auth.as_ref().map(|auth| auth.span)),
@@ -230,7 +233,7 @@ impl Check<'_> {
 
     fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Jsonl {
         let rotate_bytes = self.size(raw.rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
-        Jsonl { name: name.value.clone(), folder: self.place(&raw.path), rotate_bytes }
+        Jsonl { name: name.value.clone(), folder: self.place(&raw.path), rotate_bytes, csv: None }
     }
 
     fn postgres(&self, name: &Spanned<String>, raw: &RawPostgres) -> Option<Postgres> {

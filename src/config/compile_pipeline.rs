@@ -217,6 +217,7 @@ impl Check<'_> {
                 let file =
                     self.wanted(raw, "file", to.file.as_ref(), [("operation", &to.operation), ("table", &to.table)])?;
                 self.file_name(file);
+                self.has_columns(jsonl, to, file);
                 self.no_key(to, "a file keeps records in the order they come");
                 Some(To::File { jsonl: Arc::clone(jsonl), name: file.value.clone() })
             }

@@ -21,6 +21,7 @@ mod compile_budget;
 mod compile_case;
 mod compile_connection;
 mod compile_connector;
+mod compile_csv_folder;
 mod compile_deletes;
 mod compile_expand;
 mod compile_ingress;
@@ -80,6 +81,7 @@ mod raw_auth;
 mod raw_budget;
 mod raw_case;
 mod raw_connector;
+mod raw_csv_folder;
 mod raw_deletes;
 mod raw_ingress;
 mod raw_operation;
@@ -109,6 +111,8 @@ mod tests_answer;
 mod tests_auth;
 #[cfg(test)]
 mod tests_budget;
+#[cfg(test)]
+mod tests_csv;
 #[cfg(test)]
 mod tests_deletes;
 #[cfg(test)]

@@ -4,13 +4,15 @@ use std::path::PathBuf;
 
 use secrecy::SecretString;
 
-/// A folder of JSON Lines files.
+/// A folder of files: JSON Lines, or CSV.
 #[derive(Clone, Debug)]
 pub struct Jsonl {
     pub name: String,
     pub folder: PathBuf,
     /// A segment that reached this size is closed and the next one begun. Default 128 MiB.
     pub rotate_bytes: u64,
+    /// What stands between the cells, if they are CSV files.
+    pub csv: Option<char>,
 }
 
 /// A PostgreSQL database.

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use super::{
     raw_auth::{RawAuth, RawClientCertificate},
     raw_budget::{RawBreaker, RawBudgetRule},
+    raw_csv_folder::RawCsvFolder,
     raw_personal::RawPersonalKeys,
     raw_schedule::{RawCalendar, RawServe},
     raw_shared::{RawRetry, RawTimeouts},
@@ -90,6 +91,8 @@ pub struct RawConnection {
     pub connector: Option<Spanned<String>>,
     /// A folder of JSON Lines files to write to.
     pub jsonl: Option<RawJsonl>,
+    /// A folder of CSV files to write to.
+    pub csv: Option<Spanned<RawCsvFolder>>,
     /// A PostgreSQL database to write to.
     pub postgres: Option<RawPostgres>,
     /// Replaces the connector's base URL.

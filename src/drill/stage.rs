@@ -137,7 +137,7 @@ fn pipeline(own: &Pipeline, setting: &Setting) -> Pipeline {
         }
         To::File { jsonl, name } => {
             let folder = setting.folder.join("out");
-            To::File { jsonl: Arc::new(Jsonl { folder, ..(**jsonl).clone() }), name: name.clone() }
+            To::File { jsonl: Arc::new(Jsonl { folder, csv: None, ..(**jsonl).clone() }), name: name.clone() }
         }
         table @ To::Table { .. } => table.clone(),
     };

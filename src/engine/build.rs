@@ -30,7 +30,7 @@ use crate::{
     config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
     http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
-    sink::{ApiSink, Clear, Durability, JsonlSink, PostgresSink, Sink, TableConfig},
+    sink::{ApiSink, Clear, Durability, Form, JsonlSink, PostgresSink, Sink, TableConfig},
     source::{self, Readings, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
@@ -375,7 +375,12 @@ impl Engine {
                 Box::new(sink.with_deletes(deletes.clone()).clear(clear))
             }
             To::File { jsonl, name } => {
-                Box::new(JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes).clear(clear))
+                let sink = JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes).clear(clear);
+                let columns = pipeline.fields.iter().flatten().map(|(name, _)| name.clone()).collect();
+                match jsonl.csv {
+                    Some(separator) => Box::new(sink.form(Form::Csv { separator, columns })),
+                    None => Box::new(sink),
+                }
             }
             To::Table { postgres, table, key, columns } => {
                 let config = TableConfig {

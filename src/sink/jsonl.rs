@@ -1,4 +1,4 @@
-//! JSON Lines files: one record, one line, in the order of delivery. Rotated by size between batches.
+//! Files: one record, one line of JSON or one row of CSV, in the order of delivery. Rotated by size between batches.
 //!
 //! The hard idea is that the file's length is part of the checkpoint. `write` only has to get bytes on their way, `seal`
 //! makes them durable and names the length, and after a crash `resume` cuts the files back to the length that was
@@ -11,6 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::{
     Ask, Clear, Durability, Foreseen, Foresight, Sink,
     clear::held_back,
+    form::Form,
     segments::{Segments, append},
 };
 use crate::{
@@ -21,12 +22,13 @@ use crate::{
 /// Lines are collected up to this size before they go to the system: fewer calls, and never a whole run in memory.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Writes records to `<name>.000000.jsonl`, `<name>.000001.jsonl`, ... in one folder.
+/// Writes records to `<name>.000000.jsonl`, `<name>.000001.jsonl`, ... in one folder, or to such files of another form.
 #[derive(Debug)]
 pub struct JsonlSink {
     folder: PathBuf,
     name: String,
     rotate_bytes: u64,
+    form: Form,
     clear: Clear,
     /// Locked by blocking calls until they end, even when nobody waits for them any more.
     writer: Arc<Mutex<Option<Writer>>>,
@@ -50,7 +52,12 @@ struct Writer {
 impl JsonlSink {
     /// A segment that reached `rotate_bytes` is closed, and the next batch begins another.
     pub fn new(folder: PathBuf, name: String, rotate_bytes: u64) -> Self {
-        Self { folder, name, rotate_bytes, clear: Clear::default(), writer: Arc::default() }
+        Self { folder, name, rotate_bytes, form: Form::JsonLines, clear: Clear::default(), writer: Arc::default() }
+    }
+
+    /// The same in another form.
+    pub fn form(self, form: Form) -> Self {
+        Self { form, ..self }
     }
 
     /// The same, with some personal fields in the clear.
@@ -59,16 +66,21 @@ impl JsonlSink {
     }
 
     async fn agree(&self, known: Option<Checkpoint>) -> Result<Option<Checkpoint>, Fault> {
-        let (folder, name) = (self.folder.clone(), self.name.clone());
+        let (folder, name, form) = (self.folder.clone(), self.name.clone(), self.form.clone());
         let mark = known.as_ref().and_then(|checkpoint| checkpoint.mark);
         let guard = self.writer.clone().lock_owned().await;
         let (_, at) = blocking(guard, move |slot| {
             // The writer goes first: its lock is this process's own.
             let segments = match slot.take() {
                 Some(writer) => writer.segments,
-                None => Segments::lock(&folder, &name)?,
+                None => Segments::lock(&folder, &name, form.ending())?,
             };
             let at = segments.agree(mark)?;
+            // Rows of other columns go into a file of their own.
+            let at = match segments.begins_with(at, &form.head())? {
+                true => at,
+                false => Mark { segment: at.segment + 1, bytes: 0 },
+            };
             *slot = Some(Writer::at(segments, at));
             Ok(at)
         })
@@ -94,7 +106,10 @@ impl JsonlSink {
             verdicts.push(Verdict::Created(None));
             let writer = resumed(&mut guard)?;
             let before = writer.buffer.len();
-            push_line(&mut writer.buffer, item.fields.as_bytes());
+            if writer.at.bytes == 0 {
+                writer.buffer.extend(self.form.head());
+            }
+            self.form.push(&mut writer.buffer, &item.fields);
             writer.at.bytes += (writer.buffer.len() - before) as u64;
             if writer.buffer.len() >= BUFFER_BYTES {
                 (guard, ()) = blocking(guard, |slot| resumed(slot)?.spill()).await?;
@@ -235,31 +250,10 @@ async fn blocking<T: Send + 'static>(
     Ok((guard, result?))
 }
 
-/// Adds one record as one line. Vendors that pretty-print send records over several lines; only those are rewritten.
-fn push_line(buffer: &mut Vec<u8>, object: &[u8]) {
-    if memchr::memchr2(b'\n', b'\r', object).is_some() {
-        push_compact(buffer, object);
-    } else {
-        buffer.extend_from_slice(object);
-    }
-    buffer.push(b'\n');
-}
-
-/// Copies a JSON text without the white space between its tokens.
-fn push_compact(buffer: &mut Vec<u8>, object: &[u8]) {
-    let mut in_string = false;
-    let mut escaped = false;
-    for &byte in object {
-        if in_string || !byte.is_ascii_whitespace() {
-            buffer.push(byte);
-        }
-        if byte == b'"' && !escaped {
-            in_string = !in_string;
-        }
-        escaped = in_string && byte == b'\\' && !escaped;
-    }
-}
-
 #[cfg(test)]
 #[path = "jsonl_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "csv_file_tests.rs"]
+mod csv_tests;

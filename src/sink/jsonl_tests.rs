@@ -6,7 +6,7 @@ use crate::{
     store::{Batch, Item, Memory, Seal, State, StreamId},
 };
 
-fn staged(records: &[&str]) -> Staged {
+pub(super) fn staged(records: &[&str]) -> Staged {
     let item = |text: &&str| {
         let fields = Fields::from_object(text.as_bytes().to_vec().into());
         Item::new(Key::new("k"), fields)

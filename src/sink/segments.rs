@@ -1,4 +1,4 @@
-//! The files of one JSON Lines output: `<name>.000000.jsonl`, `<name>.000001.jsonl`, ... All calls here block.
+//! The files of one output: `<name>.000000.jsonl`, `<name>.000001.jsonl`, ... All calls here block.
 //!
 //! The hard idea: the files belong to the checkpoint, not to whoever wrote last. [`Segments::agree`] makes them what the
 //! mark says they are: what lies behind the mark was never committed and goes; what the mark counts and is not there is
@@ -17,18 +17,19 @@ use crate::model::{Blame, Code, Fault, Mark};
 pub struct Segments {
     folder: PathBuf,
     name: String,
+    ending: &'static str,
     _lock: File,
 }
 
 impl Segments {
     /// Makes the folder if it is not there, and takes the lock.
-    pub fn lock(folder: &Path, name: &str) -> Result<Self, Fault> {
+    pub fn lock(folder: &Path, name: &str, ending: &'static str) -> Result<Self, Fault> {
         fs::create_dir_all(folder).map_err(|error| io_fault("make the folder", folder, &error))?;
         let path = folder.join(format!(".{name}.lock"));
         let lock = OpenOptions::new().create(true).append(true).open(&path);
         let lock = lock.map_err(|error| io_fault("open the lock file", &path, &error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: folder.to_owned(), name: name.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { folder: folder.to_owned(), name: name.to_owned(), ending, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(locked(folder, name, &path)),
             Err(TryLockError::Error(error)) => Err(io_fault("lock", &path, &error)),
         }
@@ -36,7 +37,7 @@ impl Segments {
 
     /// The path of one segment.
     pub fn path(&self, segment: u64) -> PathBuf {
-        self.folder.join(format!("{}.{segment:06}.jsonl", self.name))
+        self.folder.join(format!("{}.{segment:06}.{}", self.name, self.ending))
     }
 
     /// Makes the files agree with the mark: later segments go, the marked one is cut back. Without a mark nothing may be
@@ -57,6 +58,18 @@ impl Segments {
         }
         self.cut(mark)?;
         Ok(mark)
+    }
+
+    /// Whether a segment has this head, or nothing yet.
+    pub fn begins_with(&self, at: Mark, head: &[u8]) -> Result<bool, Fault> {
+        if at.bytes == 0 || head.is_empty() {
+            return Ok(true);
+        }
+        let path = self.path(at.segment);
+        let mut found = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(head.len() as u64).read_to_end(&mut found));
+        read.map_err(|error| io_fault("read", &path, &error))?;
+        Ok(found == head)
     }
 
     /// Opens a segment to write at its end, and says whether it is a new file.
@@ -89,7 +102,8 @@ impl Segments {
 
     /// The number of a segment's file name; nothing for any other file.
     fn number_of(&self, file: &str) -> Option<u64> {
-        let digits = file.strip_prefix(&self.name)?.strip_prefix('.')?.strip_suffix(".jsonl")?;
+        let digits = file.strip_prefix(&self.name)?.strip_prefix('.')?;
+        let digits = digits.strip_suffix(self.ending)?.strip_suffix('.')?;
         let written_by_us = digits.len() >= 6 && digits.bytes().all(|byte| byte.is_ascii_digit());
         digits.parse().ok().filter(|_| written_by_us)
     }
@@ -133,10 +147,11 @@ impl Segments {
         let message = format!("{} must hold at least {} bytes, and {found}", path.display(), mark.bytes);
         Fault::halt(Code::FileChanged, Blame::Host, message).help(format!(
             "Nothing was changed. The records of the missing part were delivered, so going on would leave a hole. Put \
-             the file back as it was; or start over: move {}/{}.*.jsonl away, then renkei state reset the pipeline and \
+             the file back as it was; or start over: move {}/{}.*.{} away, then renkei state reset the pipeline and \
              run it again.",
             self.folder.display(),
-            self.name
+            self.name,
+            self.ending
         ))
     }
 
@@ -145,10 +160,11 @@ impl Segments {
         let message = format!("{} is there, but no checkpoint knows of it", path.display());
         Fault::halt(Code::FileChanged, Blame::Host, message).help(format!(
             "Nothing was changed: renkei neither overwrites nor continues a file it does not know. Another pipeline may \
-             own it, or the state it was written with is gone. Move {}/{}.*.jsonl away, give the pipeline another file \
+             own it, or the state it was written with is gone. Move {}/{}.*.{} away, give the pipeline another file \
              name, or put the state directory back, and run again.",
             self.folder.display(),
-            self.name
+            self.name,
+            self.ending
         ))
     }
 }
