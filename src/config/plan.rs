@@ -225,6 +225,8 @@ pub enum Meaning {
     },
     /// This record or request will never be accepted.
     Reject,
+    /// What was asked for is not there, as 404 says it elsewhere.
+    Missing,
     /// This record waits for a person.
     Park,
     /// The credentials need a person.
@@ -330,6 +332,8 @@ pub enum NextToken {
     Body(Path),
     /// A path in the answer that holds a token on the last page, too; it is the last one when `end` is true.
     UntilEnd { token: Path, end: Path },
+    /// A path in the answer of a vendor that gives no more than `cap` records of a listing, and says at `total` how long it is.
+    Counted { token: Path, total: Path, cap: u64 },
     /// A field of the page's last record (Stripe's `starting_after`).
     LastRecord(Path),
 }

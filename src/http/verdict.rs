@@ -132,6 +132,7 @@ fn by_rule(meaning: &Meaning, answer: Response, said: Option<&str>, now: DateTim
             fault: trouble::throttled(status, said),
         },
         Meaning::Reject => Judgement::Refused(answer, trouble::refused(status, said)),
+        Meaning::Missing => Judgement::Refused(answer, trouble::missing(status, said)),
         Meaning::Park => Judgement::Refused(answer, trouble::refused(status, said).with(Disposition::Park)),
         Meaning::Credentials => Judgement::Unauthorized(trouble::unauthorized(status, said)),
         Meaning::Halt => Judgement::Final(trouble::refused(status, said).with(Disposition::Halt)),
