@@ -1,0 +1,110 @@
+//! Every key of the language is used somewhere: in a connector, a case, a pipeline, a page or a test. `docs/keys.md` says where.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod language;
+mod literals;
+mod places;
+
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+
+use language::{Key, Language};
+use places::{Place, places};
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where each key is used first, in the order in which places are looked at.
+fn uses(language: &Language, places: &[Place]) -> BTreeMap<Key, String> {
+    let mut found = BTreeMap::new();
+    for Place { name, kind, tree, .. } in places {
+        if let (Some(kind), Some(tree)) = (kind, tree) {
+            language.walk(kind, tree, &mut |key| {
+                found.entry(key).or_insert_with(|| name.clone());
+            });
+        }
+    }
+    for Place { name, text, .. } in places.iter().filter(|place| place.tree.is_none()) {
+        for key in language.keys().map(|(key, _)| key) {
+            if !found.contains_key(key) && key.stands_in(text) {
+                found.insert(key.clone(), format!("{name} (in a text)"));
+            }
+        }
+    }
+    found
+}
+
+fn table(language: &Language, uses: &BTreeMap<Key, String>) -> String {
+    let mut page = "# Where each key is used\n\nMade by `tests/keys`, which fails where a key of [the schemas](schema/) is used nowhere. One place is named \
+                    for each. A place that is a text in a test is read as YAML where it is a whole file; where it is a part of one, only the word was \
+                    found (in a text).\n"
+        .to_owned();
+    for kind in language::KINDS {
+        write!(page, "\n## {}\n\n| key | used in |\n|---|---|\n", language::file(kind)).unwrap();
+        for (key, path) in language.keys().filter(|(_, path)| path.kind == kind) {
+            let place = uses.get(key).map_or("nowhere", String::as_str);
+            writeln!(page, "| `{}` | {place} |", path.shown(key)).unwrap();
+        }
+    }
+    page
+}
+
+/// With `RENKEI_BLESS` set to anything the page is written instead.
+#[test]
+fn every_key_is_used_in_a_connector_a_case_or_a_test() {
+    let language = Language::of(&repository().join("docs/schema"));
+    let found = uses(&language, &places(repository()));
+    let nowhere: Vec<String> = language
+        .keys()
+        .filter(|(key, _)| !found.contains_key(key))
+        .map(|(key, path)| format!("{}: {}", language::file(path.kind), path.shown(key)))
+        .collect();
+    assert!(nowhere.is_empty(), "{} keys are used nowhere:\n{}", nowhere.len(), nowhere.join("\n"));
+    let (path, text) = (repository().join("docs/keys.md"), table(&language, &found));
+    #[expect(clippy::disallowed_methods, reason = "a person asks the test to write the page")]
+    if std::env::var("RENKEI_BLESS").is_ok() {
+        fs::write(&path, &text).unwrap();
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert!(stored == text, "docs/keys.md differs: run this test once with RENKEI_BLESS=1");
+}
+
+#[test]
+fn a_key_is_looked_for_where_it_belongs() {
+    let language = Language::of(&repository().join("docs/schema"));
+    let yaml = "version: 1\nstreams:\n  size: { get: /x, key: id, paginate: { cursor: { next: n, query: q } } }\n";
+    let tree = renkei::config::yaml_document(yaml, 1000).unwrap();
+    let mut found = Vec::new();
+    language.walk("connector", &tree, &mut |key| found.push(format!("{}.{}", key.owner, key.name)));
+    let expected = [
+        "connector.version",
+        "connector.streams",
+        "RawStream.get",
+        "RawStream.key",
+        "RawStream.paginate",
+        "RawPaginate.cursor",
+        "RawCursorPages.next",
+        "RawCursorPages.query",
+    ];
+    assert_eq!(found, expected, "`size` is a name of somebody's here, and no key");
+}
+
+#[test]
+fn words_are_found_in_texts_that_are_parts_of_files_only_as_keys() {
+    let key = |name: &str| Key { owner: "RawStream".into(), name: name.into(), word: false };
+    assert!(key("records").stands_in("    records: data\n"));
+    assert!(key("records").stands_in("{ get: /x, records: data }"));
+    assert!(!key("records").stands_in("all_records: 3"));
+    assert!(!key("records").stands_in("how many records: three"), "prose has a space and a letter before it");
+    let word = Key { owner: "RawOrder".into(), name: "ascending".into(), word: true };
+    assert!(word.stands_in("order: ascending }"));
+    assert!(!word.stands_in("in ascending order"));
+}
+
+#[test]
+fn the_texts_of_a_source_are_found_with_their_escapes() {
+    let source = r####"let a = "x: 1\n  y: \"2\""; // "not: this"
+let c = '"'; let b = r#"z: "3""#; let d = "joined: \
+    here";"####;
+    assert_eq!(literals::of(source), ["x: 1\n  y: \"2\"", "z: \"3\"", "joined: here"]);
+}

@@ -1,0 +1,109 @@
+//! Everything of the repository that is written in the language: files, examples on pages, and texts in tests.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use renkei::config::yaml_document;
+use serde_json::Value;
+
+use super::{language::Language, literals};
+
+const NODES: usize = 200_000;
+
+/// A file, or a part of one.
+pub struct Place {
+    pub name: String,
+    /// Which kind of file it is. Nothing: it is a part of one.
+    pub kind: Option<&'static str>,
+    /// What it says. Nothing: it is a part of a file, of which only words can be found.
+    pub tree: Option<Value>,
+    pub text: String,
+}
+
+/// Connectors and their cases first, then pipelines, pages, and what tests have.
+pub fn places(repository: &Path) -> Vec<Place> {
+    let language = Language::of(&repository.join("docs/schema"));
+    let mut found = Vec::new();
+    for root in ["connectors", "pipelines", "renkei.yaml", "README.md", "docs", "deploy", "tests", "src", "benches"] {
+        let mut files = Vec::new();
+        list(&repository.join(root), &mut files);
+        files.sort();
+        // What a connector declares comes before what its cases say of it.
+        files.sort_by_key(|path| path.parent().is_some_and(|folder| folder.ends_with("cases")));
+        for path in files {
+            let name = path.strip_prefix(repository).unwrap().to_string_lossy().replace('\\', "/");
+            match path.extension().and_then(|ending| ending.to_str()) {
+                Some("yaml") => found.extend(file(&path, name)),
+                Some("md") if name != "docs/keys.md" => found.extend(examples(&path, &name, &language)),
+                Some("rs") if name.starts_with("tests/") || is_of_tests(&path) => found.extend(texts(&path, &name, &language)),
+                _ => {}
+            }
+        }
+    }
+    found
+}
+
+fn list(path: &Path, files: &mut Vec<PathBuf>) {
+    if !path.is_dir() {
+        files.push(path.to_owned());
+        return;
+    }
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap().path();
+        if !entry.ends_with("target") && !entry.ends_with("node_modules") {
+            list(&entry, files);
+        }
+    }
+}
+
+fn kind(path: &Path) -> Option<&'static str> {
+    let folder = path.parent()?;
+    match path.file_name()?.to_str()? {
+        "connector.yaml" => Some("connector"),
+        "renkei.yaml" => Some("workspace"),
+        _ if folder.ends_with("cases") => Some("case"),
+        _ if folder.ends_with("pipelines") => Some("pipeline"),
+        _ => None,
+    }
+}
+
+fn file(path: &Path, name: String) -> Option<Place> {
+    let text = fs::read_to_string(path).ok()?;
+    let kind = kind(path)?;
+    Some(Place { name, kind: Some(kind), tree: yaml_document(&text, NODES).ok(), text })
+}
+
+/// The YAML on a page, where it is a whole file or a beginning of one.
+fn examples(path: &Path, name: &str, language: &Language) -> Vec<Place> {
+    let text = fs::read_to_string(path).unwrap();
+    let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let tree = |block: &str| yaml_document(block, NODES).ok();
+    blocks.filter_map(|block| whole(name, block, tree(block)?, language)).collect()
+}
+
+fn whole(name: &str, text: &str, tree: Value, language: &Language) -> Option<Place> {
+    let kind = language.kind_of(&tree)?;
+    Some(Place { name: name.to_owned(), kind: Some(kind), tree: Some(tree), text: text.to_owned() })
+}
+
+/// Sources that hold tests: by their name, or by what stands in them.
+fn is_of_tests(path: &Path) -> bool {
+    fs::read_to_string(path).is_ok_and(|text| text.contains("#[test]") || text.contains("#[tokio::test"))
+}
+
+/// The texts of a source with tests. What is YAML and a whole file is read as such.
+fn texts(path: &Path, name: &str, language: &Language) -> Vec<Place> {
+    let source = fs::read_to_string(path).unwrap();
+    let place = |text: String| {
+        // In a format string braces are doubled.
+        let single = text.replace("{{", "{").replace("}}", "}");
+        let tree = [&text, &single].into_iter().find_map(|text| {
+            let tree = yaml_document(text, NODES).ok()?;
+            whole(name, text, tree, language)
+        });
+        tree.unwrap_or_else(|| Place { name: name.to_owned(), kind: None, tree: None, text })
+    };
+    literals::of(&source).into_iter().filter(|text| text.contains(':')).map(place).collect()
+}
