@@ -288,7 +288,6 @@ impl Check<'_> {
         let is = match raw.is {
             RawVerdictKind::Created => "created",
             RawVerdictKind::Updated => "updated",
-            RawVerdictKind::Unchanged => "unchanged",
             RawVerdictKind::Deleted => "deleted",
             RawVerdictKind::Rejected => "rejected",
             RawVerdictKind::Parked => "parked",

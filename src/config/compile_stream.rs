@@ -197,14 +197,19 @@ impl Check<'_> {
     fn cap_fits(&self, raw: &Spanned<RawPaginate>, cursor: &RawCursorPages) {
         match (&cursor.total, &cursor.cap) {
             (Some(_), Some(cap)) if cursor.next.is_none() || cursor.end.is_some() => {
-                self.conflict(cap.span, "`cap` stands beside `next`", "leave out `cap` and `total`, or `last` and `end`");
+                self.conflict(
+                    cap.span,
+                    "`cap` stands beside `next`",
+                    "leave out `cap` and `total`, or `last` and `end`",
+                );
             }
             (None, Some(cap)) => {
                 let help = "write `total:` with the place of the number of records in the answer";
                 self.missing_key(cap.span, raw.span, "total", help);
             }
             (Some(total), None) => {
-                let help = "write `cap:` with the number of records beyond which the vendor does not list, or remove `total`";
+                let help =
+                    "write `cap:` with the number of records beyond which the vendor does not list, or remove `total`";
                 self.missing_key(total.span, raw.span, "cap", help);
             }
             (Some(_), Some(_)) | (None, None) => {}

@@ -180,8 +180,6 @@ pub enum RawVerdictKind {
     Created,
     /// It changed what was there.
     Updated,
-    /// It had this content already.
-    Unchanged,
     /// It is gone.
     Deleted,
     /// It will never be accepted as it is.

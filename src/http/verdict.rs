@@ -417,7 +417,9 @@ mod tests {
         let Judgement::Final(fault) = judged(Meaning::Halt) else { panic!() };
         assert_eq!(fault.disposition, Disposition::Halt);
         assert!(matches!(judged(Meaning::Credentials), Judgement::Unauthorized(_)));
-        assert!(matches!(judged(Meaning::Reject), Judgement::Refused(..)));
+        assert!(matches!(judged(Meaning::Reject), Judgement::Refused(_, fault) if fault.code == Code::Refused));
+        let Judgement::Refused(_, fault) = judged(Meaning::Missing) else { panic!() };
+        assert_eq!((fault.code, fault.disposition), (Code::NotFound, Disposition::Reject));
         assert!(matches!(judged(Meaning::Accept), Judgement::Accepted(_)));
     }
 }

@@ -132,7 +132,9 @@ fn token(stream: &Stream, next: &NextToken, more: Option<&Path>, answered: &Answ
         }
         _ if more == Some(false) => return Ok(Turn::End),
         NextToken::UntilEnd { end, .. } if boolean(answered.cut, end) == Some(true) => return Ok(Turn::End),
-        NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } | NextToken::Counted { token: path, .. } => text_at(answered.cut, path),
+        NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } | NextToken::Counted { token: path, .. } => {
+            text_at(answered.cut, path)
+        }
         NextToken::LastRecord(path) => {
             let last = answered.cut.items.last();
             last.and_then(|item| scalar(item.fields.get(path)?.get()).map(|text| text.into_owned()))

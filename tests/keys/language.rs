@@ -49,7 +49,9 @@ impl Key {
             let before = text[..at].trim_end_matches([' ', '"', '\'']).chars().next_back();
             let next = text[at + name.len()..].trim_start_matches(['"', '\'']).chars().next();
             match self.word {
-                true => matches!(before, Some(':' | '[' | ',')) && matches!(next, None | Some('\n' | ' ' | ',' | ']' | '}')),
+                true => {
+                    matches!(before, Some(':' | '[' | ',')) && matches!(next, None | Some('\n' | ' ' | ',' | ']' | '}'))
+                }
                 false => matches!(before, None | Some('\n' | '{' | ',' | '-')) && next == Some(':'),
             }
         })
@@ -150,7 +152,8 @@ fn walk(root: &Value, schema: &Value, owner: &str, value: &Value, tell: &mut dyn
             }
         }
         Value::Array(items) => {
-            for item in schema.get("items").into_iter().flat_map(|schema| items.iter().map(move |item| (schema, item))) {
+            for item in schema.get("items").into_iter().flat_map(|schema| items.iter().map(move |item| (schema, item)))
+            {
                 walk(root, item.0, &owner, item.1, tell);
             }
         }

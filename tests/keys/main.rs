@@ -5,10 +5,14 @@ mod language;
 mod literals;
 mod places;
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, sync::Arc};
 
 use language::{Key, Language};
 use places::{Place, places};
+use renkei::{
+    cases,
+    config::{self, MapEnvironment},
+};
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -69,11 +73,29 @@ fn every_key_is_used_in_a_connector_a_case_or_a_test() {
     assert!(stored == text, "docs/keys.md differs: run this test once with RENKEI_BLESS=1");
 }
 
+/// Keys that no connector of the catalogue needs have a workspace of their own, and what they do is played.
+#[test]
+fn the_workspace_of_rare_keys_is_valid_and_does_what_its_cases_say() {
+    let folder = repository().join("tests/keys/workspace");
+    let checked = config::check(&folder, &MapEnvironment::default(), true);
+    assert!(checked.report.is_empty(), "{}", checked.report.render(false));
+    let mut wrong = Vec::new();
+    for connector in config::connector_names(&folder) {
+        let cases = config::load_cases(&folder, &connector).unwrap_or_else(|report| panic!("{}", report.render(false)));
+        assert!(!cases.is_empty(), "{connector} has no cases");
+        for case in cases {
+            let found = cases::standing_still(cases::play(Arc::new(case))).unwrap();
+            wrong.extend(found.iter().map(|difference| format!("{}: {}", difference.place, difference.message)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn a_key_is_looked_for_where_it_belongs() {
     let language = Language::of(&repository().join("docs/schema"));
     let yaml = "version: 1\nstreams:\n  size: { get: /x, key: id, paginate: { cursor: { next: n, query: q } } }\n";
-    let tree = renkei::config::yaml_document(yaml, 1000).unwrap();
+    let tree = config::yaml_document(yaml, 1000).unwrap();
     let mut found = Vec::new();
     language.walk("connector", &tree, &mut |key| found.push(format!("{}.{}", key.owner, key.name)));
     let expected = [

@@ -37,7 +37,9 @@ pub fn places(repository: &Path) -> Vec<Place> {
             match path.extension().and_then(|ending| ending.to_str()) {
                 Some("yaml") => found.extend(file(&path, name)),
                 Some("md") if name != "docs/keys.md" => found.extend(examples(&path, &name, &language)),
-                Some("rs") if name.starts_with("tests/") || is_of_tests(&path) => found.extend(texts(&path, &name, &language)),
+                Some("rs") if name.starts_with("tests/") || is_of_tests(&path) => {
+                    found.extend(texts(&path, &name, &language))
+                }
                 _ => {}
             }
         }
