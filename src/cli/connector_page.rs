@@ -95,7 +95,7 @@ fn settings(connector: &Value) -> Vec<[String; 3]> {
     let setting = |(name, setting): (&String, &Value)| {
         let default = match (setting.get("required"), setting.get("default")) {
             (Some(Value::Bool(true)), _) => "required".to_owned(),
-            (_, Some(default)) => code(&flow(default)),
+            (_, Some(default)) => code(&inside(default)),
             (_, None) => "none".to_owned(),
         };
         [format!("`{name}`"), text(setting, "description").replace('|', "\\|"), default]
@@ -176,7 +176,8 @@ fn pairs(entries: &Map<String, Value>) -> String {
 
 /// A text, in quotes where it would be read as something else.
 fn scalar(text: &str) -> String {
-    let is_plain = text.starts_with(|c: char| c.is_alphabetic() || matches!(c, '/' | '_' | '$' | '.'))
+    let is_plain = text.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '_' | '$' | '.'))
+        && text.parse::<f64>().is_err()
         && !text.contains([',', '[', ']', '{', '}', '"', '#', '\n'])
         && !text.contains(": ")
         && !text.ends_with([':', ' '])

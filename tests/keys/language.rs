@@ -42,22 +42,6 @@ impl Way {
     }
 }
 
-impl Key {
-    /// Whether the text, a part of a file, has it as a key or as a value.
-    pub fn stands_in(&self, text: &str) -> bool {
-        text.match_indices(&self.name).any(|(at, name)| {
-            let before = text[..at].trim_end_matches([' ', '"', '\'']).chars().next_back();
-            let next = text[at + name.len()..].trim_start_matches(['"', '\'']).chars().next();
-            match self.word {
-                true => {
-                    matches!(before, Some(':' | '[' | ',')) && matches!(next, None | Some('\n' | ' ' | ',' | ']' | '}'))
-                }
-                false => matches!(before, None | Some('\n' | '{' | ',' | '-')) && next == Some(':'),
-            }
-        })
-    }
-}
-
 pub struct Language {
     schemas: BTreeMap<&'static str, Value>,
     keys: Vec<(Key, Way)>,

@@ -21,27 +21,18 @@ fn repository() -> &'static Path {
 /// Where each key is used first, in the order in which places are looked at.
 fn uses(language: &Language, places: &[Place]) -> BTreeMap<Key, String> {
     let mut found = BTreeMap::new();
-    for Place { name, kind, tree, .. } in places {
-        if let (Some(kind), Some(tree)) = (kind, tree) {
-            language.walk(kind, tree, &mut |key| {
-                found.entry(key).or_insert_with(|| name.clone());
-            });
-        }
-    }
-    for Place { name, text, .. } in places.iter().filter(|place| place.tree.is_none()) {
-        for key in language.keys().map(|(key, _)| key) {
-            if !found.contains_key(key) && key.stands_in(text) {
-                found.insert(key.clone(), format!("{name} (in a text)"));
-            }
-        }
+    for Place { name, kind, tree } in places {
+        language.walk(kind, tree, &mut |key| {
+            found.entry(key).or_insert_with(|| name.clone());
+        });
     }
     found
 }
 
 fn table(language: &Language, uses: &BTreeMap<Key, String>) -> String {
     let mut page = "# Where each key is used\n\nMade by `tests/keys`, which fails where a key of [the schemas](schema/) is used nowhere. One place is named \
-                    for each. A place that is a text in a test is read as YAML where it is a whole file; where it is a part of one, only the word was \
-                    found (in a text).\n"
+                    for each: a file of a connector, a pipeline or a case, an example on a page that a test reads, or a text in a test, where it is a \
+                    whole file.\n"
         .to_owned();
     for kind in language::KINDS {
         write!(page, "\n## {}\n\n| key | used in |\n|---|---|\n", language::file(kind)).unwrap();
@@ -109,18 +100,6 @@ fn a_key_is_looked_for_where_it_belongs() {
         "RawCursorPages.query",
     ];
     assert_eq!(found, expected, "`size` is a name of somebody's here, and no key");
-}
-
-#[test]
-fn words_are_found_in_texts_that_are_parts_of_files_only_as_keys() {
-    let key = |name: &str| Key { owner: "RawStream".into(), name: name.into(), word: false };
-    assert!(key("records").stands_in("    records: data\n"));
-    assert!(key("records").stands_in("{ get: /x, records: data }"));
-    assert!(!key("records").stands_in("all_records: 3"));
-    assert!(!key("records").stands_in("how many records: three"), "prose has a space and a letter before it");
-    let word = Key { owner: "RawOrder".into(), name: "ascending".into(), word: true };
-    assert!(word.stands_in("order: ascending }"));
-    assert!(!word.stands_in("in ascending order"));
 }
 
 #[test]

@@ -12,14 +12,12 @@ use super::{language::Language, literals};
 
 const NODES: usize = 200_000;
 
-/// A file, or a part of one.
+/// A file, wherever it stands.
 pub struct Place {
     pub name: String,
-    /// Which kind of file it is. Nothing: it is a part of one.
-    pub kind: Option<&'static str>,
-    /// What it says. Nothing: it is a part of a file, of which only words can be found.
-    pub tree: Option<Value>,
-    pub text: String,
+    /// Which kind of file it is.
+    pub kind: &'static str,
+    pub tree: Value,
 }
 
 /// Connectors and their cases first, then pipelines, pages, and what tests have.
@@ -74,38 +72,32 @@ fn kind(path: &Path) -> Option<&'static str> {
 fn file(path: &Path, name: String) -> Option<Place> {
     let text = fs::read_to_string(path).ok()?;
     let kind = kind(path)?;
-    Some(Place { name, kind: Some(kind), tree: yaml_document(&text, NODES).ok(), text })
+    Some(Place { name, kind, tree: yaml_document(&text, NODES).ok()? })
 }
 
 /// The YAML on a page, where it is a whole file or a beginning of one.
 fn examples(path: &Path, name: &str, language: &Language) -> Vec<Place> {
     let text = fs::read_to_string(path).unwrap();
     let blocks = text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let tree = |block: &str| yaml_document(block, NODES).ok();
-    blocks.filter_map(|block| whole(name, block, tree(block)?, language)).collect()
+    blocks.filter_map(|block| whole(name, block, language)).collect()
 }
 
-fn whole(name: &str, text: &str, tree: Value, language: &Language) -> Option<Place> {
-    let kind = language.kind_of(&tree)?;
-    Some(Place { name: name.to_owned(), kind: Some(kind), tree: Some(tree), text: text.to_owned() })
+fn whole(name: &str, text: &str, language: &Language) -> Option<Place> {
+    let tree = yaml_document(text, NODES).ok()?;
+    Some(Place { name: name.to_owned(), kind: language.kind_of(&tree)?, tree })
 }
 
-/// Sources that hold tests: by their name, or by what stands in them.
+/// Sources that hold tests.
 fn is_of_tests(path: &Path) -> bool {
     fs::read_to_string(path).is_ok_and(|text| text.contains("#[test]") || text.contains("#[tokio::test"))
 }
 
-/// The texts of a source with tests. What is YAML and a whole file is read as such.
+/// The texts of a source with tests that are whole files.
 fn texts(path: &Path, name: &str, language: &Language) -> Vec<Place> {
     let source = fs::read_to_string(path).unwrap();
+    // In a format string braces are doubled.
     let place = |text: String| {
-        // In a format string braces are doubled.
-        let single = text.replace("{{", "{").replace("}}", "}");
-        let tree = [&text, &single].into_iter().find_map(|text| {
-            let tree = yaml_document(text, NODES).ok()?;
-            whole(name, text, tree, language)
-        });
-        tree.unwrap_or_else(|| Place { name: name.to_owned(), kind: None, tree: None, text })
+        whole(name, &text, language).or_else(|| whole(name, &text.replace("{{", "{").replace("}}", "}"), language))
     };
-    literals::of(&source).into_iter().filter(|text| text.contains(':')).map(place).collect()
+    literals::of(&source).into_iter().filter(|text| text.contains(':')).filter_map(place).collect()
 }
