@@ -20,11 +20,14 @@ pub struct Place {
     pub tree: Value,
 }
 
-/// Connectors and their cases first, then pipelines, pages, and what tests have.
+/// Where to look: connectors with their cases first, then pipelines, what tests have, and the pages whose examples a test reads.
+const ROOTS: [&str; 7] =
+    ["connectors", "pipelines", "renkei.yaml", "tests", "src", "docs/configuration.md", "docs/write-a-connector.md"];
+
 pub fn places(repository: &Path) -> Vec<Place> {
     let language = Language::of(&repository.join("docs/schema"));
     let mut found = Vec::new();
-    for root in ["connectors", "pipelines", "renkei.yaml", "README.md", "docs", "deploy", "tests", "src", "benches"] {
+    for root in ROOTS {
         let mut files = Vec::new();
         list(&repository.join(root), &mut files);
         files.sort();
@@ -34,7 +37,7 @@ pub fn places(repository: &Path) -> Vec<Place> {
             let name = path.strip_prefix(repository).unwrap().to_string_lossy().replace('\\', "/");
             match path.extension().and_then(|ending| ending.to_str()) {
                 Some("yaml") => found.extend(file(&path, name)),
-                Some("md") if name != "docs/keys.md" => found.extend(examples(&path, &name, &language)),
+                Some("md") if root.ends_with(".md") => found.extend(examples(&path, &name, &language)),
                 Some("rs") if name.starts_with("tests/") || is_of_tests(&path) => {
                     found.extend(texts(&path, &name, &language))
                 }
