@@ -135,7 +135,8 @@ fn verdict(verdict: &Verdict, mask: &Mask) -> Value {
     match verdict {
         Verdict::Created(id) => with_id("created", id),
         Verdict::Updated(id) => with_id("updated", id),
-        Verdict::Unchanged | Verdict::Skipped => json!({ "is": "unchanged" }),
+        // No operation answers so.
+        Verdict::Unchanged | Verdict::Skipped => Value::Null,
         Verdict::Deleted => json!({ "is": "deleted" }),
         Verdict::Rejected(reason) => json!({ "is": "rejected", "code": reason.code }),
         Verdict::Parked(reason) => json!({ "is": "parked", "code": reason.code }),

@@ -10,6 +10,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
+    connector_page,
     failure::{DONE, Failure},
     init::write_new,
     output::{Output, Paint, printable},
@@ -36,12 +37,30 @@ pub enum ConnectorsCommand {
         #[arg(long)]
         overwrite: bool,
     },
+    /// Print a connector's page: settings, limits, streams, operations and cases, as Markdown
+    Page {
+        /// The connector: a folder in connectors/
+        name: String,
+    },
 }
 
 const NAME_CHARS_MAX: usize = 64;
 
 pub fn connectors(command: &ConnectorsCommand, dir: &Path, output: &Output) -> Result<u8, Failure> {
-    let ConnectorsCommand::New { name, openapi, only, overwrite } = command;
+    match command {
+        ConnectorsCommand::New { name, openapi, only, overwrite } => new(name, openapi, only, *overwrite, dir, output),
+        ConnectorsCommand::Page { name } => connector_page::show(name, dir, output),
+    }
+}
+
+fn new(
+    name: &str,
+    openapi: &Path,
+    only: &[String],
+    overwrite: bool,
+    dir: &Path,
+    output: &Output,
+) -> Result<u8, Failure> {
     let proper = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(proper) || name.starts_with('-') {
         let help = format!("use up to {NAME_CHARS_MAX} letters, digits, `_` and `-`");
@@ -54,10 +73,10 @@ pub fn connectors(command: &ConnectorsCommand, dir: &Path, output: &Output) -> R
         return Err(Failure::usage(format!("{} is there already", taken.display()), help));
     }
     let document = openapi::read(openapi).map_err(|trouble| failure(openapi, trouble))?;
-    let wanted = Wanted { only: only.clone() };
+    let wanted = Wanted { only: only.to_vec() };
     let proposal = openapi::propose(&document, name, &wanted).map_err(|trouble| failure(openapi, trouble))?;
     for (file, text) in files.iter().zip([&proposal.connector, &proposal.readme]) {
-        write(file, text, *overwrite)?;
+        write(file, text, overwrite)?;
     }
     tell(name, &files, &proposal, output);
     Ok(DONE)

@@ -11,6 +11,7 @@ mod auth;
 mod auth_login;
 mod backfill;
 mod check;
+mod connector_page;
 mod connectors;
 mod demo;
 mod doctor;

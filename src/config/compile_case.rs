@@ -13,7 +13,7 @@ use super::{
     check::Check,
     compile_connection::Connectors,
     diagnostic::Problem,
-    plan::{Api, Connection},
+    plan::{Api, Connection, Incremental},
     plan_case::{Answered, Case, Exchange, Expect, Expected, ExpectedBody, ExpectedVerdict, Given, Place, Subject},
     raw_auth::RawAuth,
     raw_case::{
@@ -120,7 +120,10 @@ impl Check<'_> {
                         "remove `records`, or name an `operation`",
                     );
                 }
-                let cursor = given.and_then(|given| given.cursor.as_ref()).map(|cursor| cursor_of(&cursor.value));
+                let cursor = given.and_then(|given| given.cursor.as_ref()).map(|cursor| match stream.incremental {
+                    Some(Incremental::Token { .. }) => Cursor::Token(cursor.value.clone()),
+                    Some(Incremental::Field(_)) | None => cursor_of(&cursor.value),
+                });
                 let pages_max = given.and_then(|given| given.pages.as_ref()).map_or(PAGES_MAX, |pages| pages.value);
                 Some(Subject::Stream { stream: stream.clone(), cursor, pages_max })
             }
@@ -286,7 +289,6 @@ impl Check<'_> {
         let is = match raw.is {
             RawVerdictKind::Created => "created",
             RawVerdictKind::Updated => "updated",
-            RawVerdictKind::Unchanged => "unchanged",
             RawVerdictKind::Deleted => "deleted",
             RawVerdictKind::Rejected => "rejected",
             RawVerdictKind::Parked => "parked",

@@ -97,6 +97,7 @@ impl Check<'_> {
         match raw {
             RawMeaning::Accept => Meaning::Accept,
             RawMeaning::Reject => Meaning::Reject,
+            RawMeaning::Missing => Meaning::Missing,
             RawMeaning::Park => Meaning::Park,
             RawMeaning::Credentials => Meaning::Credentials,
             RawMeaning::Halt => Meaning::Halt,

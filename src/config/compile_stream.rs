@@ -153,9 +153,14 @@ impl Check<'_> {
         request: Option<&RequestPlan>,
     ) -> Paginate {
         let next = match (&cursor.next, &cursor.last) {
-            (Some(next), None) => match &cursor.end {
-                Some(end) => NextToken::UntilEnd { token: self.path(next), end: self.path(end) },
-                None => NextToken::Body(self.path(next)),
+            (Some(next), None) => match (&cursor.end, &cursor.total, &cursor.cap) {
+                (Some(end), ..) => NextToken::UntilEnd { token: self.path(next), end: self.path(end) },
+                (None, Some(total), Some(cap)) => NextToken::Counted {
+                    token: self.path(next),
+                    total: self.path(total),
+                    cap: self.number(Some(cap), 1, 1..=u64::MAX),
+                },
+                (None, ..) => NextToken::Body(self.path(next)),
             },
             (None, Some(last)) => NextToken::LastRecord(self.path(last)),
             (None, None) => {
@@ -172,6 +177,7 @@ impl Check<'_> {
         if let Some(end) = cursor.end.as_ref().filter(|_| cursor.more.is_some() || cursor.last.is_some()) {
             self.conflict(end.span, "`end` stands beside `next` alone", "keep `next` and `end`, or leave out `end`");
         }
+        self.cap_fits(raw, cursor);
         if cursor.query.is_none() && request.is_some_and(|request| !uses(request, "page")) {
             let help = "write `query:` with the parameter's name, or use `page.token` in the path, query or body";
             self.missing_key(raw.span, raw.span, "query", help);
@@ -185,6 +191,29 @@ impl Check<'_> {
             self.missing_key(size.records.span, raw.span, "query", help);
         }
         Paginate::Cursor { next, query, more: self.maybe_path(cursor.more.as_ref()), size }
+    }
+
+    /// How long a listing is, its answers say beside the next page's token, and it matters only where there is a cap.
+    fn cap_fits(&self, raw: &Spanned<RawPaginate>, cursor: &RawCursorPages) {
+        match (&cursor.total, &cursor.cap) {
+            (Some(_), Some(cap)) if cursor.next.is_none() || cursor.end.is_some() => {
+                self.conflict(
+                    cap.span,
+                    "`cap` stands beside `next`",
+                    "leave out `cap` and `total`, or `last` and `end`",
+                );
+            }
+            (None, Some(cap)) => {
+                let help = "write `total:` with the place of the number of records in the answer";
+                self.missing_key(cap.span, raw.span, "total", help);
+            }
+            (Some(total), None) => {
+                let help =
+                    "write `cap:` with the number of records beyond which the vendor does not list, or remove `total`";
+                self.missing_key(total.span, raw.span, "cap", help);
+            }
+            (Some(_), Some(_)) | (None, None) => {}
+        }
     }
 
     fn page_size(&self, size: &RawPageSize, least: u64) -> PageSize {

@@ -65,6 +65,7 @@ pub mod plan_case;
 mod plan_deletes;
 mod plan_ingress;
 mod plan_operation;
+mod plan_paginate;
 mod plan_personal;
 mod plan_pipeline;
 mod plan_place;

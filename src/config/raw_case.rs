@@ -54,7 +54,8 @@ pub struct RawCaseConnection {
 pub struct RawGiven {
     /// The time of day when it begins. Default 2026-01-15T00:00:00Z. It passes only in waits, and no wait takes real time.
     pub now: Option<Spanned<String>>,
-    /// How far the stream is delivered: a time, a whole number or the vendor's token. Default: nothing was read yet.
+    /// How far the stream, or each of its slices, is delivered: a time, a whole number or the vendor's token. Default: nothing was
+    /// read yet.
     pub cursor: Option<Spanned<String>>,
     /// How many pages are read. Default: all, to the end of the listing.
     pub pages: Option<Spanned<u64>>,
@@ -179,8 +180,6 @@ pub enum RawVerdictKind {
     Created,
     /// It changed what was there.
     Updated,
-    /// It had this content already.
-    Unchanged,
     /// It is gone.
     Deleted,
     /// It will never be accepted as it is.

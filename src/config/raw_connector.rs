@@ -120,6 +120,9 @@ pub enum RawMeaning {
     Accept,
     /// The record or request will never be accepted.
     Reject,
+    /// What was asked for is not there, as 404 says it elsewhere: a parent whose children are read is gone, a record that is to be
+    /// deleted is gone already. Otherwise as `reject`.
+    Missing,
     /// The record waits for a person.
     Park,
     /// The credentials need a person.

@@ -108,6 +108,11 @@ pub struct RawCursorPages {
     /// Where the answer says that this was the last page, for vendors that name a token there, too. Beside `next`, instead of
     /// `more`.
     pub end: Option<Spanned<String>>,
+    /// Where the answer gives the number of records in all. With `cap`, beside `next`.
+    pub total: Option<Spanned<String>>,
+    /// The vendor gives no more than this many records of one listing. A longer one is an error before any of it is delivered; in
+    /// `windows` it is read in smaller ones.
+    pub cap: Option<Spanned<u64>>,
 }
 
 /// The next URL.

@@ -13,7 +13,10 @@ use secrecy::SecretString;
 use super::{
     environment::Environment,
     plan::{Api, Auth, Grant},
-    raw_auth::{RawApiKey, RawAuth, RawBasic, RawBearer, RawGrant, RawJwtBearer, RawOauth2, RawRefreshToken},
+    raw_auth::{
+        RawApiKey, RawAuth, RawBasic, RawBearer, RawClientAuth, RawGrant, RawJwtBearer, RawOauth2, RawPrivateKeyJwt,
+        RawRefreshToken,
+    },
     shape::{Secret, Spanned},
     source::Span,
 };
@@ -63,8 +66,16 @@ pub fn credentials(declared: &RawAuth, span: Span) -> Option<RawAuth> {
                 })),
                 _ => None,
             };
+            let client_auth = match declared.client_auth.as_ref().map(|client_auth| &client_auth.value) {
+                Some(RawClientAuth::PrivateKeyJwt(_)) => Some(RawClientAuth::PrivateKeyJwt(RawPrivateKeyJwt {
+                    private_key: Some(Spanned { value: Secret(signing_key()?), span }),
+                    ..RawPrivateKeyJwt::default()
+                })),
+                Some(RawClientAuth::TlsClientAuth(_)) | None => None,
+            };
             RawAuth::Oauth2(Box::new(RawOauth2 {
                 grant: grant.map(|value| Spanned { value, span }),
+                client_auth: client_auth.map(|value| Spanned { value, span }),
                 client_id: if is_assertion { None } else { text("client_id") },
                 client_secret: if is_assertion || declared.client_auth.is_some() {
                     None

@@ -122,3 +122,24 @@ fn a_job_s_templates_see_the_job_and_no_record() {
     let report = Workspace::with(FILE, &connector(job, BATCH)).report();
     assert_eq!(report.diagnostics[0].code, Code::Expression, "{report}");
 }
+
+#[test]
+fn a_cap_beside_a_cursor_needs_the_number_of_records_in_all() {
+    let report = |paginate: &str| {
+        let stream = format!(
+            "version: 1\nbase_url: https://a.example\nstreams:\n  all: {{ get: /x, key: id, paginate: {{ cursor: {paginate} }} }}\n"
+        );
+        Workspace::with(FILE, &stream).report()
+    };
+    assert!(report("{ next: n, query: q, total: t, cap: 10000 }").is_empty());
+    for (paginate, at, code, says) in [
+        ("{ next: n, query: q, cap: 10000 }", "10000", Code::MissingKey, "write `total:`"),
+        ("{ next: n, query: q, total: t }", "t }", Code::MissingKey, "write `cap:`"),
+        ("{ last: id, query: q, total: t, cap: 10000 }", "10000", Code::Conflict, "`last`"),
+        ("{ next: n, query: q, end: e, total: t, cap: 10000 }", "10000", Code::Conflict, "`end`"),
+        ("{ next: n, query: q, total: t, cap: 0 }", "0", Code::OutOfRange, "from 1"),
+    ] {
+        let column = "  all: { get: /x, key: id, paginate: { cursor: ".len() + paginate.find(at).unwrap() + 1;
+        expect(&report(paginate), &[(code, FILE, 4, column, says)]);
+    }
+}

@@ -72,21 +72,24 @@ pub fn unanswered(error: &SendError) -> Fault {
 
 /// The fault of an answer whose status says no, with what the server said about it.
 pub fn refused(status: StatusCode, said: Option<&str>) -> Fault {
-    let (code, what, help) = match status {
-        StatusCode::NOT_FOUND | StatusCode::GONE => (
-            Code::NotFound,
-            "the server does not know this address",
-            "Nothing was changed by it. Compare the base URL of the connection and the path of the stream or operation \
-             with the vendor's documentation; if the path names a record, that record is gone on the other side.",
-        ),
-        _ => (
-            Code::Refused,
-            "the server refused the request",
+    if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return missing(status, said);
+    }
+    Fault::halt(Code::Refused, Blame::Remote, told("the server refused the request", status, said))
+        .with(Disposition::Reject)
+        .help(
             "The request was understood and will be refused again as it is. Look at what the server says, mend the \
              mapping, the record or the connector's request, and run again.",
-        ),
-    };
-    Fault::halt(code, Blame::Remote, told(what, status, said)).with(Disposition::Reject).help(help)
+        )
+}
+
+/// The fault of an answer that says, by its status or by a rule of the connector, that nothing is there.
+pub fn missing(status: StatusCode, said: Option<&str>) -> Fault {
+    let message = told("the server does not know this address", status, said);
+    Fault::halt(Code::NotFound, Blame::Remote, message).with(Disposition::Reject).help(
+        "Nothing was changed by it. Compare the base URL of the connection and the path of the stream or operation \
+         with the vendor's documentation; if the path names a record, that record is gone on the other side.",
+    )
 }
 
 pub fn unauthorized(status: StatusCode, said: Option<&str>) -> Fault {

@@ -132,6 +132,7 @@ fn by_rule(meaning: &Meaning, answer: Response, said: Option<&str>, now: DateTim
             fault: trouble::throttled(status, said),
         },
         Meaning::Reject => Judgement::Refused(answer, trouble::refused(status, said)),
+        Meaning::Missing => Judgement::Refused(answer, trouble::missing(status, said)),
         Meaning::Park => Judgement::Refused(answer, trouble::refused(status, said).with(Disposition::Park)),
         Meaning::Credentials => Judgement::Unauthorized(trouble::unauthorized(status, said)),
         Meaning::Halt => Judgement::Final(trouble::refused(status, said).with(Disposition::Halt)),
@@ -416,7 +417,9 @@ mod tests {
         let Judgement::Final(fault) = judged(Meaning::Halt) else { panic!() };
         assert_eq!(fault.disposition, Disposition::Halt);
         assert!(matches!(judged(Meaning::Credentials), Judgement::Unauthorized(_)));
-        assert!(matches!(judged(Meaning::Reject), Judgement::Refused(..)));
+        assert!(matches!(judged(Meaning::Reject), Judgement::Refused(_, fault) if fault.code == Code::Refused));
+        let Judgement::Refused(_, fault) = judged(Meaning::Missing) else { panic!() };
+        assert_eq!((fault.code, fault.disposition), (Code::NotFound, Disposition::Reject));
         assert!(matches!(judged(Meaning::Accept), Judgement::Accepted(_)));
     }
 }

@@ -119,10 +119,10 @@ impl Asking<'_> {
         call.hides = self.clear.hides([item]);
         let answer = self.client.execute(&call).await?;
         let Ruling::Refused(fault) = &answer.ruling else { return Ok(Ok(Some(answer))) };
-        let gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+        let gone = fault.code == Code::NotFound;
         match gone {
             // The address is the same for every record, so it is the address that is not there.
-            true if request.path.constant().is_some() => Err(wrong_address(fault)),
+            true if request.path.constant().is_some() && !answer.status.is_success() => Err(wrong_address(fault)),
             true => Ok(Ok(None)),
             false if answer.status == StatusCode::METHOD_NOT_ALLOWED => Err(wrong_address(fault)),
             false => {

@@ -127,9 +127,14 @@ pub fn turn(stream: &Stream, at: Option<&Position>, answered: &Answered<'_>) -> 
 fn token(stream: &Stream, next: &NextToken, more: Option<&Path>, answered: &Answered<'_>) -> Result<Turn, Fault> {
     let more = more.and_then(|path| boolean(answered.cut, path));
     let token = match next {
+        NextToken::Counted { total, cap, .. } if number_at(answered.cut, total).is_some_and(|total| total > *cap) => {
+            return Err(capped(stream, *cap));
+        }
         _ if more == Some(false) => return Ok(Turn::End),
         NextToken::UntilEnd { end, .. } if boolean(answered.cut, end) == Some(true) => return Ok(Turn::End),
-        NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } => text_at(answered.cut, path),
+        NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } | NextToken::Counted { token: path, .. } => {
+            text_at(answered.cut, path)
+        }
         NextToken::LastRecord(path) => {
             let last = answered.cut.items.last();
             last.and_then(|item| scalar(item.fields.get(path)?.get()).map(|text| text.into_owned()))

@@ -68,6 +68,16 @@ fn what_the_answer_says_about_more_decides() {
 }
 
 #[test]
+fn a_listing_longer_than_its_cap_is_refused_with_its_first_answer() {
+    let next = NextToken::Counted { token: path("next"), total: path("total"), cap: 3 };
+    let stream = of(Paginate::Cursor { size: None, next, query: None, more: None });
+    assert_eq!(turned(&stream, None, r#"{"data":[],"next":"t2","total":3}"#), Ok(Turn::Next(token("t2"))));
+    assert_eq!(turned(&stream, None, r#"{"data":[],"total":3}"#), Ok(Turn::End));
+    assert_eq!(turned(&stream, None, r#"{"data":[],"next":"t2"}"#), Ok(Turn::Next(token("t2"))));
+    assert_eq!(code(turned(&stream, None, r#"{"data":[],"next":"t2","total":4}"#)), Code::OffsetCap);
+}
+
+#[test]
 fn a_token_that_does_not_change_is_a_loop() {
     assert_eq!(code(turned(&cursor(None), Some(token("t1")), r#"{"data":[{"id":1}],"next":"t1"}"#)), Code::PageLoop);
 }

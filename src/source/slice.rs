@@ -126,6 +126,8 @@ struct Cutter<'s> {
     version: Option<usize>,
     /// One record may stand where the list is looked for.
     single: bool,
+    /// The records are texts or numbers, and their own names.
+    bare: Option<&'s Stream>,
     items: Vec<Item>,
     found: Found,
 }
@@ -150,6 +152,7 @@ impl<'s> Cutter<'s> {
             cursor: cursor.map(|field| (field, keys)),
             version: stream.version.as_ref().map(|_| keys + usize::from(cursor.is_some())),
             single: stream.single,
+            bare: Some(stream).filter(|stream| matches!(&stream.key[..], [key] if key.as_str() == "value")),
             items: Vec::new(),
             found: Found::Nothing,
         }
@@ -204,10 +207,15 @@ impl<'s> Cutter<'s> {
 
     fn item(&mut self, walker: &mut Walker<'_>) -> Result<(), Bad> {
         if walker.peek()? != b'{' {
-            let range = walker.value()?;
-            let wrapped = format!(r#"{{"value":{}}}"#, &self.text[range]);
-            let fields = Fields::from_object(wrapped.into());
-            self.items.push(Item { fields, object: false, key: None, cursor: None, version: None });
+            let raw = &self.text[walker.value()?];
+            let wrapped = Bytes::from(format!(r#"{{"value":{raw}}}"#));
+            self.items.push(match self.bare.filter(|_| scalar(raw).is_some()) {
+                Some(stream) => one(&wrapped, stream),
+                None => {
+                    let fields = Fields::from_object(wrapped);
+                    Item { fields, object: false, key: None, cursor: None, version: None }
+                }
+            });
             return Ok(());
         }
         let text = self.text;

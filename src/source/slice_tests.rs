@@ -118,6 +118,14 @@ fn an_item_that_is_no_object_is_kept_as_a_value() {
 }
 
 #[test]
+fn texts_and_numbers_are_records_where_they_are_their_own_names() {
+    let bare = Stream { key: vec![path("value")], ..stream() };
+    let cut = cut_text(&bare, r#"{"data":["x",7,"",[1],{"value":"y"}]}"#);
+    let keys: Vec<_> = cut.items.iter().map(|item| (item.object, item.key.as_ref().map(Key::as_str))).collect();
+    assert_eq!(keys, [(true, Some("x")), (true, Some("7")), (true, None), (false, None), (true, Some("y"))]);
+}
+
+#[test]
 fn a_page_cut_off_anywhere_is_never_taken_for_a_shorter_page() {
     let whole = r#"{"data":[{"id":1},{"id":2}],"next":"n"}"#;
     for end in 1..whole.len() {

@@ -10,7 +10,7 @@
 //! still be read again from any checkpoint. What a task has read ahead is only a memory: a page whose part has moved on is dropped.
 //!
 //! A slice that fails keeps its place, and the others go on; the run ends with its fault when nothing else can be read. A slice whose
-//! parent is gone (404, 410) is passed over.
+//! parent is gone (404, 410, or as a rule of the connector says) is passed over.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -38,7 +38,7 @@ pub struct SlicedSource {
     /// Makes the source of a slice.
     whole: ApiSource,
     ways: Ways,
-    /// How far each slice was delivered. Nothing: they are read from their start each time.
+    /// How far each slice was delivered. Nothing: as far as the checkpoint says of all of them.
     cursors: Option<SliceCursors>,
     concurrency: usize,
     reading: Mutex<Reading>,
@@ -186,9 +186,8 @@ impl SlicedSource {
             (None, Scan { from, until, high, ..Scan::default() })
         } else {
             let cursor = match &self.cursors {
-                _ if self.slices.by.is_empty() => at.cursor.clone(),
-                Some(cursors) => cursors.of(&values).await?,
-                None => None,
+                Some(cursors) if !self.slices.by.is_empty() => cursors.of(&values).await?,
+                Some(_) | None => at.cursor.clone(),
             };
             let begins = Checkpoint { cursor: cursor.clone(), ..Checkpoint::default() };
             let scan = window::begin(&self.stream, &begins, self.whole.server_now())?;

@@ -7,16 +7,19 @@ use renkei::{
     config::{self, plan::Makes, plan_case::Case},
 };
 
-/// They are played against the sandbox itself by the tests of the whole program.
+/// They have no vendor whose pages could be named, but the sandbox's own, of which every example is a test.
 const OF_THE_SANDBOX: [&str; 2] = ["crm", "shop"];
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+fn connectors() -> Vec<String> {
+    config::connector_names(repository())
+}
+
 fn vendors() -> Vec<String> {
-    let names = config::connector_names(repository());
-    names.into_iter().filter(|name| !OF_THE_SANDBOX.contains(&name.as_str())).collect()
+    connectors().into_iter().filter(|name| !OF_THE_SANDBOX.contains(&name.as_str())).collect()
 }
 
 fn cases_of(connector: &str) -> Vec<Case> {
@@ -26,7 +29,7 @@ fn cases_of(connector: &str) -> Vec<Case> {
 #[test]
 fn every_case_of_every_connector_comes_out_as_it_says() {
     let (mut played, mut wrong) = (0, Vec::new());
-    for connector in vendors() {
+    for connector in connectors() {
         for case in cases_of(&connector) {
             let found = cases::standing_still(cases::play(Arc::new(case))).unwrap();
             wrong.extend(found.iter().map(|difference| format!("{}: {}", difference.place, difference.message)));
@@ -40,7 +43,7 @@ fn every_case_of_every_connector_comes_out_as_it_says() {
 #[test]
 fn every_stream_and_every_operation_has_a_case() {
     let mut bare = Vec::new();
-    for connector in vendors() {
+    for connector in connectors() {
         let cases = cases_of(&connector);
         let Some(api) = cases.first().map(|case| case.api.clone()) else {
             bare.push(connector);

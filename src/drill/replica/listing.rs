@@ -64,6 +64,12 @@ pub fn page(stream: &Stream, lists: Lists, shelf: &Shelf, asked: &Asked, size: u
                     say(&mut body, path, json!(token));
                     say(&mut body, end, json!(!more));
                 }
+                NextToken::Counted { token: path, total, .. } => {
+                    say(&mut body, total, json!(items.len()));
+                    if more {
+                        say(&mut body, path, json!(token));
+                    }
+                }
                 NextToken::Body(_) | NextToken::LastRecord(_) => {}
             }
             says.iter().for_each(|path| say(&mut body, path, json!(more)));

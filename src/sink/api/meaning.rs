@@ -38,7 +38,7 @@ pub(super) fn meaning(operation: &Operation, answer: &Answer, sent: &[Sent<'_>])
     };
     let all = |verdict: &dyn Fn(&Sent<'_>) -> Verdict| Ok(Meant::Verdicts(sent.iter().map(verdict).collect()));
     let told = |sent: &Sent<'_>| redact::without_values(&fault.message, sent.fields, sent.secrets);
-    let gone = matches!(answer.status, StatusCode::NOT_FOUND | StatusCode::GONE);
+    let gone = fault.code == Code::NotFound;
     // Rejected instead of parked: a rule of the connector knows better what this status means here.
     if operation.key().is_some_and(|key| answer.status == key.mismatch) && fault.disposition == Disposition::Park {
         return all(&|sent| Verdict::Parked(Reason::new(Code::KeyMismatch, told(sent))));
