@@ -199,6 +199,7 @@ impl Rig {
             only: None,
             usage: Box::new(Usage::default),
             causes: Box::new(std::collections::BTreeMap::new),
+            notices: Box::new(Vec::new),
         }
     }
 

@@ -225,6 +225,7 @@ impl State {
         self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
         self.forget_seen(stream).await?;
         self.forget_slices(stream).await?;
+        self.forget_drift(stream).await?;
         if !forget_links {
             return Ok(());
         }
