@@ -1,7 +1,7 @@
 //! What changed from one schema to the next, and whether it breaks anything. That depends on the direction: who reads is broken by
 //! values that did not come before, who sends by values that are no longer taken. What cannot be compared counts as breaking.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 
 use serde_json::Value;
 
@@ -40,8 +40,13 @@ pub struct Change {
 
 /// What changed from one schema to another, by their order, each place once.
 pub fn diff(old: At<'_>, new: At<'_>, direction: Direction) -> Vec<Change> {
-    let mut differ = Differ { old: old.root, new: new.root, direction, met: HashSet::new(), all: Vec::new() };
+    let (waiting, met) = (VecDeque::new(), HashSet::new());
+    let mut differ = Differ { old: old.root, new: new.root, direction, waiting, met, all: Vec::new() };
     differ.compare(&Places::one(old.pointer), &Places::one(new.pointer), "", 0);
+    // Outer places first, so that what stands at several has the shortest path.
+    while let Some((old, new, path, depth)) = differ.waiting.pop_front() {
+        differ.compare_views(&View::of(differ.old, &old), &View::of(differ.new, &new), &path, depth);
+    }
     differ.all
 }
 
@@ -49,6 +54,7 @@ struct Differ<'d> {
     old: &'d Value,
     new: &'d Value,
     direction: Direction,
+    waiting: VecDeque<(Places, Places, String, usize)>,
     met: HashSet<(Places, Places)>,
     all: Vec<Change>,
 }
@@ -81,15 +87,17 @@ impl Differ<'_> {
     }
 
     fn compare(&mut self, old: &Places, new: &Places, path: &str, depth: usize) {
-        if depth > DEPTH_MAX || !self.met.insert((old.clone(), new.clone())) {
-            return;
+        if depth <= DEPTH_MAX && self.met.insert((old.clone(), new.clone())) {
+            self.waiting.push_back((old.clone(), new.clone(), path.to_owned(), depth));
         }
-        let (old, new) = (View::of(self.old, old), View::of(self.new, new));
-        self.types(&old, &new, path);
-        self.values(&old, &new, path);
-        self.bounds(&old, &new, path);
-        self.others(&old, &new, path);
-        self.fields(&old, &new, path, depth);
+    }
+
+    fn compare_views(&mut self, old: &View, new: &View, path: &str, depth: usize) {
+        self.types(old, new, path);
+        self.values(old, new, path);
+        self.bounds(old, new, path);
+        self.others(old, new, path);
+        self.fields(old, new, path, depth);
         for (one, other, suffix) in [(&old.rest, &new.rest, ".*"), (&old.items, &new.items, "[]")] {
             match (one, other) {
                 (Some(one), Some(other)) => self.compare(one, other, &format!("{path}{suffix}"), depth + 1),
@@ -98,7 +106,7 @@ impl Differ<'_> {
                 (None, None) => {}
             }
         }
-        self.alternatives(&old, &new, path, depth);
+        self.alternatives(old, new, path, depth);
     }
 
     fn types(&mut self, old: &View, new: &View, path: &str) {
@@ -249,7 +257,11 @@ mod tests {
             (field(json!({"type": "number"})), field(json!({"type": "integer"})), (false, true)),
             (field(json!({"type": "string"})), field(json!({"type": ["string", "null"]})), (true, false)),
             (field(json!({"type": "string"})), field(json!({"type": "string", "nullable": true})), (true, false)),
-            (field(json!({"type": "string"})), field(json!({"anyOf": [{"type": "string"}, {"type": "null"}]})), (true, false)),
+            (
+                field(json!({"type": "string"})),
+                field(json!({"anyOf": [{"type": "string"}, {"type": "null"}]})),
+                (true, false),
+            ),
             (field(json!({"type": "string"})), field(json!({"type": "integer"})), (true, true)),
             (field(json!({"enum": ["a"]})), field(json!({"enum": ["a", "b"]})), (true, false)),
             (field(json!({"enum": ["a", "b"]})), field(json!({"enum": ["a"]})), (false, true)),
@@ -264,7 +276,11 @@ mod tests {
             (json!({"required": ["a"], "properties": {"a": {}}}), field(json!({})), (true, false)),
             (field(json!({})), json!({"properties": {"a": {}}, "additionalProperties": false}), (false, true)),
             (field(json!({"items": {"type": "string"}})), field(json!({"items": {"type": "null"}})), (true, true)),
-            (field(json!({"oneOf": [{"minimum": 1}, {"maximum": 0}]})), field(json!({"oneOf": [{"minimum": 1}]})), (false, true)),
+            (
+                field(json!({"oneOf": [{"minimum": 1}, {"maximum": 0}]})),
+                field(json!({"oneOf": [{"minimum": 1}]})),
+                (false, true),
+            ),
         ] {
             assert_eq!(is_breaking(old.clone(), new.clone()), wanted, "{old} -> {new}");
             assert_eq!(is_breaking(old.clone(), old.clone()), (false, false), "{old}");

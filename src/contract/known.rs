@@ -183,17 +183,18 @@ mod tests {
             "id": {"free": 1}, "b": 1, "c": 2, "a": {"x": 1, "y": 1, "z": 1},
             "lines": [{"sku": 1}, {"sku": 1, "tax": 1, "parts": [{"sku": 1, "deep": 1}]}], "map": {"k1": {"new": 1}}
         });
-        assert_eq!(
-            new_fields(schema, record),
-            ["c", "a.z", "lines[1].tax", "lines[1].parts[0].deep", "map.k1.new"]
-        );
+        assert_eq!(new_fields(schema, record), ["c", "a.z", "lines[1].tax", "lines[1].parts[0].deep", "map.k1.new"]);
     }
 
     #[test]
     fn where_a_schema_says_nothing_of_fields_none_is_new() {
         let record = json!({"a": {"b": 1}, "c": [{"d": 1}]});
-        for schema in [json!({}), json!({"type": "object"}), json!({"additionalProperties": {"type": "object"}}), json!({"patternProperties": {"^a": {}}, "properties": {"c": {}}})]
-        {
+        for schema in [
+            json!({}),
+            json!({"type": "object"}),
+            json!({"additionalProperties": {"type": "object"}}),
+            json!({"patternProperties": {"^a": {}}, "properties": {"c": {}}}),
+        ] {
             assert_eq!(new_fields(schema.clone(), record.clone()), [""; 0], "{schema}");
         }
         assert_eq!(new_fields(json!({"properties": {"a": {}}, "additionalProperties": true}), record), ["c"]);

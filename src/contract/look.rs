@@ -106,9 +106,8 @@ pub fn sightings<'r, 'e>(
 
 fn told<'r>(error: &ValidationError<'_>, record: &'r Value) -> Vec<Sighting<'r>> {
     let (at, value) = place(record, error.instance_path().as_str());
-    let one = |kind, expected: String, inside| {
-        vec![Sighting { kind, at: at.clone(), expected, value, fits: false, inside }]
-    };
+    let one =
+        |kind, expected: String, inside| vec![Sighting { kind, at: at.clone(), expected, value, fits: false, inside }];
     let below = |kind, name: &str| {
         let at = at.iter().cloned().chain([Step::Field(name.to_owned())]).collect();
         let value = value.and_then(|value| value.get(name));

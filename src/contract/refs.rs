@@ -42,7 +42,9 @@ pub fn beside(schema: &Value, at: &str) -> Vec<String> {
     }
     all.extend(SINGLES.iter().filter(|key| schema.get(**key).is_some()).map(|key| format!("{at}/{key}")));
     let dependent = schema.get("dependentSchemas").and_then(Value::as_object);
-    all.extend(dependent.iter().flat_map(|all| all.keys()).map(|key| format!("{at}/dependentSchemas/{}", escaped(key))));
+    all.extend(
+        dependent.iter().flat_map(|all| all.keys()).map(|key| format!("{at}/dependentSchemas/{}", escaped(key))),
+    );
     all
 }
 
@@ -94,7 +96,9 @@ fn one(root: &Value, schema: &Value, at: &str) -> Result<(), String> {
     let Some(reference) = schema.get("$ref") else { return Ok(()) };
     let shown = reference.as_str().map_or_else(|| reference.to_string(), str::to_owned);
     let Some(pointer) = target(schema) else {
-        return Err(format!("at `{at}`: `$ref` leads to {shown:?}; it can only lead to a place in this schema, `#/..`"));
+        return Err(format!(
+            "at `{at}`: `$ref` leads to {shown:?}; it can only lead to a place in this schema, `#/..`"
+        ));
     };
     match root.pointer(&pointer) {
         Some(Value::Object(_) | Value::Bool(_)) => Ok(()),

@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_name_that_looks_like_data_is_not_shown() {
-        let seen = told(json!({"properties": {"id": {}}}), json!({"ada@example.com": 1, "090-1234-5678": 1, "会社名": 1}));
+        let seen =
+            told(json!({"properties": {"id": {}}}), json!({"ada@example.com": 1, "090-1234-5678": 1, "会社名": 1}));
         let words: Vec<String> = seen.into_iter().map(|(words, _)| words).collect();
         let hidden = "new_field `***` is not described";
         assert_eq!(words, [hidden, hidden, "new_field `会社名` is not described"]);

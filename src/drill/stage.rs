@@ -16,9 +16,9 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, From, Grant, Incremental, Jsonl,
-            OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan, RingKey,
-            StepPlan, Stream, Sweep, To,
+            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, From, Grant, Incremental,
+            Jsonl, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan,
+            RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},

@@ -46,10 +46,12 @@ impl Notices {
 pub fn said(headers: &HeaderMap) -> Option<Said> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let date = |text: &str| httpdate::parse_http_date(text).ok().map(DateTime::<Utc>::from);
-    let seconds = |text: &str| DateTime::from_timestamp(text.strip_prefix('@')?.split(';').next()?.trim().parse().ok()?, 0);
+    let seconds =
+        |text: &str| DateTime::from_timestamp(text.strip_prefix('@')?.split(';').next()?.trim().parse().ok()?, 0);
     let deprecation = text("deprecation").filter(|text| !text.is_empty() && *text != "false" && *text != "?0");
     let deprecated_at = deprecation.and_then(|text| seconds(text).or_else(|| date(text)));
-    let sunset_at = text("sunset").and_then(|text| date(text).or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())));
+    let sunset_at = text("sunset")
+        .and_then(|text| date(text).or_else(|| DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())));
     let said = Said { deprecated: deprecation.is_some(), deprecated_at, sunset_at };
     (said != Said::default()).then_some(said)
 }
@@ -69,7 +71,10 @@ mod tests {
         let told = |deprecated, at: &str, sunset: &str| Some((deprecated, at.to_owned(), sunset.to_owned()));
         assert_eq!(of(&[("deprecation", "@1688169599")]), told(true, "2023-06-30", ""));
         assert_eq!(of(&[("deprecation", "Sun, 11 Nov 2018 23:59:59 GMT")]), told(true, "2018-11-11", ""));
-        assert_eq!(of(&[("deprecation", "true"), ("sunset", "Sat, 31 Dec 2033 23:59:59 GMT")]), told(true, "", "2033-12-31"));
+        assert_eq!(
+            of(&[("deprecation", "true"), ("sunset", "Sat, 31 Dec 2033 23:59:59 GMT")]),
+            told(true, "", "2033-12-31")
+        );
         assert_eq!(of(&[("sunset", "Sat, 31 Dec 2033 23:59:59 GMT")]), told(false, "", "2033-12-31"));
         assert_eq!(of(&[("sunset", "2033-12-31T23:59:59Z")]), told(false, "", "2033-12-31"));
         assert_eq!(of(&[("deprecation", "@99999999999999999999")]), told(true, "", ""));

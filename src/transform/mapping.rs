@@ -36,7 +36,11 @@ impl Mapping {
             head: format!("{}:", serde_json::Value::from(name.as_str())),
             value: value.fresh(),
         };
-        Self { fields: fields.map(|fields| fields.iter().map(field).collect()), personal: Arc::default(), contract: Contract::default() }
+        Self {
+            fields: fields.map(|fields| fields.iter().map(field).collect()),
+            personal: Arc::default(),
+            contract: Contract::default(),
+        }
     }
 
     /// The same for records that are held to a contract once they are mapped.

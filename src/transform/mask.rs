@@ -103,7 +103,12 @@ pub fn masked_sample<'n>(mut names: impl Iterator<Item = &'n str>, value: &Value
 
 fn is_date(text: &str) -> bool {
     let digits = |range: std::ops::Range<usize>| text.as_bytes()[range].iter().all(u8::is_ascii_digit);
-    text.len() >= 10 && text.as_bytes()[4] == b'-' && text.as_bytes()[7] == b'-' && digits(0..4) && digits(5..7) && digits(8..10)
+    text.len() >= 10
+        && text.as_bytes()[4] == b'-'
+        && text.as_bytes()[7] == b'-'
+        && digits(0..4)
+        && digits(5..7)
+        && digits(8..10)
 }
 
 fn hide(value: Value, depth: usize) -> Value {
