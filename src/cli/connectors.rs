@@ -1,5 +1,5 @@
 //! `renkei connectors new`: a connector from a vendor's OpenAPI document. It writes files that validate, and says what it could
-//! not tell.
+//! not tell. `connectors check` stands in `connectors_check.rs`.
 
 use std::{
     fs,
@@ -10,6 +10,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
+    connectors_check,
     failure::{DONE, Failure},
     init::write_new,
     output::{Output, Paint, printable},
@@ -36,12 +37,38 @@ pub enum ConnectorsCommand {
         #[arg(long)]
         overwrite: bool,
     },
+    /// Hold a connector against its vendor's OpenAPI document: is what it calls, sends and reads there?
+    Check {
+        /// The connector: a folder in connectors/
+        name: String,
+        /// An OpenAPI 3.0 or 3.1 or Swagger 2.0 document, as JSON or YAML
+        #[arg(long, value_name = "FILE")]
+        openapi: PathBuf,
+        /// An older document: also list what changed since then in the calls that the connector uses
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
 }
 
 const NAME_CHARS_MAX: usize = 64;
 
 pub fn connectors(command: &ConnectorsCommand, dir: &Path, output: &Output) -> Result<u8, Failure> {
-    let ConnectorsCommand::New { name, openapi, only, overwrite } = command;
+    match command {
+        ConnectorsCommand::New { name, openapi, only, overwrite } => new(name, openapi, only, *overwrite, dir, output),
+        ConnectorsCommand::Check { name, openapi, since } => {
+            connectors_check::check(name, openapi, since.as_deref(), dir, output)
+        }
+    }
+}
+
+fn new(
+    name: &str,
+    openapi: &Path,
+    only: &[String],
+    overwrite: bool,
+    dir: &Path,
+    output: &Output,
+) -> Result<u8, Failure> {
     let proper = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(proper) || name.starts_with('-') {
         let help = format!("use up to {NAME_CHARS_MAX} letters, digits, `_` and `-`");
@@ -54,17 +81,17 @@ pub fn connectors(command: &ConnectorsCommand, dir: &Path, output: &Output) -> R
         return Err(Failure::usage(format!("{} is there already", taken.display()), help));
     }
     let document = openapi::read(openapi).map_err(|trouble| failure(openapi, trouble))?;
-    let wanted = Wanted { only: only.clone() };
+    let wanted = Wanted { only: only.to_vec() };
     let proposal = openapi::propose(&document, name, &wanted).map_err(|trouble| failure(openapi, trouble))?;
     for (file, text) in files.iter().zip([&proposal.connector, &proposal.readme]) {
-        write(file, text, *overwrite)?;
+        write(file, text, overwrite)?;
     }
     tell(name, &files, &proposal, output);
     Ok(DONE)
 }
 
 /// One sentence: the file, the place in it, and what to do.
-fn failure(file: &Path, trouble: Trouble) -> Failure {
+pub(super) fn failure(file: &Path, trouble: Trouble) -> Failure {
     let at = if trouble.at.is_empty() { String::new() } else { format!(" at {}", trouble.at) };
     let message = format!("{}{at}: {}", file.display(), trouble.message);
     Fault::halt(trouble.code, Blame::Config, message).help(format!("nothing was written; {}", trouble.help)).into()

@@ -1,7 +1,11 @@
 //! `renkei contract diff`: what changed from one schema to the next, or from one connector's schemas to those of another version of it,
 //! and whether it breaks anything.
 
-use std::{fs, path::Path, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -11,7 +15,7 @@ use super::{
     output::{Output, Paint, printable},
 };
 use crate::{
-    config::{ConnectorSchemas, connector_schemas, yaml_document},
+    config::{OneConnector, load_connector, yaml_document},
     contract::{At, Change, Direction, RecordSchema, diff},
     model::{Blame, Code, Fault},
 };
@@ -103,30 +107,41 @@ fn schema(file: &Path) -> Result<Value, Failure> {
     Ok(schema.text().clone())
 }
 
+/// A stream or operation, and its schema if it has one.
+type Named = (String, Option<Arc<RecordSchema>>);
+
 fn folders(old: &Path, new: &Path) -> Result<Vec<Compared>, Failure> {
-    let load = |folder: &Path| connector_schemas(folder).map_err(|report| Failure::Config(Box::new(report)));
-    let (old, new): (ConnectorSchemas, ConnectorSchemas) = (load(old)?, load(new)?);
-    let mut all = Vec::new();
-    for (kind, old, new, direction) in [
-        ("stream", &old.streams, &new.streams, Direction::Read),
-        ("operation", &old.operations, &new.operations, Direction::Sent),
-    ] {
-        let only = |breaking, what: &str| vec![Change { breaking, path: ".".to_owned(), what: what.to_owned() }];
-        for (name, before) in old {
-            let changes = match (before, new.get(name)) {
-                (_, None) => only(true, "is gone"),
-                (Some(before), Some(Some(after))) => changes(before.text(), after.text(), direction),
-                (Some(_), Some(None)) => only(true, "has no schema any more, so nothing can be compared"),
-                (None, Some(Some(_))) => only(false, "has a schema now"),
-                (None, Some(None)) => Vec::new(),
-            };
-            all.push(Compared { name: format!("{kind} {name}"), changes });
-        }
-        for name in new.keys().filter(|name| !old.contains_key(*name)) {
-            all.push(Compared { name: format!("{kind} {name}"), changes: only(false, "is new") });
-        }
-    }
+    let load = |folder: &Path| load_connector(folder).map_err(|report| Failure::Config(Box::new(report)));
+    let (old, new) = (load(old)?, load(new)?);
+    let streams = |connector: &OneConnector| -> Vec<Named> {
+        connector.streams.iter().map(|one| (format!("stream {}", one.name), one.schema.clone())).collect()
+    };
+    let operations = |connector: &OneConnector| -> Vec<Named> {
+        connector.operations.iter().map(|one| (format!("operation {}", one.name), one.schema.clone())).collect()
+    };
+    let mut all = compared(streams(&old), &streams(&new), Direction::Read);
+    all.extend(compared(operations(&old), &operations(&new), Direction::Sent));
     Ok(all)
+}
+
+fn compared(old: Vec<Named>, new: &[Named], direction: Direction) -> Vec<Compared> {
+    let only = |breaking, what: &str| vec![Change { breaking, path: ".".to_owned(), what: what.to_owned() }];
+    let is_new = |name: &String| !old.iter().any(|(known, _)| known == name);
+    let added = new.iter().map(|(name, _)| name).filter(|name| is_new(name));
+    let added: Vec<Compared> =
+        added.map(|name| Compared { name: name.clone(), changes: only(false, "is new") }).collect();
+    let one = |(name, before): Named| {
+        let after = new.iter().find(|(known, _)| *known == name).map(|(_, schema)| schema);
+        let changes = match (before, after) {
+            (_, None) => only(true, "is gone"),
+            (Some(before), Some(Some(after))) => changes(before.text(), after.text(), direction),
+            (Some(_), Some(None)) => only(true, "has no schema any more, so nothing can be compared"),
+            (None, Some(Some(_))) => only(false, "has a schema now"),
+            (None, Some(None)) => Vec::new(),
+        };
+        Compared { name, changes }
+    };
+    old.into_iter().map(one).chain(added).collect()
 }
 
 fn tell(compared: &[Compared], output: &Output) {

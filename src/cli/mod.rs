@@ -12,6 +12,7 @@ mod auth_login;
 mod backfill;
 mod check;
 mod connectors;
+mod connectors_check;
 mod contract;
 mod demo;
 mod doctor;

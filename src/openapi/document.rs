@@ -111,6 +111,12 @@ impl Document {
         Place { value: &self.root, pointer: String::new() }
     }
 
+    /// Its title and the version of what it describes; empty where it does not say.
+    pub fn info(&self) -> (&str, &str) {
+        let said = |key: &str| self.root.get("info").and_then(|info| info.get(key)?.as_str()).unwrap_or_default();
+        (said("title"), said("version"))
+    }
+
     /// Follows a reference, if there is one.
     pub fn resolve<'d>(&'d self, place: Place<'d>) -> Place<'d> {
         self.follow(place.clone()).unwrap_or(place)

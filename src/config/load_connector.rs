@@ -1,27 +1,33 @@
-//! From a connector's folder to the schemas of its streams and operations.
+//! From a connector's folder to what it reads and writes, without a workspace around it.
 
-use std::{cell::RefCell, collections::BTreeMap, path::Path};
+use std::{cell::RefCell, path::Path, sync::Arc};
+
+use http::HeaderName;
 
 use super::{
     check::Check,
-    compile_contract::Schema,
     diagnostic::Report,
     load::{Loaded, Loading},
+    plan::{Operation, Stream},
     raw_connector::RawConnector,
     read::Reading,
     source::Sources,
     stand_in::StandIns,
 };
 
-/// By name; nothing: it has no schema.
+/// A connector by itself.
 #[derive(Debug)]
-pub struct ConnectorSchemas {
-    pub streams: BTreeMap<String, Schema>,
-    pub operations: BTreeMap<String, Schema>,
+pub struct OneConnector {
+    pub base_url: Option<String>,
+    /// Sent with every request.
+    pub headers: Vec<HeaderName>,
+    /// By their names.
+    pub streams: Vec<Arc<Stream>>,
+    pub operations: Vec<Arc<Operation>>,
 }
 
 /// Reads `connector.yaml` in a folder, wherever that is.
-pub fn connector_schemas(folder: &Path) -> Result<ConnectorSchemas, Report> {
+pub fn load_connector(folder: &Path) -> Result<OneConnector, Report> {
     let reading = Reading {
         env: &StandIns,
         base: folder,
@@ -37,16 +43,11 @@ pub fn connector_schemas(folder: &Path) -> Result<ConnectorSchemas, Report> {
     let report = Report::new(&sources, reading.problems.take());
     match compiled.filter(|_| report.errors() == 0) {
         None => Err(report),
-        Some(connector) => Ok(ConnectorSchemas {
-            streams: named(connector.streams, |stream| stream.schema.clone()),
-            operations: named(connector.operations, |operation| operation.schema.clone()),
+        Some(connector) => Ok(OneConnector {
+            base_url: connector.raw.base_url.as_ref().map(|url| url.value.clone()),
+            headers: connector.headers.into_iter().map(|(name, _)| name).collect(),
+            streams: connector.streams.into_values().flatten().collect(),
+            operations: connector.operations.into_values().flatten().collect(),
         }),
     }
-}
-
-fn named<T>(
-    all: BTreeMap<String, Option<std::sync::Arc<T>>>,
-    schema: impl Fn(&T) -> Schema,
-) -> BTreeMap<String, Schema> {
-    all.into_iter().map(|(name, one)| (name, one.and_then(|one| schema(&one)))).collect()
 }
