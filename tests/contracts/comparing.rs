@@ -39,7 +39,7 @@ fn changes_are_told_by_who_they_break_and_breaking_ones_fail() {
     let same = diff(&folder, &["old.json", "old.json", "--output", "text"]);
     assert_eq!((same.code, same.stdout.as_str()), (0, "nothing changed\n"));
     let json = diff(&folder, &["old.json", "new.yaml", "--output", "json"]).json();
-    assert_eq!((json["breaking"].as_u64(), json["changes"][0]["path"].as_str()), (Some(2), Some("state")));
+    assert_eq!((json["breaking"].as_u64(), json["changes"][0]["path"].as_str()), (Some(2), Some("note")));
 }
 
 #[test]
