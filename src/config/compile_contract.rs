@@ -12,7 +12,7 @@ use super::{
     plan::{From, To},
     plan_contract::{Contract, Contracts, Terms},
     raw_contract::RawContract,
-    raw_pipeline::{RawPipeline, RawTo},
+    raw_pipeline::{RawPipeline, RawStep, RawTo},
     shape::{Spanned, Tree},
 };
 use crate::{contract::RecordSchema, model::Code};
@@ -65,11 +65,20 @@ impl Check<'_> {
     }
 
     /// The contracts of a pipeline, as far as its ends could be compiled.
-    pub fn contracts(&self, raw: &RawPipeline, typed: Option<&RawTo>, from: Option<&From>, to: Option<&To>) -> Contracts {
+    pub fn contracts(
+        &self,
+        raw: &RawPipeline,
+        typed: Option<&RawTo>,
+        from: Option<&From>,
+        to: Option<&To>,
+    ) -> Contracts {
         let said = raw.from.as_ref().and_then(|from| from.value.contract.as_ref());
         let read = from.and_then(|from| match &from.api {
             Some(api) => {
-                let place = format!("the stream `{}` of the connector `{}`", from.stream.name, api.connector);
+                let place = match raw.steps.first() {
+                    Some(RawStep::Split(_)) => "what `split` makes of a record".to_owned(),
+                    _ => format!("the stream `{}` of the connector `{}`", from.stream.name, api.connector),
+                };
                 self.contract(said, from.stream.schema.as_ref(), &place)
             }
             None => self.contract(said, None, "`ingress`, whose own `schema` holds what is pushed,"),

@@ -113,6 +113,9 @@ fn a_contract_without_a_schema_is_an_error() {
     let pushed = "from: { ingress: { key: id }, contract: warn }\nto: { connection: files, file: p }";
     let report = workspace("{ type: object }", pushed, &[]).report();
     expect(&report, &[(Code::ContractNothing, PIPELINE, 2, 41, "`ingress`, whose own `schema`")]);
+    let split = "from: { connection: crm, stream: people, contract: warn }\nto: { connection: files, file: p }\nsteps: [{ split: { list: lines, key: sku } }]";
+    let report = workspace("{ type: object }", split, &[]).report();
+    expect(&report, &[(Code::ContractNothing, PIPELINE, 2, 51, "what `split` makes of a record")]);
     let typo = "from: { connection: crm, stream: people, contract: freze }\nto: { connection: files, file: p }";
     let report = workspace("{ type: object }", typo, &[]).report();
     assert!(report.to_string().contains("did you mean `freeze`?"), "{report}");

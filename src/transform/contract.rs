@@ -142,3 +142,97 @@ fn names(steps: &[Step]) -> impl Iterator<Item = &str> {
         Step::Item(_) => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        config::plan::{Contracts, PersonalRule, Protect},
+        contract::RecordSchema,
+    };
+
+    /// Terms, and a schema over records of which `mail` and `customer.phone` are protected.
+    fn contract(terms: Terms, schema: Value) -> Contract {
+        let schema = Arc::new(RecordSchema::of(schema).unwrap());
+        let rule = |path: &str| PersonalRule { path: Path::parse(path).unwrap(), protect: Protect::Mask };
+        let rules = vec![rule("mail"), rule("customer.phone")];
+        let personal = Personal::new(&plan::Personal { rules, ..plan::Personal::default() });
+        Contract::read(&Contracts { read: Some(plan::Contract { schema, terms }), sent: None }, &personal)
+    }
+
+    fn held(schema: Value, record: &Value) -> (Vec<String>, bool) {
+        let mut drift = Drift::default();
+        let fields = Fields::parse(record.to_string().as_bytes()).unwrap();
+        let fits = contract(Terms::Reject, schema).hold(&fields, &mut drift).is_ok();
+        (drift.rows.into_iter().map(|row| format!("{} {} {}", row.kind.name(), row.path, row.sample)).collect(), fits)
+    }
+
+    #[test]
+    fn of_a_protected_field_only_counts_whether_it_is_there() {
+        let customer = |schema: Value| json!({"properties": {"customer": schema}});
+        let record = json!({"mail": "***", "customer": {"phone": "***", "a": 1}});
+        for schema in [
+            json!({"properties": {"mail": {"format": "email"}, "customer": {}}}),
+            json!({"properties": {"mail": {"type": "integer"}, "customer": {}}}),
+            json!({"properties": {"mail": {"properties": {"x": {"type": "string"}}}, "customer": {}}}),
+            json!({"anyOf": [{"properties": {"mail": {"const": "x"}}, "required": ["mail"]}]}),
+        ] {
+            assert_eq!(held(schema.clone(), &record).1, true, "{schema}");
+        }
+        let alternatives =
+            json!({"anyOf": [{"properties": {"phone": {"pattern": "^[0-9]+$"}}, "required": ["phone"]}]});
+        assert!(held(customer(alternatives), &record).1);
+        assert!(!held(customer(json!({"required": ["b"]})), &record).1, "what stands beside it counts");
+        assert!(!held(customer(json!({"properties": {"a": {"type": "string"}}})), &record).1);
+        assert!(!held(json!({"required": ["mail"]}), &json!({})).1, "that it is missing counts");
+        assert!(!held(json!({"type": "array"}), &record).1);
+    }
+
+    #[test]
+    fn a_sample_is_shown_by_the_rule_of_plans_and_never_of_a_protected_field() {
+        let record = json!({"mail": "***", "at": "2026-01-02T03:04:05Z", "code": "cus_0001", "secret_x": "abc",
+            "long": "abcdefabcdef0123456789", "list": [1], "object": {"a": 1}, "n": 12, "big": 1_234_567_890});
+        let (mut rows, fits) = held(json!({"properties": {"id": {}}}), &record);
+        rows.sort();
+        assert!(fits);
+        assert_eq!(
+            rows,
+            [
+                "new_field at \"2026-01-02T03:04:05Z\"",
+                "new_field big \"***\"",
+                "new_field code \"cus_0001\"",
+                "new_field list [..]",
+                "new_field long ***",
+                "new_field mail ***",
+                "new_field n 12",
+                "new_field object {..}",
+                "new_field secret_x ***",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_terms_decide_what_a_misfit_leads_to_and_no_value_is_quoted() {
+        let (schema, mut drift) = (json!({"properties": {"id": {"type": "integer"}}}), Drift::default());
+        let fields = Fields::parse(br#"{"id":"geheim"}"#).unwrap();
+        let mut hold = |terms| contract(terms, schema.clone()).hold(&fields, &mut drift);
+        assert_eq!((hold(Terms::Evolve), hold(Terms::Warn)), (Ok(()), Ok(())));
+        let Err(Unfit::Reject(reason)) = hold(Terms::Reject) else { panic!() };
+        assert_eq!(reason.code, Code::ContractRefused);
+        assert_eq!(reason.message, "by the stream's schema `id` is string and not integer");
+        assert_eq!(hold(Terms::Freeze), Err(Unfit::Freeze("`id` is string and not integer".to_owned())));
+        assert_eq!(drift.rows[0].records, 4);
+    }
+
+    #[test]
+    fn text_that_cannot_be_read_does_not_fit() {
+        let mut drift = Drift::default();
+        let fields = Fields::parse(br#"{"id":"\ud800"}"#).unwrap();
+        assert!(contract(Terms::Reject, json!({})).hold(&fields, &mut drift).is_err());
+        assert_eq!(drift.rows[0].kind, DriftKind::BrokenRule);
+    }
+}

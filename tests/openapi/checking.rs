@@ -75,18 +75,42 @@ fn a_connector_that_fits_says_how_much_was_compared() {
 #[test]
 fn every_part_that_is_not_there_is_one_line_that_says_where() {
     for (from, to, wanted) in [
-        ("get: /v1/contacts\n", "get: /v1/contcts\n", "stream contacts: GET /v1/contcts is not there; did you mean /v1/contacts?"),
+        (
+            "get: /v1/contacts\n",
+            "get: /v1/contcts\n",
+            "stream contacts: GET /v1/contcts is not there; did you mean /v1/contacts?",
+        ),
         ("patch: ", "put: ", "operation change: PUT /v1/contacts/{} is not there; the path has GET, PATCH, DELETE"),
-        ("limit: 100", "limitt: 100", "stream contacts: the query parameter `limitt` is not there; did you mean `limit`?"),
-        ("query: cursor", "query: curser", "stream contacts: the query parameter `curser` is not there; did you mean `cursor`?"),
+        (
+            "limit: 100",
+            "limitt: 100",
+            "stream contacts: the query parameter `limitt` is not there; did you mean `limit`?",
+        ),
+        (
+            "query: cursor",
+            "query: curser",
+            "stream contacts: the query parameter `curser` is not there; did you mean `cursor`?",
+        ),
         ("since: updated_since", "since: since", "stream contacts: the query parameter `since` is not there"),
-        ("records: contacts", "records: contact", "stream contacts: `contact` of the answer is not there; did you mean `contacts`?"),
-        ("records: contacts", "records: meta.next_cursor", "stream contacts: `meta.next_cursor` of the answer is string or null and no list"),
+        (
+            "records: contacts",
+            "records: contact",
+            "stream contacts: `contact` of the answer is not there; did you mean `contacts`?",
+        ),
+        (
+            "records: contacts",
+            "records: meta.next_cursor",
+            "stream contacts: `meta.next_cursor` of the answer is string or null and no list",
+        ),
         ("key: id", "key: ids", "stream contacts: `ids` of a record is not there; did you mean `id`?"),
         ("meta.next_cursor", "meta.next", "stream contacts: `meta.next` of the answer is not there: it has no `next`"),
         ("field: updated_at", "field: changed_at", "stream contacts: `changed_at` of a record is not there"),
         ("email: \\\"", "mail: \\\"", "operation create: `email` is required in the body and not sent"),
-        ("email: \\\"{{ record.email }}\\\"", "email: 7", "operation create: `email` of the body is string, and a number is sent"),
+        (
+            "email: \\\"{{ record.email }}\\\"",
+            "email: 7",
+            "operation create: `email` of the body is string, and a number is sent",
+        ),
     ] {
         let (from, to) = (from.replace('\\', ""), to.replace('\\', ""));
         assert!(CONNECTOR.contains(&from), "{from}");
@@ -100,7 +124,8 @@ fn every_part_that_is_not_there_is_one_line_that_says_where() {
 
 #[test]
 fn what_a_document_requires_and_the_connector_does_not_send_is_told() {
-    let required = text().replace("in: query, schema: { type: integer", "in: query, required: true, schema: { type: integer");
+    let required =
+        text().replace("in: query, schema: { type: integer", "in: query, required: true, schema: { type: integer");
     let without = CONNECTOR.replace("    query: { limit: 100 }\n", "");
     let ran = check(&without, &required);
     assert_eq!(told(&ran, "misfits"), ["stream contacts: the query parameter `limit` is required and not sent"]);
@@ -116,8 +141,15 @@ fn what_a_document_does_not_describe_is_no_misfit() {
     let bare = text().replace("properties:\n                  contacts: { type: array, items: { $ref: '#/components/schemas/contact' } }\n                  meta: { type: object, properties: { next_cursor: { type: [string, 'null'] } } }", "description: anything");
     let ran = check(CONNECTOR, &bare);
     assert_eq!((ran.code, told(&ran, "misfits").len()), (0, 0), "{}{}", ran.stdout, ran.stderr);
-    assert!(told(&ran, "untold").iter().any(|one| one.contains("`contacts` of the answer is not described")), "{}", ran.stdout);
-    let map = text().replace("required: [id, email]\n      properties:", "additionalProperties: { type: string }\n      properties:");
+    assert!(
+        told(&ran, "untold").iter().any(|one| one.contains("`contacts` of the answer is not described")),
+        "{}",
+        ran.stdout
+    );
+    let map = text().replace(
+        "required: [id, email]\n      properties:",
+        "additionalProperties: { type: string }\n      properties:",
+    );
     let ran = check(&CONNECTOR.replace("field: updated_at", "field: custom"), &map);
     assert_eq!(ran.code, 0, "{}", ran.stdout);
 }
@@ -137,7 +169,10 @@ fn a_base_url_with_a_path_and_a_server_with_one_are_the_same_call() {
 fn what_changed_since_an_older_document_is_told_for_the_calls_that_are_used() {
     let older = text();
     let newer = older
-        .replace("{ name: updated_since, in: query, schema: { type: string, format: date-time } }", "{ name: tenant, in: query, required: true, schema: {} }")
+        .replace(
+            "{ name: updated_since, in: query, schema: { type: string, format: date-time } }",
+            "{ name: tenant, in: query, required: true, schema: {} }",
+        )
         .replace("email: { type: string }", "email: { type: [string, 'null'] }\n        phone: { type: string }")
         .replace("operationId: deleteContact", "operationId: deleteContact, deprecated: true");
     let folder = stage(CONNECTOR, &[("new.yaml", &newer), ("old.yaml", &older)]);
