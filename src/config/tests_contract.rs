@@ -115,7 +115,7 @@ fn a_contract_without_a_schema_is_an_error() {
     expect(&report, &[(Code::ContractNothing, PIPELINE, 2, 41, "`ingress`, whose own `schema`")]);
     let split = "from: { connection: crm, stream: people, contract: warn }\nto: { connection: files, file: p }\nsteps: [{ split: { list: lines, key: sku } }]";
     let report = workspace("{ type: object }", split, &[]).report();
-    expect(&report, &[(Code::ContractNothing, PIPELINE, 2, 51, "what `split` makes of a record")]);
+    expect(&report, &[(Code::ContractNothing, PIPELINE, 2, 52, "what `split` makes of a record")]);
     let typo = "from: { connection: crm, stream: people, contract: freze }\nto: { connection: files, file: p }";
     let report = workspace("{ type: object }", typo, &[]).report();
     assert!(report.to_string().contains("did you mean `freeze`?"), "{report}");
