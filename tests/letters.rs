@@ -61,6 +61,7 @@ fn stream() -> Arc<Stream> {
         expand: Vec::new(),
         only: None,
         conditional: false,
+        schema: None,
         single: false,
         pages_max: 10,
         empty_pages_max: 1,

@@ -181,7 +181,7 @@ mod tests {
             json!({"properties": {"mail": {"properties": {"x": {"type": "string"}}}, "customer": {}}}),
             json!({"anyOf": [{"properties": {"mail": {"const": "x"}}, "required": ["mail"]}]}),
         ] {
-            assert_eq!(held(schema.clone(), &record).1, true, "{schema}");
+            assert!(held(schema.clone(), &record).1, "{schema}");
         }
         let alternatives =
             json!({"anyOf": [{"properties": {"phone": {"pattern": "^[0-9]+$"}}, "required": ["phone"]}]});
