@@ -84,8 +84,7 @@ pub async fn tell(
     let due = options.due.map(|due| due.at.to_rfc3339_opts(SecondsFormat::Secs, true));
     let late_ms = options.due.map(|due| due.late.as_millis() as u64);
     let (counts, retries_by) = (&run.counts, causes(&(route.causes)()));
-    let place = fault.map(|fault| fault.place.join(", "));
-    let drift = kinds(&run.drift);
+    let (place, drift) = (fault.map(|fault| fault.place.join(", ")), kinds(&run.drift));
     // The same fields for each of three levels and messages.
     macro_rules! line {
         ($say:ident, $message:literal) => {

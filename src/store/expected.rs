@@ -43,11 +43,11 @@ impl State {
         }
         Ok(new)
     }
+}
 
-    /// Nothing is expected any more.
-    pub(super) async fn forget_drift(&self, stream: &StreamId) -> Result<(), Fault> {
-        self.commit_ops(vec![Op::Delete { tree: Tree::Meta, key: place(stream) }]).await
-    }
+/// Nothing is expected any more.
+pub(super) fn forget_drift(stream: &StreamId) -> Op {
+    Op::Delete { tree: Tree::Meta, key: place(stream) }
 }
 
 fn place(stream: &StreamId) -> Vec<u8> {
