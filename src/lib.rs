@@ -4,6 +4,7 @@ pub mod auth;
 pub mod cases;
 pub mod cli;
 pub mod config;
+pub mod contract;
 pub mod drill;
 pub mod engine;
 pub mod expr;

@@ -184,6 +184,7 @@ impl Rig {
             only: None,
             usage: Box::new(Usage::default),
             causes: Box::new(std::collections::BTreeMap::new),
+            notices: Box::new(Vec::new),
         };
         sync(&context, &route, Options { allow_deletes, ..Options::default() }, &Stopper::new().1).await
     }

@@ -175,6 +175,7 @@ impl Rig {
             only: None,
             usage: Box::new(Usage::default),
             causes: Box::new(BTreeMap::new),
+            notices: Box::new(Vec::new),
         };
         sync(&context, &route, options, stop).await
     }

@@ -135,6 +135,7 @@ async fn run_with(state: &State, folder: &Path, source: Forgetful, options: Opti
         only: None,
         usage: Box::new(Usage::default),
         causes: Box::new(std::collections::BTreeMap::new),
+        notices: Box::new(Vec::new),
     };
     sync(&context, &route, options, &Stopper::new().1).await
 }

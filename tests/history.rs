@@ -190,6 +190,7 @@ impl Rig {
             only: None,
             usage: Box::new(Usage::default),
             causes: Box::new(BTreeMap::new),
+            notices: Box::new(Vec::new),
         };
         sync(&context, &route, Options::default(), &Stopper::new().1).await
     }

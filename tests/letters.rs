@@ -61,6 +61,7 @@ fn stream() -> Arc<Stream> {
         expand: Vec::new(),
         only: None,
         conditional: false,
+        schema: None,
         single: false,
         pages_max: 10,
         empty_pages_max: 1,
@@ -199,6 +200,7 @@ impl Rig {
             only: None,
             usage: Box::new(Usage::default),
             causes: Box::new(std::collections::BTreeMap::new),
+            notices: Box::new(Vec::new),
         }
     }
 

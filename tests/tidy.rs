@@ -6,7 +6,7 @@ use std::{fs, path::Path, path::PathBuf};
 /// Rooms by rank. Imports go to a lower rank only; rooms on one rank are strangers.
 const RANKS: &[&[&str]] = &[
     &["model"],
-    &["expr", "telemetry"],
+    &["expr", "telemetry", "contract"],
     &["config", "store"],
     &["http", "transform"],
     &["auth"],
@@ -30,6 +30,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("percent_encoding", &["drill/pattern.rs"]),
     ("reqwest::", &["http/transport"]),
     ("governor", &["http/budget/bucket.rs"]),
+    ("jsonschema::", &["contract/schema.rs", "contract/look.rs"]),
     ("cron::", &["engine/crontab.rs"]),
     ("oauth2::", &["auth/login.rs"]),
     ("x509_cert", &["http/keys/"]),

@@ -176,6 +176,7 @@ fn operation(repeat: Repeat) -> Operation {
         answer: AnswerShape::Whole(WholeAnswer::default()),
         first_error: None,
         read: None,
+        schema: None,
         sink_id: Some(FieldPath::parse("id").expect("a path")),
     }
 }

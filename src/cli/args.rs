@@ -146,6 +146,9 @@ pub enum Command {
         #[command(subcommand)]
         command: Option<super::connectors::ConnectorsCommand>,
     },
+    /// Compare the schemas that records are held to
+    #[command(subcommand)]
+    Contract(super::contract::ContractCommand),
     /// Print a JSON Schema for an editor, or the same for people
     Schema {
         #[arg(value_enum)]

@@ -1,5 +1,5 @@
 //! `renkei connectors new`: a connector from a vendor's OpenAPI document. It writes files that validate, and says what it could
-//! not tell.
+//! not tell. `connectors check` stands in `connectors_check.rs`.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::{
-    connector_page,
+    connector_page, connectors_check,
     failure::{DONE, Failure},
     init::write_new,
     output::{Output, Paint, printable},
@@ -37,6 +37,17 @@ pub enum ConnectorsCommand {
         #[arg(long)]
         overwrite: bool,
     },
+    /// Hold a connector against its vendor's OpenAPI document: is what it calls, sends and reads there?
+    Check {
+        /// The connector: a folder in connectors/
+        name: String,
+        /// An OpenAPI 3.0 or 3.1 or Swagger 2.0 document, as JSON or YAML
+        #[arg(long, value_name = "FILE")]
+        openapi: PathBuf,
+        /// An older document: also list what changed since then in the calls that the connector uses
+        #[arg(long, value_name = "FILE")]
+        since: Option<PathBuf>,
+    },
     /// Print a connector's page: settings, limits, streams, operations and cases, as Markdown
     Page {
         /// The connector: a folder in connectors/
@@ -49,6 +60,9 @@ const NAME_CHARS_MAX: usize = 64;
 pub fn connectors(command: &ConnectorsCommand, dir: &Path, output: &Output) -> Result<u8, Failure> {
     match command {
         ConnectorsCommand::New { name, openapi, only, overwrite } => new(name, openapi, only, *overwrite, dir, output),
+        ConnectorsCommand::Check { name, openapi, since } => {
+            connectors_check::check(name, openapi, since.as_deref(), dir, output)
+        }
         ConnectorsCommand::Page { name } => connector_page::show(name, dir, output),
     }
 }
@@ -83,7 +97,7 @@ fn new(
 }
 
 /// One sentence: the file, the place in it, and what to do.
-fn failure(file: &Path, trouble: Trouble) -> Failure {
+pub(super) fn failure(file: &Path, trouble: Trouble) -> Failure {
     let at = if trouble.at.is_empty() { String::new() } else { format!(" at {}", trouble.at) };
     let message = format!("{}{at}: {}", file.display(), trouble.message);
     Fault::halt(trouble.code, Blame::Config, message).help(format!("nothing was written; {}", trouble.help)).into()

@@ -13,6 +13,8 @@ mod backfill;
 mod check;
 mod connector_page;
 mod connectors;
+mod connectors_check;
+mod contract;
 mod demo;
 mod doctor;
 mod drill;
@@ -131,6 +133,7 @@ fn dispatch(cli: Cli, output: &Arc<Output>) -> Result<u8, Failure> {
         Command::Try(args) => try_cases::try_cases(&args, dir, output),
         Command::Connectors { command: None } => check::connectors(dir, output),
         Command::Connectors { command: Some(command) } => connectors::connectors(&command, dir, output),
+        Command::Contract(command) => contract::contract(&command, output),
         Command::Schema { kind, markdown } => Ok(check::schema(kind, markdown, output)),
         Command::Explain { code } => explain::explain(code.as_deref(), output),
         Command::Sandbox(args) => block_on(sandbox::serve(&args, output))?,

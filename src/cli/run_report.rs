@@ -79,6 +79,12 @@ fn tell(told: &Told, limit: usize, output: &Output) {
         fact("staged", format!("{} waited for the next run", run.counts.balance()));
     }
     fact("cost", format!("pages {}  {}", run.pages, summary::costs(run, paint)));
+    for (at, line) in summary::drift(run, paint, usize::MAX).into_iter().enumerate() {
+        fact(if at == 0 { "drift" } else { "" }, line);
+    }
+    for line in summary::ending(run, paint) {
+        fact("ending", line);
+    }
     for (at, (cause, records)) in causes.iter().take(CAUSES_SHOWN).enumerate() {
         let (verdict, words) = cause_words(cause);
         fact(if at == 0 { "why" } else { "" }, format!("{records} {verdict}: {}", printable(&words)));

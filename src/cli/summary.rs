@@ -5,12 +5,15 @@ use serde_json::json;
 use super::{
     failure::fault_json,
     format,
-    output::{Output, Paint},
+    output::{Output, Paint, printable},
 };
 use crate::{
-    model::Fault,
+    model::{DRIFT_ROWS_MAX, DriftKind, DriftRow, Fault},
     store::{Run, RunState},
 };
+
+/// Differences that the block shows; `runs show` has all of them.
+const DRIFT_SHOWN: usize = 8;
 
 /// A run with the fault that ended it, if one did.
 pub struct Outcome {
@@ -41,7 +44,7 @@ impl Outcome {
     }
 }
 
-fn lines(run: &Run, paint: Paint) -> [String; 3] {
+fn lines(run: &Run, paint: Paint) -> Vec<String> {
     let took = run.ended_at.map(|end| format::duration(format::between(run.started_at, end))).unwrap_or_default();
     let state = match (run.state, run.counts.dead_letters()) {
         (RunState::Done, 0) => paint.green("done"),
@@ -53,7 +56,45 @@ fn lines(run: &Run, paint: Paint) -> [String; 3] {
     if run.counts.resumed > 0 {
         head.push_str(&format!(", {} of them left by an earlier run", run.counts.resumed));
     }
-    [head, format!("  {}", verdicts(run, paint)), format!("  {}", costs(run, paint))]
+    let all = [head, format!("  {}", verdicts(run, paint)), format!("  {}", costs(run, paint))];
+    let more = drift(run, paint, DRIFT_SHOWN).into_iter().chain(ending(run, paint));
+    all.into_iter().chain(more.map(|line| format!("  {line}"))).collect()
+}
+
+/// In what records differed from their contracts, one line for each place.
+pub fn drift(run: &Run, paint: Paint, most: usize) -> Vec<String> {
+    let rows = &run.drift.rows;
+    let mut lines: Vec<String> = rows.iter().take(most).map(|row| row_line(row, paint)).collect();
+    let (hidden, uncounted) = (rows.len().saturating_sub(most), run.drift.left_out);
+    if hidden > 0 {
+        lines.push(format!("and {hidden} other differences: renkei runs show {}", run.id));
+    }
+    if uncounted > 0 {
+        lines.push(format!("and more than {DRIFT_ROWS_MAX} places; {uncounted} differences were not kept"));
+    }
+    lines
+}
+
+fn row_line(row: &DriftRow, paint: Paint) -> String {
+    let kind = paint.yellow(row.kind.name());
+    let mut line = format!("{} {kind} {}", row.end.name(), paint.bold(printable(&row.path)));
+    match row.kind {
+        DriftKind::NewField | DriftKind::MissingField => {}
+        DriftKind::TypeChange => line.push_str(&format!(": {}, not {}", row.found, row.expected)),
+        DriftKind::EnumValue => line.push_str(&format!(": not {}", row.expected)),
+        DriftKind::BrokenRule => line.push_str(&format!(": not {}", printable(&row.expected))),
+    }
+    let records = if row.records == 1 { "1 record".to_owned() } else { format!("{} records", row.records) };
+    line.push_str(&format!("; {records}"));
+    if !row.sample.is_empty() {
+        line.push_str(&format!(", such as {}", printable(&row.sample)));
+    }
+    line
+}
+
+/// What answers said about the end of calls.
+pub fn ending(run: &Run, paint: Paint) -> Vec<String> {
+    run.notices.iter().map(|notice| paint.yellow(printable(&notice.to_string()))).collect()
 }
 
 /// What became of a run's records.
@@ -93,7 +134,7 @@ mod tests {
     use chrono::DateTime;
 
     use super::*;
-    use crate::model::{Counts, Latency};
+    use crate::model::{Counts, Drift, Latency};
 
     #[test]
     fn a_summary_names_every_verdict_and_what_the_run_cost() {
@@ -113,6 +154,8 @@ mod tests {
             retries: 22,
             throttled: 3,
             waited_ms: 3_400,
+            drift: Drift::default(),
+            notices: Vec::new(),
             fault: None,
         };
         insta::assert_snapshot!(lines(&run, Paint(false)).join("\n"), @r"

@@ -86,6 +86,8 @@ impl Check<'_> {
             None => (Path::of(&[Step::Field(placed.to_owned())]), Some(placed.to_owned())),
         };
         let mut stream = own.clone();
+        // It describes the records and not their parts.
+        stream.schema = None;
         stream.key = own_key?.into_iter().chain([last?]).collect();
         stream.version = own.version.as_ref().and_then(moved);
         if let Some(Incremental::Field(field)) = &own.incremental {

@@ -11,7 +11,6 @@ use super::{
     diagnostic::Problem,
     files,
     fill::HOLE,
-    json_schema::RecordSchema,
     plan::{Paginate, RequestPlan, Stream},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
@@ -22,6 +21,7 @@ use super::{
     units::Time,
 };
 use crate::{
+    contract::RecordSchema,
     expr::Template,
     model::{Code, Path},
 };
@@ -82,6 +82,7 @@ impl Check<'_> {
             expand: Vec::new(),
             only: None,
             conditional: false,
+            schema: None,
             single: false,
             pages_max: u64::MAX,
             empty_pages_max: u32::MAX,

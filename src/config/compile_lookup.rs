@@ -145,6 +145,7 @@ impl Check<'_> {
             expand: Vec::new(),
             only: None,
             conditional: false,
+            schema: None,
             single: true,
             pages_max: 1,
             empty_pages_max: 1,

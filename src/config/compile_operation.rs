@@ -30,6 +30,7 @@ impl Check<'_> {
         let repeat = self.repeat(name, raw, makes);
         let sink_id = self.maybe_path(operation.sink_id.as_ref());
         let read = self.read_back(operation.read.as_ref(), makes);
+        let schema = self.schema(operation.schema.as_ref());
         let around = Around { makes, batch: batch.iter().flatten().next(), sink_id: sink_id.is_some() };
         let answer = self.answer(operation, &around);
         let (answer, first_error) = answer?;
@@ -44,6 +45,7 @@ impl Check<'_> {
             first_error,
             sink_id,
             read: read?,
+            schema: schema?,
         }))
     }
 

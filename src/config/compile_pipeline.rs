@@ -60,6 +60,7 @@ impl Check<'_> {
         let (steps_of, fields_of) = (steps.as_deref(), fields.as_deref());
         let way = Way { from: from.as_ref(), steps: steps_of, fields: fields_of, to: to.as_ref(), typed };
         let personal = self.personal(raw, &way);
+        let contracts = self.contracts(raw, typed, from.as_ref(), to.as_ref());
         let schedule = raw.schedule.as_ref().map(|schedule| self.schedule(schedule, calendars));
         let slo = raw.slo.as_ref().filter(|_| !matches!(schedule, Some(None)));
         let slo = slo.map(|slo| self.slo(slo, from.as_ref(), schedule.as_ref().and_then(Option::as_ref)));
@@ -76,6 +77,7 @@ impl Check<'_> {
             canary,
             slo,
             personal,
+            contracts,
             // One that cannot be used is reported, and then there is no plan at all.
             schedule: schedule.flatten(),
             made_of: digest([self.sources.text(owner.file)]),
@@ -102,7 +104,7 @@ impl Check<'_> {
         to: Option<&Spanned<RawTo>>,
         connections: &Connections,
     ) -> Option<From> {
-        let RawFrom { connection, stream, ingress } = &raw.value;
+        let RawFrom { connection, stream, ingress, .. } = &raw.value;
         let pushed = ingress.as_ref().map(|ingress| (ingress, self.ingress(ingress)));
         if pushed.is_some() {
             self.push_fits(raw, pipeline, to);

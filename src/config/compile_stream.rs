@@ -53,6 +53,7 @@ impl Check<'_> {
         let empty = self.number(stream.empty_pages_max.as_ref(), EMPTY_PAGES_MAX, 1..=10_000);
         let only = stream.only.as_ref().map(|only| self.expression(only, &["record"]));
         self.conditional_fits(stream);
+        let schema = self.schema(stream.schema.as_ref());
         let compiled = Stream {
             name: name.value.clone(),
             request: request?,
@@ -66,6 +67,7 @@ impl Check<'_> {
             expand: Vec::new(),
             only: only.flatten(),
             conditional: stream.conditional.as_ref().is_some_and(|conditional| conditional.value),
+            schema: schema?,
             single: false,
             pages_max,
             empty_pages_max: u32::try_from(empty).unwrap_or(u32::MAX),

@@ -16,6 +16,7 @@ pub use super::{
         Auth, CertificateFiles, ClientAuth, ClientCertificate, CodeGrant, Grant, JwtBearer, OAuth2, SigningKey,
     },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
+    plan_contract::{Contract, Contracts, Terms},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
@@ -34,6 +35,7 @@ pub use super::{
     plan_telemetry::{Destination, OtlpPlan, TelemetryPlan},
 };
 use crate::{
+    contract::RecordSchema,
     expr::{Expression, Template},
     model::{Cursor, Fields, Path},
 };
@@ -293,6 +295,8 @@ pub struct Stream {
     pub only: Option<Expression>,
     /// A listing begins by asking whether anything is new.
     pub conditional: bool,
+    /// What its records look like.
+    pub schema: Option<Arc<RecordSchema>>,
     /// The list's place holds one record instead, as the answer to a question for one.
     pub single: bool,
     /// Pages of one listing before it is an error. Default 100,000.

@@ -5,10 +5,8 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use http::HeaderName;
 use secrecy::{SecretSlice, SecretString};
 
-use super::{
-    json_schema::RecordSchema,
-    plan_sign::{Encoding, Hash},
-};
+use super::plan_sign::{Encoding, Hash};
+use crate::contract::RecordSchema;
 
 /// Where pushed records are taken in.
 #[derive(Clone, PartialEq, Eq, Debug)]

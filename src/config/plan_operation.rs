@@ -1,5 +1,7 @@
 //! Operations as meant: what is written, why sending it a second time is safe, and how the answer speaks of each record.
 
+use std::sync::Arc;
+
 use http::StatusCode;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     plan_answer::{AnswerShape, FirstError},
     plan_repeat::{Compare, Repeat},
 };
-use crate::model::Path;
+use crate::{contract::RecordSchema, model::Path};
 
 /// A declared write.
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct Operation {
     pub sink_id: Option<Path>,
     /// How one record is read for a plan.
     pub read: Option<ReadBack>,
+    /// What the records that it gets look like.
+    pub schema: Option<Arc<RecordSchema>>,
 }
 
 /// A request that reads one record, and where its fields stand.

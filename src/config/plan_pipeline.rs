@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::plan::{Canary, Digest, From, Limits, Lookup, Personal, Schedule, Slo, StepPlan, To};
+use super::plan::{Canary, Contracts, Digest, From, Limits, Lookup, Personal, Schedule, Slo, StepPlan, To};
 use crate::expr::Expression;
 
 /// From a stream, through steps, to a sink.
@@ -22,6 +22,8 @@ pub struct Pipeline {
     /// What `renkei serve` is to keep of it.
     pub slo: Option<Slo>,
     pub personal: Personal,
+    /// What its records are held to.
+    pub contracts: Contracts,
     /// When it runs by itself.
     pub schedule: Option<Schedule>,
     /// Names the text of its file.

@@ -55,6 +55,9 @@ pub struct RawOperation {
     /// How one record is read, so that `renkei plan` can show what an update would change. Only with `makes: update` and
     /// `upsert`.
     pub read: Option<Spanned<RawReadBack>>,
+    /// What the records that it gets look like, as templates see them in `record`: a JSON Schema (draft 2020-12), or the name of a file
+    /// beside connector.yaml that holds one. Pipelines say under `contract` what a difference leads to.
+    pub schema: Option<Spanned<Tree>>,
 }
 
 /// A request that reads one record for a plan. Exactly one of `get` and `post` gives the path.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_contract::RawContract,
     raw_deletes::RawDeletes,
     raw_ingress::RawIngress,
     raw_personal::RawProtect,
@@ -66,6 +67,8 @@ pub struct RawFrom {
     pub stream: Option<Spanned<String>>,
     /// Records that others push to `POST /in/<pipeline>` of `renkei serve`.
     pub ingress: Option<Spanned<RawIngress>>,
+    /// What it leads to when a record differs from the stream's `schema`. Default `warn` where there is one.
+    pub contract: Option<Spanned<RawContract>>,
 }
 
 /// One step. Expressions see `record`.
@@ -126,6 +129,8 @@ pub struct RawTo {
     pub deletes: Option<Spanned<RawDeletes>>,
     /// Mapped fields that hold encrypted values and are sent in the clear.
     pub clear: Option<OneOrMany<String>>,
+    /// What it leads to when a record, as it is mapped, differs from the operation's `schema`. Default `warn` where there is one.
+    pub contract: Option<Spanned<RawContract>>,
 }
 
 /// What to do with a record that changed after it was created.

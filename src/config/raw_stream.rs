@@ -59,6 +59,9 @@ pub struct RawStream {
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.
     pub empty_pages_max: Option<Spanned<u64>>,
+    /// What its records look like: a JSON Schema (draft 2020-12), or the name of a file beside connector.yaml that holds one, as JSON
+    /// or YAML. Pipelines say under `contract` what a difference leads to.
+    pub schema: Option<Spanned<Tree>>,
     /// Personal fields of its records, by path. They hold for every pipeline that reads the stream.
     #[serde(default)]
     pub personal: Named<Spanned<RawProtect>>,

@@ -16,9 +16,9 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Deletes, Egress, From, Grant, Incremental, Jsonl,
-            OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan, RingKey,
-            StepPlan, Stream, Sweep, To,
+            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, From, Grant, Incremental,
+            Jsonl, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan,
+            RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -145,6 +145,8 @@ fn pipeline(own: &Pipeline, setting: &Setting) -> Pipeline {
         from: From { api: from_api, stream: stream.unwrap_or_else(|| own.from.stream.clone()), ingress: None },
         to,
         personal: personal(&own.personal),
+        // Its records are made up, and by no schema.
+        contracts: Contracts::default(),
         schedule: None,
         ..own.clone()
     }

@@ -23,7 +23,7 @@ use super::{
     slo::Standard,
     stop::Stop,
     sync::{Context, Options, Route, replay, sync},
-    used::{apis, causes, difference, total},
+    used::{apis, causes, difference, heard, notices, total},
 };
 use crate::{
     auth::{self, Ground, Vault},
@@ -36,7 +36,7 @@ use crate::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
         StateStore, StreamId, audit::Audit,
     },
-    transform::{Mapping, Personal, Transform},
+    transform::{Contract, Mapping, Personal, Transform},
 };
 
 /// The longest wait for token refreshes when an engine closes.
@@ -325,6 +325,7 @@ impl Engine {
     ) -> Result<Route, Fault> {
         let clients = apis(pipeline).map(|api| self.client(api)).collect::<Result<Vec<_>, _>>()?;
         let (before, causes_before, counted) = (total(&clients), causes(&clients), clients.clone());
+        let (heard_before, listened) = (heard(&clients), clients.clone());
         let personal = Arc::new(Personal::new(&pipeline.personal));
         let source: Box<dyn Source> = match &pipeline.from.api {
             Some(api) => {
@@ -341,18 +342,21 @@ impl Engine {
         };
         Ok(Route {
             source,
-            transform: Transform::new(&pipeline.steps),
+            transform: Transform::new(&pipeline.steps).under(Contract::read(&pipeline.contracts, &personal)),
             lookups: pipeline
                 .lookups()
                 .map(|lookup| Ok(Lookups::new(lookup, self.client(&lookup.api)?.at(priority))))
                 .collect::<Result<_, Fault>>()?,
-            mapping: Mapping::new(pipeline.fields.as_deref()).protected(personal.clone()),
+            mapping: Mapping::new(pipeline.fields.as_deref())
+                .protected(personal.clone())
+                .under(Contract::sent(&pipeline.contracts, &personal)),
             writes: writes(pipeline),
             sink: self.sink(pipeline, &stream, Clear::new(personal.clone()), priority)?,
             stream,
             deletes: self.deletes(pipeline, personal, priority)?,
             only: None,
             usage: Box::new(move || difference(total(&clients), before)),
+            notices: Box::new(move || notices(&listened, &heard_before)),
             causes: Box::new(move || {
                 let before = |cause: &Code| causes_before.get(cause).copied().unwrap_or_default();
                 causes(&counted).into_iter().map(|(cause, count)| (cause, count - before(&cause))).collect()

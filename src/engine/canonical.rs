@@ -11,7 +11,7 @@ use super::{
     sync::{Context, Options, Route},
 };
 use crate::{
-    model::{Code, Cursor, Fault},
+    model::{Code, Cursor, Drift, DriftKind, Fault},
     store::{Run, RunState},
     telemetry::CANONICAL,
 };
@@ -84,7 +84,7 @@ pub async fn tell(
     let due = options.due.map(|due| due.at.to_rfc3339_opts(SecondsFormat::Secs, true));
     let late_ms = options.due.map(|due| due.late.as_millis() as u64);
     let (counts, retries_by) = (&run.counts, causes(&(route.causes)()));
-    let place = fault.map(|fault| fault.place.join(", "));
+    let (place, drift) = (fault.map(|fault| fault.place.join(", ")), kinds(&run.drift));
     // The same fields for each of three levels and messages.
     macro_rules! line {
         ($say:ident, $message:literal) => {
@@ -114,6 +114,8 @@ pub async fn tell(
                 retries_by,
                 throttled = run.throttled,
                 waited_ms = run.waited_ms,
+                drift,
+                ending = (!run.notices.is_empty()).then_some(run.notices.len()),
                 cursor_before = from,
                 cursor_after = to,
                 cursor_age_ms = age_ms,
@@ -150,6 +152,14 @@ fn shown(cursor: Cursor) -> Option<String> {
 fn causes(all: &BTreeMap<Code, u64>) -> Option<String> {
     let shown: Vec<String> =
         all.iter().filter(|(_, count)| **count > 0).map(|(code, count)| format!("{code}={count}")).collect();
+    (!shown.is_empty()).then(|| shown.join(" "))
+}
+
+/// `new_field=2 type_change=1`: places in records, by how they differ from their contract. Nothing where none does.
+fn kinds(drift: &Drift) -> Option<String> {
+    let mut all: BTreeMap<DriftKind, u64> = BTreeMap::new();
+    drift.rows.iter().for_each(|row| *all.entry(row.kind).or_default() += 1);
+    let shown: Vec<String> = all.iter().map(|(kind, count)| format!("{}={count}", kind.name())).collect();
     (!shown.is_empty()).then(|| shown.join(" "))
 }
 

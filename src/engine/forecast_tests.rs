@@ -124,6 +124,7 @@ async fn told(numbers: Vec<u64>, shelf: &Shelf, wanted: Wanted) -> Forecast {
         only: None,
         usage: Box::new(Usage::default),
         causes: Box::new(std::collections::BTreeMap::new),
+        notices: Box::new(Vec::new),
     };
     forecast(&context, &route, wanted, &Stopper::new().1).await.unwrap()
 }

@@ -10,6 +10,7 @@ mod backfill;
 mod build;
 mod canary;
 mod canonical;
+mod contracts;
 mod crontab;
 mod deletes;
 mod deliver;

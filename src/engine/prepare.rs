@@ -198,13 +198,21 @@ impl Preparer<'_> {
         for skip in page.skipped {
             skipped.push(self.skip(&mut batch, skip));
         }
-        for stepped in self.steps(page.records).await? {
+        let records = self.hold_read(page.records, &mut batch.rejects)?;
+        for stepped in self.steps(records).await? {
             let mapped = match stepped {
                 Stepped::Gone(record) => self.bury(record),
                 Stepped::Live { source, outcome } => self.map(source, outcome),
             };
             match mapped {
                 Ok(Mapped::Item(item)) => {
+                    let item = match self.hold_sent(item)? {
+                        Ok(item) => item,
+                        Err(reject) => {
+                            batch.rejects.push(reject);
+                            continue;
+                        }
+                    };
                     if item.content.is_some() {
                         if names(&item).any(|name| seen.contains(&name)) {
                             parts.push(std::mem::take(&mut part));

@@ -19,6 +19,7 @@ use tracing::Instrument;
 use super::{
     canary::Canary,
     canonical::{self, Before, DueAt, Job},
+    contracts,
     deletes::{Brake, Deletes},
     deliver::Deliverer,
     escalate::ending,
@@ -35,7 +36,7 @@ use super::{
 };
 use crate::{
     http::Usage,
-    model::{Checkpoint, Clock, Code, Entropy, Fault},
+    model::{Checkpoint, Clock, Code, Entropy, Fault, Notice},
     sink::Sink,
     source::Source,
     store::{Run, RunFault, Staged, State, StreamId},
@@ -63,6 +64,8 @@ pub struct Route {
     pub usage: Box<dyn Fn() -> Usage + Send + Sync>,
     /// Why they had to try again so far, and how often.
     pub causes: Box<dyn Fn() -> BTreeMap<Code, u64> + Send + Sync>,
+    /// What their answers have said so far about the end of calls.
+    pub notices: Box<dyn Fn() -> Vec<Notice> + Send + Sync>,
 }
 
 impl Route {
@@ -142,6 +145,7 @@ async fn in_span(
     let result = Running { context, route, options, stop, run: &run, under_way: UnderWay::default() }.all(replay).await;
     let mut run = run.into_inner();
     route.add_usage(&mut run);
+    let result = result.and(contracts::settle(context, route, &mut run).await);
     let fault = end(context, &mut run, result, stop).await.err().map(|fault| placed(fault, &route.stream));
     canonical::tell(context, route, options, before, &run, fault.as_ref()).await;
     (run, fault)
@@ -246,6 +250,7 @@ impl Running<'_> {
         };
         let (read, delivered) = tokio::join!(reader.read_pass(at), deliver_then_release_reader);
         tell(&memory, &route.stream);
+        contracts::add(&memory, run).await;
         delivered.and(read)
     }
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     config::plan::{Api, Pipeline, To},
-    http::{Client, Usage},
-    model::Code,
+    http::{Client, Notices, Usage},
+    model::{Code, Notice},
 };
 
 /// The API connections of a pipeline, the same one once.
@@ -48,4 +48,26 @@ pub fn difference(now: Usage, before: Usage) -> Usage {
         throttled: now.throttled - before.throttled,
         waited: now.waited - before.waited,
     }
+}
+
+/// What the answers of each connection have said about the end of calls.
+pub fn heard(clients: &[Client]) -> Vec<Notices> {
+    clients.iter().map(|client| client.meter().notices()).collect()
+}
+
+/// What they have said since then, each call once.
+pub fn notices(clients: &[Client], before: &[Notices]) -> Vec<Notice> {
+    let of = |(client, before): (&Client, &Notices)| {
+        let said = client.meter().notices().since(before);
+        let connection = client.name().to_owned();
+        said.into_iter().map(move |((name, method, route), said)| Notice {
+            connection: connection.clone(),
+            name: name.to_string(),
+            call: format!("{method} {route}"),
+            deprecated: said.deprecated,
+            deprecated_at: said.deprecated_at,
+            sunset_at: said.sunset_at,
+        })
+    };
+    clients.iter().zip(before).flat_map(of).collect()
 }

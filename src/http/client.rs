@@ -227,6 +227,7 @@ impl Client {
         let is_unsent = outcome.as_ref().is_err_and(SendError::is_unsent);
         if let Ok(response) = &outcome {
             self.hear(&slot, response);
+            self.inner.meter.notice(call, &response.headers);
         }
         let judgement = self.judge(call, &request, outcome);
         if is_unsent || judgement.had_no_effect() {

@@ -9,10 +9,14 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use tokio::sync::broadcast;
 
-use super::breaker::BreakerState;
+use super::{
+    Call,
+    breaker::BreakerState,
+    notices::{Notices, said},
+};
 use crate::{
     model::Code,
     telemetry::{Histogram, REQUEST_SECONDS},
@@ -86,6 +90,7 @@ pub struct Meter {
     throttled: AtomicU64,
     routes: Mutex<BTreeMap<Named, Arc<Route>>>,
     causes: Mutex<BTreeMap<Code, u64>>,
+    notices: Mutex<Notices>,
 }
 
 /// What came of the attempts of one method and path template.
@@ -134,6 +139,18 @@ impl Meter {
     pub fn retry(&self, cause: Code) {
         self.retries.fetch_add(1, Relaxed);
         *lock(&self.causes).entry(cause).or_default() += 1;
+    }
+
+    /// What an answer says about the end of its call.
+    pub fn notice(&self, call: &Call, headers: &HeaderMap) {
+        if let Some(said) = said(headers) {
+            lock(&self.notices).note((call.name.clone(), call.method.clone(), call.route.clone()), said);
+        }
+    }
+
+    /// What was said so far.
+    pub fn notices(&self) -> Notices {
+        lock(&self.notices).clone()
     }
 
     pub fn breaker(&self, call: &Arc<str>, state: BreakerState) {

@@ -58,6 +58,11 @@ codes! {
     AdminOpen = 140, "an admin API that lets everybody in";
     AdminToken = 141, "a token that cannot guard the admin API";
     ApiDocument = 142, "an OpenAPI document cannot be used";
+    // RK0143 to 0149: contracts, found before running.
+    ContractSchema = 143, "a contract's schema cannot be used";
+    ContractNothing = 144, "a contract without a schema";
+    ContractBroken = 145, "a schema changed in a way that breaks";
+    UnlikeDocument = 146, "a connector does not fit its vendor's document";
 
     // To 0139: records that are pushed.
     ListenAddress = 130, "an address to listen at cannot be used";
@@ -229,12 +234,16 @@ codes! {
     TelemetryUnsent = 965, "traces or logs do not reach the collector";
     TelemetryVariable = 966, "a variable of OpenTelemetry cannot be used";
 
-    // RK0975 to 0989: objectives, reactions, canaries and probes.
+    // RK0975 to 0979: objectives, reactions, canaries and probes.
     ObjectiveUnkeepable = 975, "an objective that cannot be kept";
     ReactionNever = 976, "a reaction that could never come";
     ObjectiveBurns = 977, "the error budget of an objective burns";
     CanaryHeld = 978, "the first records of a run did not go well";
     ProbeFailed = 979, "a probe found a connection unwell";
+
+    // RK0980 to 0989: records and their contracts.
+    ContractRefused = 980, "a record does not fit its contract";
+    ContractFrozen = 981, "a frozen contract is broken";
 
     // RK0990 to 0998: playing and recording cases.
     CaseFailed = 990, "a case of a connector does not come out as it says";

@@ -77,6 +77,16 @@ pub struct BodyField<'d> {
 }
 
 impl<'d> Body<'d> {
+    /// It may have fields that are not described.
+    pub fn is_open(&self) -> bool {
+        self.schema.as_ref().is_some_and(Schema::is_open)
+    }
+
+    /// Where its schema stands in the document.
+    pub fn pointer(&self) -> Option<&str> {
+        self.schema.as_ref().and_then(Schema::pointer)
+    }
+
     pub fn fields(&self) -> Vec<BodyField<'d>> {
         let of_schema = self.schema.iter().flat_map(Schema::fields);
         let of_schema =

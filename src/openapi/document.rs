@@ -5,7 +5,10 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::model::Code;
+use crate::{
+    contract::{decoded, escaped},
+    model::Code,
+};
 
 /// References that lead to references.
 const HOPS_MAX: usize = 32;
@@ -106,6 +109,12 @@ impl Document {
 
     pub fn place(&self) -> Place<'_> {
         Place { value: &self.root, pointer: String::new() }
+    }
+
+    /// Its title and the version of what it describes; empty where it does not say.
+    pub fn info(&self) -> (&str, &str) {
+        let said = |key: &str| self.root.get("info").and_then(|info| info.get(key)?.as_str()).unwrap_or_default();
+        (said("title"), said("version"))
     }
 
     /// Follows a reference, if there is one.
@@ -212,29 +221,4 @@ fn is_data(key: &str, beside: &Map<String, Value>) -> bool {
 
 fn reference(value: &Value) -> Option<&str> {
     value.get("$ref")?.as_str()
-}
-
-pub fn escaped(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
-/// A pointer in a URL's fragment may be percent-encoded.
-fn decoded(pointer: &str) -> String {
-    let Some(bytes) = pointer.contains('%').then_some(pointer.as_bytes()) else { return pointer.to_owned() };
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let hex = pointer.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8(out).unwrap_or_else(|_| pointer.to_owned())
 }

@@ -17,6 +17,8 @@ impl Types {
     pub const INTEGER: Self = Self(16);
     pub const BOOLEAN: Self = Self(32);
     pub const NULL: Self = Self(64);
+    /// A whole number is a number, too.
+    pub const NUMERIC: Self = Self(8 | 16);
     pub const SCALAR: Self = Self(4 | 8 | 16 | 32);
     const NAMES: [(Self, &str); 7] = [
         (Self::OBJECT, "object"),
@@ -160,6 +162,24 @@ impl<'d> Schema<'d> {
         self.samples.is_empty()
             && !self.objects().any(|(object, _)| described(object))
             && !self.types().surely(Types::SCALAR)
+    }
+
+    /// It may have fields that are not described: the document says so, or leaves an alternative without any.
+    pub fn is_open(&self) -> bool {
+        let described = |value: &Value| value.as_object().is_some_and(|rest| !rest.is_empty()) || value == true;
+        self.objects().any(|(object, _)| {
+            object.get("additionalProperties").is_some_and(described) || object.contains_key("patternProperties")
+        })
+    }
+
+    /// Nothing that is said holds for one of several alternatives only.
+    pub fn is_certain(&self) -> bool {
+        self.parts.iter().all(|(_, sure)| *sure)
+    }
+
+    /// Where it stands in the document.
+    pub fn pointer(&self) -> Option<&str> {
+        self.parts.first().map(|(place, _)| place.pointer.as_str())
     }
 
     /// What a list holds.

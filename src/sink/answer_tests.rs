@@ -33,6 +33,7 @@ fn operation(makes: Makes, answer: AnswerShape) -> Operation {
         answer,
         first_error: None,
         read: None,
+        schema: None,
         sink_id: Some(path("id")),
     }
 }

@@ -210,6 +210,7 @@ mod tests {
             answer: AnswerShape::whole(),
             first_error: None,
             read: None,
+            schema: None,
             sink_id: None,
         };
         let began = Instant::now();

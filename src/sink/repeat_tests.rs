@@ -74,6 +74,7 @@ fn operation(makes: Makes, repeat: Vec<Repeat>) -> Operation {
         answer: AnswerShape::Whole(WholeAnswer::default()),
         first_error: None,
         read: None,
+        schema: None,
         sink_id: None,
     }
 }

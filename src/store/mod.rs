@@ -10,6 +10,7 @@ mod batch;
 #[cfg(test)]
 mod contract;
 mod error;
+mod expected;
 mod files;
 mod history;
 mod history_rows;

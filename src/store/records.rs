@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::{Code, Counts, Fields, Key, KeyHash, Latency, Reason};
+use crate::model::{Code, Counts, Drift, Fields, Key, KeyHash, Latency, Notice, Reason};
 
 /// No stream's name holds it.
 const PART: char = '~';
@@ -108,6 +108,12 @@ pub struct Run {
     pub throttled: u64,
     /// How long its connections were held back by their quota.
     pub waited_ms: u64,
+    /// In what its records differed from their contracts. Of a run that was killed nothing.
+    #[serde(default, skip_serializing_if = "Drift::is_empty")]
+    pub drift: Drift,
+    /// What answers said about the end of calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
     /// Why a failed run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<RunFault>,
@@ -130,6 +136,8 @@ impl Run {
             retries: 0,
             throttled: 0,
             waited_ms: 0,
+            drift: Drift::default(),
+            notices: Vec::new(),
             fault: None,
         }
     }

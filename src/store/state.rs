@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use super::{
     Op, Seal, StateStore, Tree,
     batch::{Batch, Row, Settled, Staged},
+    expected::forget_drift,
     history::HistoryRule,
     intake::{Intake, Told},
     journal::{Noted, Notes, place_of},
@@ -222,7 +223,8 @@ impl State {
     pub async fn reset(&self, stream: &StreamId, forget_links: bool) -> Result<(), Fault> {
         self.refuse_while_staged(stream).await?;
         // An empty checkpoint, not none: a sink that keeps one of its own must learn that a person chose the start.
-        self.commit_ops(vec![self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?]).await?;
+        let start = self.put(Tree::Checkpoints, stream.prefix(), &Checkpoint::default())?;
+        self.commit_ops(vec![start, forget_drift(stream)]).await?;
         self.forget_seen(stream).await?;
         self.forget_slices(stream).await?;
         if !forget_links {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Personal;
+use super::{Personal, contract::Contract};
 use crate::{
     expr::{Expression, Scope},
     model::{Code, ContentHash, Fields, Reason},
@@ -18,6 +18,7 @@ const RECORD_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub struct Mapping {
     fields: Option<Vec<Field>>,
     personal: Arc<Personal>,
+    contract: Contract,
 }
 
 #[derive(Clone, Debug)]
@@ -35,7 +36,21 @@ impl Mapping {
             head: format!("{}:", serde_json::Value::from(name.as_str())),
             value: value.fresh(),
         };
-        Self { fields: fields.map(|fields| fields.iter().map(field).collect()), personal: Arc::default() }
+        Self {
+            fields: fields.map(|fields| fields.iter().map(field).collect()),
+            personal: Arc::default(),
+            contract: Contract::default(),
+        }
+    }
+
+    /// The same for records that are held to a contract once they are mapped.
+    pub fn under(self, contract: Contract) -> Self {
+        Self { contract, ..self }
+    }
+
+    /// What mapped records are held to.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
     }
 
     /// The same for records whose personal fields are protected by these rules.

@@ -13,6 +13,10 @@ use super::personal::is_hash;
 use crate::model::Fields;
 
 const HIDDEN: &str = "***";
+/// What stands in place of what is not shown.
+pub const MASKED: &str = HIDDEN;
+/// A longer text with digits in it may be a secret, where it is shown as a sample.
+const SAMPLE_CHARS_MAX: usize = 16;
 const CODE_CHARS_MAX: usize = 32;
 const DIGITS_MAX: usize = 6;
 /// Deeper values are hidden whole.
@@ -82,6 +86,29 @@ pub fn masked_json(value: &Value) -> Value {
 /// A text that stands alone, such as a key.
 pub fn masked_text(text: &str) -> String {
     if is_shown(text) { text.to_owned() } else { HIDDEN.to_owned() }
+}
+
+/// A value that stands at the end of these names, as a sample of what was met. Of lists and objects only that they are some.
+pub fn masked_sample<'n>(mut names: impl Iterator<Item = &'n str>, value: &Value) -> String {
+    if names.any(hides) && !value.is_null() {
+        return HIDDEN.to_owned();
+    }
+    match value {
+        Value::Object(_) => "{..}".to_owned(),
+        Value::Array(_) => "[..]".to_owned(),
+        Value::String(text) if text.len() > SAMPLE_CHARS_MAX && !is_date(text) => HIDDEN.to_owned(),
+        other => hide(other.clone(), 0).to_string(),
+    }
+}
+
+fn is_date(text: &str) -> bool {
+    let digits = |range: std::ops::Range<usize>| text.as_bytes()[range].iter().all(u8::is_ascii_digit);
+    text.len() >= 10
+        && text.as_bytes()[4] == b'-'
+        && text.as_bytes()[7] == b'-'
+        && digits(0..4)
+        && digits(5..7)
+        && digits(8..10)
 }
 
 fn hide(value: Value, depth: usize) -> Value {

@@ -6,12 +6,14 @@ use std::{
     sync::Arc,
 };
 
-use crate::model::KeyHash;
+use crate::model::{Drift, KeyHash};
 
 /// Of one listing.
 #[derive(Default, Debug)]
 pub struct Memory {
     pub warned: Warned,
+    /// In what records differed from their contracts.
+    pub drift: Drift,
     /// For each step that tells duplicates within a run: values, and who came with them.
     pub(super) winners: BTreeMap<usize, HashMap<KeyHash, KeyHash>>,
 }

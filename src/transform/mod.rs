@@ -6,6 +6,7 @@
 //! its bytes and its place, and a record that no step changes stays the very slice of the page it came in.
 
 mod coerce;
+mod contract;
 mod dedupe;
 mod draft;
 mod each;
@@ -21,6 +22,7 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
+pub use contract::{Contract, Unfit};
 pub use draft::Draft;
 pub use expand::{Unexpanded, parts};
 pub use lookup::{Found, Lookup, Table};

@@ -1,7 +1,7 @@
 //! The steps of a pipeline, in stages: those that look at one record at a time go together, and between them stand those that
 //! must see a whole page.
 
-use super::{dedupe::Dedupe, each::Each, lookup::Lookup, memory::Warned};
+use super::{contract::Contract, dedupe::Dedupe, each::Each, lookup::Lookup, memory::Warned};
 use crate::{
     config::plan::StepPlan,
     model::{Record, Reject, Skip},
@@ -21,6 +21,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, Default)]
 pub struct Transform {
     stages: Vec<Stage>,
+    contract: Contract,
 }
 
 /// Steps that see the same: a record, a page, or a page with what was looked up for it.
@@ -50,7 +51,17 @@ impl Transform {
             }
         }
         stages.extend(Some(each).filter(|each| !each.is_empty()).map(Stage::Each));
-        Self { stages }
+        Self { stages, contract: Contract::default() }
+    }
+
+    /// The same for records that are held to a contract before the steps.
+    pub fn under(self, contract: Contract) -> Self {
+        Self { contract, ..self }
+    }
+
+    /// What records are held to before the steps.
+    pub fn contract(&self) -> &Contract {
+        &self.contract
     }
 
     /// In their order. All records of a page go through one before any goes into the next.

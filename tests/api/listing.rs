@@ -26,6 +26,7 @@ pub fn stream(paginate: Paginate) -> Stream {
         expand: Vec::new(),
         only: None,
         conditional: false,
+        schema: None,
         single: false,
         pages_max: 100,
         empty_pages_max: 2,

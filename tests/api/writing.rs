@@ -50,6 +50,7 @@ pub fn create() -> Operation {
         answer: AnswerShape::whole(),
         first_error: None,
         read: None,
+        schema: None,
         sink_id: Some(path("id")),
     }
 }

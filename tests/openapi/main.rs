@@ -4,5 +4,6 @@
 #![expect(clippy::disallowed_macros, reason = "a test prints what it found")]
 
 mod bad_input;
+mod checking;
 mod mock;
 mod proposing;

@@ -45,7 +45,7 @@ fn planted() -> (tempfile::TempDir, Vendor) {
     write(
         "connectors/vendor/connector.yaml",
         "version: 1\nretry: { attempts: 1 }\nanswers:\n  - when: { status: 422 }\n    is: reject\nstreams:\n  people: { get: /people, records: data, \
-         key: id }\n  broken: { get: /broken, records: data, key: id }\noperations:\n  put:\n    put: /people/1\n    makes: upsert\n    repeat: { \
+         key: id, schema: { properties: { id: { type: integer } } } }\n  broken: { get: /broken, records: data, key: id }\noperations:\n  put:\n    put: /people/1\n    makes: upsert\n    repeat: { \
          upsert: { unique: id } }\n",
     );
     for stream in ["people", "broken"] {
@@ -87,6 +87,12 @@ fn a_script_in_a_record_an_error_or_a_description_is_text() {
     }
     let people = served.get("/pipelines/people").body;
     assert!(people.contains("Objectives") && people.contains("0.0 %"), "its one record went wrong: {people}");
+    let page = served.get(&format!("/runs/{run}")).body;
+    assert!(
+        page.contains("What differed from a contract") && page.contains("type change: string, not integer"),
+        "{page}"
+    );
+    assert!(page.contains("new field"), "{page}");
     // What the vendor said, in the letter and in the run that failed by it.
     for path in [&letter, &format!("/runs/{run}"), &format!("/runs/{broken}")] {
         let page = served.get(path).body;

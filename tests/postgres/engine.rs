@@ -72,6 +72,7 @@ async fn run(db: &Database, state: &State) -> Run {
         only: None,
         usage: Box::new(Usage::default),
         causes: Box::new(std::collections::BTreeMap::new),
+        notices: Box::new(Vec::new),
     };
     let (run, fault) = sync(&context, &route, Options::default(), &Stopper::new().1).await;
     assert_eq!(fault, None);

@@ -86,6 +86,16 @@ impl Personal {
         &self.hashed_key
     }
 
+    /// The places of a record's protected fields.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.rules.iter().map(|rule| &rule.path)
+    }
+
+    /// The mapped fields that the sink gets in the clear.
+    pub fn opened_paths(&self) -> impl Iterator<Item = &Path> {
+        self.clear.iter()
+    }
+
     /// Protects a record as it was read. Of an item that is no object nobody can say where its fields are, so nothing of it is
     /// kept.
     pub fn read(&self, fields: Fields, is_object: bool) -> Fields {

@@ -14,6 +14,7 @@
 //! whatever is put into a template, a test lets nobody switch that off, and the Content-Security-Policy runs nothing that stands in a page.
 
 mod chart;
+mod drift;
 mod forms;
 mod frame;
 mod letter;

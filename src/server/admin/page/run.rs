@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     chart::{self, Became},
-    frame,
+    drift, frame,
     overview::quantiles,
     path,
     pipeline::letter_list,
@@ -57,6 +57,7 @@ pub async fn show(desk: &Desk, call: &Call) -> Result<Response, Problem> {
             section #cost aria-labelledby="h-cost" data-live { h2 #h-cost { "Cost" } (cost(&run)) }
         }
         @if !causes.is_empty() { section aria-labelledby="h-why" { h2 #h-why { "Why records were not written" } (why(&causes)) } }
+        (drift::of(&run))
         section #events aria-labelledby="h-events" data-live { h2 #h-events { "Events" } (happened(&run, &events)) }
         @if !letters.is_empty() { section aria-labelledby="h-letters" { h2 #h-letters { "Its dead letters" } (letter_list(&letters, now)) } }
     };
