@@ -12,7 +12,7 @@ use super::{
     files,
     fill::HOLE,
     json_schema::RecordSchema,
-    plan::{Paginate, RequestPlan, Stream},
+    plan::{Form, Paginate, RequestPlan, Stream},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
     },
@@ -83,6 +83,7 @@ impl Check<'_> {
             only: None,
             conditional: false,
             single: false,
+            form: Form::default(),
             pages_max: u64::MAX,
             empty_pages_max: u32::MAX,
         }))

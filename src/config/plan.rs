@@ -16,6 +16,7 @@ pub use super::{
         Auth, CertificateFiles, ClientAuth, ClientCertificate, CodeGrant, Grant, JwtBearer, OAuth2, SigningKey,
     },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
+    plan_decode::{Charset, Decode, EmptyCell, Form, Format, Large, Packed, Table},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
@@ -292,6 +293,8 @@ pub struct Stream {
     pub conditional: bool,
     /// The list's place holds one record instead, as the answer to a question for one.
     pub single: bool,
+    /// How its answers are written.
+    pub form: Form,
     /// Pages of one listing before it is an error. Default 100,000.
     pub pages_max: u64,
     /// Consecutive pages without records that still claim more before it is an error. Default 10.

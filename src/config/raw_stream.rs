@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_decode::{RawDecode, RawLarge},
     raw_deletes::RawDeletions,
     raw_personal::RawProtect,
     raw_slices::RawSlices,
@@ -55,6 +56,10 @@ pub struct RawStream {
     pub only: Option<Spanned<Source>>,
     /// A listing begins by asking whether anything is new (If-None-Match, If-Modified-Since); 304 ends it. Default false.
     pub conditional: Option<Spanned<bool>>,
+    /// How its answers are written. Default: JSON.
+    pub decode: Option<Spanned<RawDecode>>,
+    /// Its answers may be larger than memory.
+    pub large: Option<Spanned<RawLarge>>,
     /// Pages of one listing before it is an error. Default 100000.
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.

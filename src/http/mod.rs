@@ -22,6 +22,7 @@ mod retry_after;
 #[cfg(test)]
 pub(crate) mod script;
 mod server_clock;
+mod spool;
 mod told;
 mod transport;
 mod trouble;
@@ -48,6 +49,7 @@ pub use policy::Policy;
 pub use priority::Priority;
 pub use redact::{message as said, scrub, url as redacted};
 pub use server_clock::fresh_date;
+pub use spool::{Spool, Spooled};
 pub use told::{Told, told};
 pub use transport::{HttpTransport, Look};
 pub use trouble::unanswered;
@@ -67,6 +69,8 @@ pub struct Request {
     pub body: Bytes,
     /// A larger answer is refused.
     pub body_bytes_max: usize,
+    /// Takes the body of an accepted answer that is longer than memory should hold.
+    pub spool: Option<Spool>,
     /// Texts the signer put in. They are taken out of everything that is shown about this attempt.
     pub secrets: Vec<SecretString>,
     /// How far the server's clock was from ours, as far as known, when this was signed.
@@ -104,6 +108,8 @@ pub enum SendError {
     Truncated { status: StatusCode },
     /// The answer's body is over the limit, counted after decompression.
     BodyTooLarge { status: StatusCode },
+    /// The answer came, and the disk did not take it.
+    Unkept { is_full: bool, why: String },
     /// A redirect to somewhere else, or one too many.
     Redirect { to: String },
 }
@@ -194,4 +200,6 @@ pub struct Call {
     pub answers: Vec<AnswerRule>,
     /// Personal values that it carries in the clear. No message about it repeats them.
     pub hides: Vec<SecretString>,
+    /// Takes the body of an accepted answer that is longer than memory should hold. Its bounds replace the attempt timeout.
+    pub spool: Option<Spool>,
 }
