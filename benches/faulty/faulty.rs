@@ -294,5 +294,6 @@ fn create(api: &Api, token: &str, at: usize) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        spool: None,
     }
 }

@@ -164,6 +164,7 @@ impl Endpoint {
             deadline: None,
             answers: refusals_are_answers(),
             hides: Vec::new(),
+            spool: None,
         };
         self.client.execute(&call).await
     }

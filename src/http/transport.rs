@@ -432,6 +432,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             body_bytes_max: 100,
+            spool: None,
             secrets: Vec::new(),
             offset: chrono::TimeDelta::zero(),
             offset_learned: chrono::TimeDelta::zero(),
