@@ -18,13 +18,17 @@ const COLUMNS_MAX: usize = 10_000;
 
 impl Check<'_> {
     /// How a stream's answers are written. What it says about its pages must be there to be found.
-    pub fn form(&self, raw: &RawStream, paginate: &Paginate, incremental: Option<&Incremental>) -> Form {
+    pub fn answer_form(&self, raw: &RawStream, paginate: &Paginate, incremental: Option<&Incremental>) -> Form {
         let decode = raw.decode.as_ref().map(|decode| self.decode(decode));
-        if let (Some(declared), Some(Decode { format: Format::JsonLines | Format::Csv(_), .. })) = (&raw.decode, &decode) {
+        if let (Some(declared), Some(Decode { format: Format::JsonLines | Format::Csv(_), .. })) =
+            (&raw.decode, &decode)
+        {
             self.nothing_around(declared.span, raw, paginate, incremental);
         }
-        if let (Some(large), Paginate::Page { .. } | Paginate::Offset { .. } | Paginate::Cursor { next: NextToken::LastRecord(_), .. }) =
-            (&raw.large, paginate)
+        if let (
+            Some(large),
+            Paginate::Page { .. } | Paginate::Offset { .. } | Paginate::Cursor { next: NextToken::LastRecord(_), .. },
+        ) = (&raw.large, paginate)
         {
             let help = "page by `next_url`, `link` or `cursor: { next }`, or let one answer hold everything";
             self.unreadable(large.span, "the pages of a large answer cannot be counted by their records", help);
@@ -44,7 +48,8 @@ impl Check<'_> {
         };
         let charset = charset.as_ref().map(|name| {
             Charset::named(&name.value).unwrap_or_else(|| {
-                let help = "write a name of the WHATWG Encoding Standard, such as `shift_jis`, `euc-jp` or `windows-1252`";
+                let help =
+                    "write a name of the WHATWG Encoding Standard, such as `shift_jis`, `euc-jp` or `windows-1252`";
                 self.unreadable(name.span, &format!("`{}` is no known charset", name.value.escape_debug()), help);
                 Charset::UTF_8
             })
@@ -70,14 +75,20 @@ impl Check<'_> {
             }
         };
         let (separator, quote) = (sign(&raw.separator, b','), sign(&raw.quote, b'"'));
-        if let Some(span) = raw.quote.as_ref().or(raw.separator.as_ref()).map(|sign| sign.span).filter(|_| separator == quote) {
+        if let Some(span) =
+            raw.quote.as_ref().or(raw.separator.as_ref()).map(|sign| sign.span).filter(|_| separator == quote)
+        {
             self.conflict(span, "separator and quote are the same", "give each a character of its own");
         }
         let mut seen = BTreeSet::new();
         for column in &raw.columns {
             if column.value.is_empty() || !seen.insert(&column.value) {
                 let help = "give every column a name of its own";
-                self.unreadable(column.span, &format!("the column `{}` cannot be told from others", column.value), help);
+                self.unreadable(
+                    column.span,
+                    &format!("the column `{}` cannot be told from others", column.value),
+                    help,
+                );
             }
         }
         if let Some(beyond) = raw.columns.get(COLUMNS_MAX) {

@@ -10,7 +10,7 @@ use super::{
     compile_personal::plans,
     compile_pipeline::Connections,
     diagnostic::Problem,
-    plan::{Api, Asks, Connection, Lookup, Missing, Paginate, Personal, Protect, RequestPlan, Stream},
+    plan::{Api, Asks, Connection, Form, Lookup, Missing, Paginate, Personal, Protect, RequestPlan, Stream},
     raw_steps::{RawLookup, RawMissing},
     shape::{Named, Source, Spanned},
 };
@@ -145,6 +145,7 @@ impl Check<'_> {
             expand: Vec::new(),
             only: None,
             conditional: false,
+            form: Form::default(),
             single: true,
             pages_max: 1,
             empty_pages_max: 1,

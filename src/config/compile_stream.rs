@@ -44,7 +44,7 @@ impl Check<'_> {
         let paginate = stream.paginate.as_ref().map_or(Paginate::None, |raw| self.paginate(raw, request.as_ref()));
         let incremental = stream.incremental.as_ref().and_then(|raw| self.incremental(raw, request.as_ref()));
         let deletions = stream.deletions.as_ref().map(|deletions| self.deletions(deletions, raw));
-        let form = self.form(stream, &paginate, incremental.as_ref());
+        let form = self.answer_form(stream, &paginate, incremental.as_ref());
         self.parameters(stream);
         if let (Some(version), Some(Incremental::Field(_))) = (&stream.version, &incremental) {
             let help = "the cursor field names the record's state already; remove `version`";

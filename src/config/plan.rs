@@ -123,6 +123,8 @@ pub struct Api {
     pub trace_context: bool,
     /// An answer larger than this is refused. Default 64 MiB.
     pub body_bytes_max: usize,
+    /// Where large answers are kept while they are read: the state directory.
+    pub scratch: PathBuf,
     /// How it is looked at now and then.
     pub probe: Option<Probe>,
     pub streams: BTreeMap<String, Arc<Stream>>,
@@ -149,6 +151,7 @@ impl Api {
             client_certificate: None,
             trace_context: false,
             body_bytes_max: BODY_BYTES_MAX,
+            scratch: std::env::temp_dir(),
             probe: None,
             streams: BTreeMap::new(),
             operations: BTreeMap::new(),

@@ -16,9 +16,9 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Deletes, Egress, From, Grant, Incremental, Jsonl,
-            OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan, RingKey,
-            StepPlan, Stream, Sweep, To,
+            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Deletes, Egress, Form, From, Grant, Incremental,
+            Jsonl, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan,
+            RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -306,7 +306,9 @@ fn stream(own: &Stream, page: u64) -> Stream {
         // The first records are of yesterday, whatever the connector calls the beginning.
         field.start = None;
     }
-    Stream { request: quick(&own.request), paginate, incremental, ..own.clone() }
+    // Replicas write JSON.
+    let form = Form { decode: None, ..own.form.clone() };
+    Stream { request: quick(&own.request), paginate, incremental, form, ..own.clone() }
 }
 
 fn quick(own: &RequestPlan) -> RequestPlan {

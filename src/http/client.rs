@@ -12,7 +12,8 @@ use tracing::Instrument;
 use url::Url;
 
 use super::{
-    Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Spool, Transport, Unwatched, Usage,
+    Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Spool, Transport, Unwatched,
+    Usage,
     account::Account,
     attempt,
     breaker::{BreakerState, Breakers, Health, Resting},

@@ -2,7 +2,9 @@
 //! position of its own, so any page can be read again after a crash.
 
 mod api;
+mod asking;
 mod conditional;
+mod decode;
 mod expand;
 #[cfg(test)]
 mod fixture;
@@ -12,6 +14,7 @@ mod link;
 mod one_slice;
 mod pace;
 mod paginate;
+mod pieces;
 mod shared;
 mod sift;
 mod single;

@@ -82,7 +82,12 @@ pub fn ask(stream: &Stream, at: Option<&Position>, size: Option<u64>) -> Result<
 }
 
 /// Whether a saved position is of the kind this stream has. After a change of the connector it may not be.
-pub fn fits(paginate: &Paginate, at: Option<&Position>) -> bool {
+pub fn fits(stream: &Stream, at: Option<&Position>) -> bool {
+    if let Some(Position::Within { answer, .. }) = at {
+        let is_outermost = !matches!(answer.as_deref(), Some(Position::Within { .. }));
+        return stream.form.large.is_some() && is_outermost && fits(stream, answer.as_deref());
+    }
+    let paginate = &stream.paginate;
     matches!(
         (paginate, at),
         (_, None)

@@ -1,7 +1,7 @@
 //! A piece in the making: a JSON list that grows record by record.
 
 use bytes::Bytes;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::model::{Code, Reason};
 
@@ -59,10 +59,10 @@ impl Draft {
     }
 
     /// A row that is no record. `shown` is what stands there, unless that must not be shown.
-    pub fn broken(&mut self, line: u64, why: &str, shown: serde_json::Value) {
+    pub fn broken(&mut self, line: u64, why: &str, shown: impl FnOnce() -> Value) {
         let place = self.records as usize;
         self.broken.push((place, Reason::new(Code::BadRow, format!("line {line} of the answer {why}"))));
-        let row = if self.conceals { json!({ "line": line }) } else { json!({ "line": line, "row": shown }) };
+        let row = if self.conceals { json!({ "line": line }) } else { json!({ "line": line, "row": shown() }) };
         self.record().extend_from_slice(row.to_string().as_bytes());
     }
 

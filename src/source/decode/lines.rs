@@ -17,13 +17,16 @@ pub struct Lines {
     /// Up to here no line ends.
     searched: usize,
     line: u64,
-    /// Bytes of the text that have left the window.
-    passed: u64,
 }
 
 impl Lines {
     pub fn new(text: Text) -> Self {
-        Self { text, window: String::new(), at: 0, searched: 0, line: 0, passed: 0 }
+        Self { text, window: String::new(), at: 0, searched: 0, line: 0 }
+    }
+
+    /// How many bytes of text were read.
+    pub fn came(&self) -> u64 {
+        self.text.came
     }
 
     pub fn take(&mut self, draft: &mut Draft) -> Result<Left, Trouble> {
@@ -43,7 +46,6 @@ impl Lines {
 
     fn more(&mut self) -> Result<bool, Trouble> {
         self.window.drain(..self.at);
-        self.passed += self.at as u64;
         (self.at, self.searched) = (0, self.window.len());
         if self.window.len() > RECORD_BYTES_MAX {
             return Err(Trouble::Overlong("a line of the answer"));
@@ -58,15 +60,18 @@ impl Lines {
         let mut walker = Walker::new(line);
         if line.is_empty() {
         } else if self.text.is_marked && line.contains(MARK) {
-            draft.broken(self.line, "has bytes that are not of the declared charset", json!(line));
+            if self.text.is_foreign {
+                return Err(Trouble::Charset { line: Some(self.line) });
+            }
+            draft.broken(self.line, "has bytes that are not of the declared charset", || json!(line));
         } else if walker.skip().and_then(|()| walker.end()).is_ok() {
             draft.record().extend_from_slice(line.as_bytes());
         } else {
             let Malformed { at, ended } = walker.malformed();
             if ended && !is_ended {
-                return Err(Trouble::Json { at: self.passed + end as u64, ended });
+                return Err(Trouble::CutLine { line: self.line });
             }
-            draft.broken(self.line, &format!("is no JSON from its byte {at} on"), json!(line));
+            draft.broken(self.line, &format!("is no JSON from its byte {at} on"), || json!(line));
         }
         self.at = (end + 1).min(self.window.len());
         self.searched = self.at;

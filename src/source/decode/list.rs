@@ -47,6 +47,11 @@ impl List {
         Self { text, path, window, at: 0, passed: 0, stage: Stage::Before, frame }
     }
 
+    /// How many bytes of text were read.
+    pub fn came(&self) -> u64 {
+        self.text.came
+    }
+
     /// The answer with an empty list in place of its records; or the whole answer, where it has no list there.
     pub fn into_frame(self) -> String {
         self.frame
@@ -147,14 +152,24 @@ impl List {
             self.window.clear();
             self.at = 0;
             if !self.fill()? {
-                return Ok(());
+                return self.check_frame();
             }
         }
     }
 
+    /// What stands around the records is JSON, too. What stands behind them ends with the text.
+    fn check_frame(&self) -> Result<(), Trouble> {
+        let mut walker = Walker::new(&self.frame);
+        let walked = walker.skip().and_then(|()| walker.end());
+        walked.map_err(|Bad| {
+            let Malformed { at, ended } = walker.malformed();
+            Trouble::Json { at: self.text.bytes.saturating_sub((self.frame.len() - at) as u64), ended }
+        })
+    }
+
     fn fill(&mut self) -> Result<bool, Trouble> {
         let more = self.text.fill(&mut self.window)?;
-        if self.text.is_marked { Err(Trouble::Charset) } else { Ok(more) }
+        if self.text.is_marked { Err(Trouble::Charset { line: None }) } else { Ok(more) }
     }
 }
 
@@ -172,9 +187,13 @@ fn descend(walker: &mut Walker<'_>, text: &str, steps: &[Step], found: &mut Opti
             *found = Some(walker.at());
             Err(Bad)
         }
-        (Some((Step::Field(name), rest)), b'{') => walker.object(|walker, written| {
-            if written.is(text, name) { descend(walker, text, rest, found) } else { walker.skip() }
-        }),
+        (Some((Step::Field(name), rest)), b'{') => {
+            walker.object(
+                |walker, written| {
+                    if written.is(text, name) { descend(walker, text, rest, found) } else { walker.skip() }
+                },
+            )
+        }
         (Some((Step::Item(wanted), rest)), b'[') => {
             let mut index = 0;
             walker.list(|walker| {

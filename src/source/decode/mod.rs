@@ -19,7 +19,7 @@ mod table;
 mod text;
 mod trouble;
 
-use std::fs::File;
+use std::{fs::File, sync::Arc};
 
 use bytes::Bytes;
 
@@ -33,10 +33,10 @@ use crate::{
 };
 
 /// Where an answer's bytes are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Body {
     Memory(Bytes),
-    File(File),
+    File(Arc<File>),
 }
 
 /// What one file of an answer has left.
@@ -58,6 +58,8 @@ pub struct Records {
     /// What stands around the records.
     frame: String,
     handed: u64,
+    /// Bytes that came out of the file before.
+    came: u64,
 }
 
 enum OneFile {
@@ -66,12 +68,22 @@ enum OneFile {
     Table(Box<Rows>),
 }
 
+impl OneFile {
+    fn came(&self) -> u64 {
+        match self {
+            Self::List(list) => list.came(),
+            Self::Lines(lines) => lines.came(),
+            Self::Table(rows) => rows.came(),
+        }
+    }
+}
+
 impl Records {
     /// Opens an answer at its first record. It may unpack to `bytes_max` at the most.
     pub fn open(body: Body, decode: &Decode, path: &Path, bytes_max: u64, conceals: bool) -> Result<Self, Trouble> {
         let files = Files::open(body, decode.packed, bytes_max)?;
         let (decode, path, frame) = (decode.clone(), path.clone(), "[]".to_owned());
-        Ok(Self { decode, path, conceals, files, file: None, frame, handed: 0 })
+        Ok(Self { decode, path, conceals, files, file: None, frame, handed: 0, came: 0 })
     }
 
     /// How many records were handed out.
@@ -79,13 +91,13 @@ impl Records {
         self.handed
     }
 
-    /// The next records, no more than `most` and one.
+    /// The next records; the one that reaches `most` is the last of them.
     pub fn next(&mut self, most: Most) -> Result<Piece, Trouble> {
         let mut draft = Draft::new(most, self.conceals);
         loop {
             let Some(file) = &mut self.file else {
-                match self.files.next()? {
-                    Some(reader) => self.file = Some(self.begin(Text::new(reader, self.decode.charset))?),
+                match self.files.next(self.came)? {
+                    Some(reader) => self.file = Some(self.begin(Text::new(reader, self.decode.charset))),
                     None => {
                         self.handed += draft.records();
                         return Ok(draft.piece(Some(self.frame.clone())));
@@ -102,6 +114,7 @@ impl Records {
                 self.handed += draft.records();
                 return Ok(draft.piece(None));
             }
+            self.came = file.came();
             if let Some(OneFile::List(list)) = self.file.take() {
                 self.frame = list.into_frame();
             }
@@ -119,12 +132,12 @@ impl Records {
         Ok(true)
     }
 
-    fn begin(&self, text: Text) -> Result<OneFile, Trouble> {
-        Ok(match &self.decode.format {
+    fn begin(&self, text: Text) -> OneFile {
+        match &self.decode.format {
             Format::Json => OneFile::List(List::new(text, self.path.clone())),
             Format::JsonLines => OneFile::Lines(Lines::new(text)),
-            Format::Csv(table) => OneFile::Table(Box::new(Rows::new(text, table)?)),
-        })
+            Format::Csv(table) => OneFile::Table(Box::new(Rows::new(text, table))),
+        }
     }
 }
 
