@@ -1,6 +1,6 @@
 //! How answers are written: formats, charsets, and what a stream can be told by which of them.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     check::Check,
@@ -33,7 +33,9 @@ impl Check<'_> {
             let help = "page by `next_url`, `link` or `cursor: { next }`, or let one answer hold everything";
             self.unreadable(large.span, "the pages of a large answer cannot be counted by their records", help);
         }
-        Form { decode, large: raw.large.as_ref().map(|large| self.large(&large.value)) }
+        let export = raw.export.as_ref().and_then(|export| self.export(export, raw, paginate, incremental));
+        let large = raw.large.as_ref().map(|large| self.large(&large.value));
+        Form { decode, large, export: export.map(Arc::new) }
     }
 
     fn decode(&self, raw: &Spanned<RawDecode>) -> Decode {

@@ -154,15 +154,19 @@ impl Check<'_> {
         cursor: &RawCursorPages,
         request: Option<&RequestPlan>,
     ) -> Paginate {
+        let header = cursor.header.as_ref().and_then(|name| self.header(name));
+        if let Some(other) = cursor.header.as_ref().filter(|_| cursor.next.is_some() || cursor.last.is_some()) {
+            self.conflict(other.span, "two sources of one token", "keep one of `next`, `last` and `header`");
+        }
         let next = match (&cursor.next, &cursor.last) {
+            (None, None) if cursor.header.is_some() => header.map_or(NextToken::Body(Path::whole()), NextToken::Header),
             (Some(next), None) => match &cursor.end {
                 Some(end) => NextToken::UntilEnd { token: self.path(next), end: self.path(end) },
                 None => NextToken::Body(self.path(next)),
             },
             (None, Some(last)) => NextToken::LastRecord(self.path(last)),
             (None, None) => {
-                let help =
-                    "write `next:` with the token's place in the answer, or `last:` with a field of the last record";
+                let help = "write `next:` with the token's place in the answer, `header:`, or `last:` with a field of the last record";
                 self.missing_key(raw.span, raw.span, "next", help);
                 NextToken::Body(Path::whole())
             }
@@ -171,7 +175,7 @@ impl Check<'_> {
                 NextToken::Body(Path::whole())
             }
         };
-        if let Some(end) = cursor.end.as_ref().filter(|_| cursor.more.is_some() || cursor.last.is_some()) {
+        if let Some(end) = cursor.end.as_ref().filter(|_| cursor.more.is_some() || cursor.next.is_none()) {
             self.conflict(end.span, "`end` stands beside `next` alone", "keep `next` and `end`, or leave out `end`");
         }
         if cursor.query.is_none() && request.is_some_and(|request| !uses(request, "page")) {

@@ -18,6 +18,7 @@ pub use super::{
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_decode::{Charset, Decode, EmptyCell, Form, Format, Large, Packed, Table},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
+    plan_export::{Download, Export},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
     },
@@ -336,6 +337,8 @@ pub enum NextToken {
     Body(Path),
     /// A path in the answer that holds a token on the last page, too; it is the last one when `end` is true.
     UntilEnd { token: Path, end: Path },
+    /// A header of the answer; `null` there names nothing.
+    Header(HeaderName),
     /// A field of the page's last record (Stripe's `starting_after`).
     LastRecord(Path),
 }

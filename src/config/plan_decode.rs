@@ -1,6 +1,8 @@
 //! How the answers of a stream are written.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+
+use super::plan::Export;
 
 /// How the answers of a stream are written, and how large they may be.
 #[derive(Clone, Default, Debug)]
@@ -9,6 +11,8 @@ pub struct Form {
     pub decode: Option<Decode>,
     /// Nothing: an answer fits into memory.
     pub large: Option<Large>,
+    /// Its request makes a job, and what is said of answers is said of the job's files.
+    pub export: Option<Arc<Export>>,
 }
 
 /// What makes text of a body, and records of text.

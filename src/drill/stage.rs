@@ -17,8 +17,8 @@ use crate::{
         Plan,
         plan::{
             AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Deletes, Egress, Form, From, Grant, Incremental,
-            Jsonl, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan,
-            RingKey, StepPlan, Stream, Sweep, To,
+            Jsonl, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat,
+            RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -296,9 +296,11 @@ fn stream(own: &Stream, page: u64) -> Stream {
             total: total.clone(),
             cap: *cap,
         },
-        Paginate::Cursor { next, query, more, size: Some(sized) } => {
+        Paginate::Cursor { next, query, more, size: Some(sized) } if !matches!(next, NextToken::Header(_)) => {
             Paginate::Cursor { next: next.clone(), query: query.clone(), more: more.clone(), size: Some(size(sized)) }
         }
+        // Replicas name the next page in the body or by a link.
+        Paginate::Cursor { next: NextToken::Header(_), .. } => Paginate::Link,
         other => other.clone(),
     };
     let mut incremental = own.incremental.clone();
@@ -307,7 +309,7 @@ fn stream(own: &Stream, page: u64) -> Stream {
         field.start = None;
     }
     // Replicas write JSON.
-    let form = Form { decode: None, ..own.form.clone() };
+    let form = Form { decode: None, export: None, ..own.form.clone() };
     Stream { request: quick(&own.request), paginate, incremental, form, ..own.clone() }
 }
 

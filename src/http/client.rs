@@ -172,7 +172,7 @@ impl Client {
                     Judgement::Unauthorized(fault) => {
                         drop(slot);
                         request.offset_learned = self.offset();
-                        let renewed = effort.may_refresh() && seams.signer.refused(&request).await?;
+                        let renewed = !call.unsigned && effort.may_refresh() && seams.signer.refused(&request).await?;
                         if !renewed {
                             return Err(fault);
                         }
@@ -319,6 +319,9 @@ impl Client {
             let slot = self.wait_for_slot(call, effort).await?;
             let began = Instant::now();
             let mut request = self.request(call);
+            if call.unsigned {
+                return Ok((slot, request));
+            }
             let signing = self.inner.seams.signer.sign(&mut request);
             timeout(effort.time_left(), signing).await.map_err(|_| trouble::deadline("signing in took longer"))??;
             if is_last || began.elapsed() <= SIGNING_MAX {

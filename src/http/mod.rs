@@ -43,7 +43,7 @@ pub use breaker::{BreakerState, Open};
 pub use budget::LimitView;
 pub use client::{Answer, Client, Ruling, Seams};
 pub use collector::start_telemetry;
-pub use egress::{Decision, Egress, Refusal, is_loopback};
+pub use egress::{Decision, Egress, Refusal, is_loopback, same_origin};
 pub use personal::without;
 pub use policy::Policy;
 pub use priority::Priority;
@@ -200,6 +200,8 @@ pub struct Call {
     pub answers: Vec<AnswerRule>,
     /// Personal values that it carries in the clear. No message about it repeats them.
     pub hides: Vec<SecretString>,
+    /// Its URL carries all that it needs, and nobody else's credentials belong there.
+    pub unsigned: bool,
     /// Takes the body of an accepted answer that is longer than memory should hold. Its bounds replace the attempt timeout.
     pub spool: Option<Spool>,
 }

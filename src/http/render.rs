@@ -57,6 +57,7 @@ pub fn call(
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
         spool: None,
     })
 }

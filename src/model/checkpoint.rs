@@ -162,6 +162,14 @@ pub enum Position {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<Key>,
     },
+    /// Of an export: its job, and which of the job's files is read.
+    Job {
+        id: String,
+        file: u64,
+        /// Where the file goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inside: Option<Box<Position>>,
+    },
     /// Inside of an answer that is read piece by piece: `records` of it are read.
     Within {
         /// The answer's own position.

@@ -146,6 +146,11 @@ codes! {
     Unpacking = 513, "a packed answer that cannot be unpacked";
     UnpackedTooLarge = 514, "an answer that is larger than it may be once unpacked";
     AnswerFile = 515, "a large answer cannot be kept on the disk";
+    // RK0516 to 0519: exports.
+    ExportFailed = 516, "an export's job failed";
+    ExportUnfinished = 517, "an export's job did not end in time";
+    ExportGone = 518, "an export's job or file is gone";
+
     // RK0520 to 0529: steps that look at more than one value.
     StepUnfit = 520, "a step does not fit the record";
     ValueUnfit = 521, "a value is not of the type it is to have";

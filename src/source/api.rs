@@ -11,6 +11,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use url::Url;
 
 use super::{
     Source,
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     config::plan::{Api, Incremental, Stream},
-    http::{Call, Client, scrub},
+    http::{Call, Client, same_origin, scrub},
     model::{BoxFuture, Checkpoint, Cursor, Fault, Page, Position, Scan},
     transform::Personal,
 };
@@ -43,6 +44,8 @@ pub struct ApiSource {
     personal: Arc<Personal>,
     /// The part of the stream that it reads.
     slice: Option<OneSlice>,
+    /// The file of a job that it reads.
+    file: Option<File>,
     /// The items around its records, where these stand in lists inside of them.
     around: Option<Stream>,
     /// What a look-up asks for, as JSON.
@@ -80,6 +83,7 @@ impl ApiSource {
             name,
             personal: Arc::default(),
             slice: None,
+            file: None,
             around,
             asking: None,
             pace: Pace::default(),
@@ -99,6 +103,13 @@ impl ApiSource {
         let (api, stream) = (self.api.clone(), self.stream.clone());
         let slice = OneSlice::new(&api, &stream, values);
         Self { personal: self.personal.clone(), slice: Some(slice), ..Self::new(api, stream, self.client.clone()) }
+    }
+
+    /// One file of a job. `after` follows it where it is not the last one.
+    pub fn of_file(&self, job: String, url: Option<Url>, after: Option<Position>) -> Self {
+        let (api, stream) = (self.api.clone(), self.stream.clone());
+        let file = File { job, url, after };
+        Self { personal: self.personal.clone(), file: Some(file), ..Self::new(api, stream, self.client.clone()) }
     }
 
     /// What the server's clock says now.
@@ -136,19 +147,24 @@ impl ApiSource {
             body_bytes += bytes;
             window::pin(&mut scan, stream, fetched.server_time.unwrap_or_else(|| self.client.server_now()));
             let answered = Answered { cut: &cut, headers: &fetched.headers, url: &fetched.url, size: fetched.size };
-            let next =
-                match rest.map_or_else(|| paginate::turn(stream, scan.answer(), &answered), |at| Ok(Turn::Next(at)))? {
-                    Turn::Moved if self.may_restart() => {
-                        scan = window::again(&scan);
-                        restarted = true;
-                        continue;
-                    }
-                    Turn::Moved => return Err(paginate::moving(stream, RESTARTS_MAX)),
-                    Turn::Next(position) => Some(asking::without_secrets(&self.api, position)),
-                    Turn::End => None,
-                };
+            let turn = match rest {
+                Some(rest) => Turn::Next(rest),
+                None => paginate::turn(stream, scan.answer(), &answered)?,
+            };
+            let next = match turn {
+                Turn::Moved if self.may_restart() => {
+                    scan = window::again(&scan);
+                    restarted = true;
+                    continue;
+                }
+                Turn::Moved => return Err(paginate::moving(stream, RESTARTS_MAX)),
+                Turn::Next(position) => Some(asking::without_secrets(&self.api, position)),
+                Turn::End => self.file.as_ref().and_then(|file| file.after.clone()),
+            };
             self.remember_token(&cut, &mut scan);
-            if let (true, Some(position)) = (cut.items.is_empty(), &next) {
+            if let (true, Some(position), false) =
+                (cut.items.is_empty(), &next, matches!(next, Some(Position::Job { .. })))
+            {
                 empty_pages += 1;
                 if empty_pages > stream.empty_pages_max {
                     return Err(paginate::endless(stream));
@@ -279,8 +295,14 @@ impl ApiSource {
 
     fn call(&self, scan: &Scan, size: Option<u64>) -> Result<Call, Fault> {
         let slice = self.slice.as_ref().map(|slice| slice.values.as_str());
-        let asked = Asked { scan, size, slice, lookup: self.asking.as_deref() };
-        asking::call(&self.api, &self.stream, &self.name, &asked)
+        let job = self.file.as_ref().map(|file| file.job.as_str());
+        let asked = Asked { scan, size, slice, lookup: self.asking.as_deref(), job };
+        let mut call = asking::call(&self.api, &self.stream, &self.name, &asked)?;
+        if let Some(url) = self.file.as_ref().and_then(|file| file.url.as_ref()) {
+            call.unsigned = !same_origin(url, &self.api.base_url);
+            call.url = url.clone();
+        }
+        Ok(call)
     }
 
     fn page(
@@ -345,6 +367,15 @@ impl ApiSource {
             scan.furthest = Some(Cursor::Token(token));
         }
     }
+}
+
+/// One file of a job, as a stream.
+struct File {
+    /// What templates see as `job`.
+    job: String,
+    /// Nothing: the stream's request names it.
+    url: Option<Url>,
+    after: Option<Position>,
 }
 
 /// What came of asking for the next part of a listing.

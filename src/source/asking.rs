@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode, header};
 use url::Url;
 
 use super::{instant, paginate};
 use crate::{
-    config::plan::{Api, Auth, Incremental, PageSize, Paginate, Stream},
+    config::plan::{Api, Auth, Format, Incremental, PageSize, Paginate, Stream},
     expr::Scope,
     http::{Answer, Call, Ruling, render},
     model::{Blame, Cursor, Fault, Position, Reason, Scan},
@@ -22,6 +22,8 @@ pub struct Asked<'a> {
     pub slice: Option<&'a str>,
     /// What a look-up asks for.
     pub lookup: Option<&'a str>,
+    /// What templates see as `job`.
+    pub job: Option<&'a str>,
 }
 
 /// The request for the next page.
@@ -40,12 +42,19 @@ pub fn call(api: &Api, stream: &Stream, name: &Arc<str>, asked: &Asked<'_>) -> R
         .json("page", page.to_string())
         .json("window", window.to_string())
         .json("slice", asked.slice.unwrap_or("{}"))
-        .json("lookup", asked.lookup.unwrap_or("null"));
+        .json("lookup", asked.lookup.unwrap_or("null"))
+        .json("job", asked.job.unwrap_or("null"));
     let unbuilt = |reason: Reason| {
         Fault::halt(reason.code, Blame::Config, format!("the request of stream {}: {}", stream.name, reason.message))
             .help("Nothing was sent. Mend the stream's request in its connector, or the connection's settings.")
     };
     let mut call = render::call(api, &stream.request, name, &scope, true).map_err(unbuilt)?;
+    if let Some(decode) = &stream.form.decode
+        && !stream.request.headers.iter().any(|(name, _)| *name == header::ACCEPT)
+    {
+        let wanted = if matches!(decode.format, Format::Csv(_)) { "text/csv, */*;q=0.5" } else { "*/*" };
+        call.headers.insert(header::ACCEPT, HeaderValue::from_static(wanted));
+    }
     if let Some(Position::Url(next)) = scan.answer() {
         // The server wrote the whole address of the next page, its parameters included.
         call.url =

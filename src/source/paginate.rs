@@ -135,6 +135,10 @@ fn token(stream: &Stream, next: &NextToken, more: Option<&Path>, answered: &Answ
         _ if more == Some(false) => return Ok(Turn::End),
         NextToken::UntilEnd { end, .. } if boolean(answered.cut, end) == Some(true) => return Ok(Turn::End),
         NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } => text_at(answered.cut, path),
+        NextToken::Header(name) => {
+            let value = answered.headers.get(name).and_then(|value| value.to_str().ok());
+            value.map(|value| value.trim().to_owned()).filter(|value| value != "null")
+        }
         NextToken::LastRecord(path) => {
             let last = answered.cut.items.last();
             last.and_then(|item| scalar(item.fields.get(path)?.get()).map(|text| text.into_owned()))

@@ -192,6 +192,7 @@ pub fn customers(base_url: &str) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
         spool: None,
     }
 }

@@ -64,7 +64,7 @@ pub fn page(stream: &Stream, lists: Lists, shelf: &Shelf, asked: &Asked, size: u
                     say(&mut body, path, json!(token));
                     say(&mut body, end, json!(!more));
                 }
-                NextToken::Body(_) | NextToken::LastRecord(_) => {}
+                NextToken::Body(_) | NextToken::Header(_) | NextToken::LastRecord(_) => {}
             }
             says.iter().for_each(|path| say(&mut body, path, json!(more)));
         }

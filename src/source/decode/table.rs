@@ -79,7 +79,7 @@ impl Rows {
         let holds_end = self.row.iter().next_back().is_some_and(|cell| cell.contains(END));
         match self.row.len() == 1 && self.row[0].chars().eq([END]) {
             true => Ok(false),
-            false if holds_end => Err(Trouble::OpenQuote { line: self.line() }),
+            false if holds_end => Err(Trouble::OpenQuote { line: self.line_of(false) }),
             false => Ok(true),
         }
     }
@@ -87,10 +87,14 @@ impl Rows {
     /// The line in which the row begins. The reader counts a line when it is past its line feed, which is not yet so behind a
     /// row that ends with a carriage return.
     fn line(&self) -> u64 {
+        self.line_of(!self.reader.get_ref().has_returns)
+    }
+
+    /// The same, where it is known whether the reader is past the row's own line feed.
+    fn line_of(&self, is_past: bool) -> u64 {
         let inside =
             self.row.iter().map(|cell| memchr::memchr_iter(b'\n', cell.as_bytes()).count() as u64).sum::<u64>();
-        let past = u64::from(!self.reader.get_ref().has_returns);
-        self.reader.position().line().saturating_sub(inside + past)
+        self.reader.position().line().saturating_sub(inside + u64::from(is_past))
     }
 
     /// The row is the text's last one, and has no line break.
