@@ -16,7 +16,7 @@ async fn fault(stream: &str, body: impl Into<Vec<u8>>) -> (Code, String) {
     let stage = Stage::new(&format!("get: /t\nkey: id\n{stream}"), move |_| ok(body.clone())).await;
     let fault = stage.fault().await;
     assert_eq!(stage.checkpoint().await.and_then(|at| at.cursor), None);
-    assert!(fault.help.is_some(), "{fault}");
+    assert!(!fault.help.is_empty(), "{fault}");
     (fault.code, fault.message)
 }
 

@@ -15,7 +15,7 @@ use super::rig::{Stage, array, assert_ids, ok};
 const RECORDS: usize = 9_300;
 
 /// Runs the pipeline until it ends well, and kills it after so many commits each time. Returns how often it died.
-async fn through_crashes(stage: &Stage, commits: usize) -> usize {
+pub async fn through_crashes(stage: &Stage, commits: usize) -> usize {
     for deaths in 0..1_000 {
         let (engine, stop) = (stage.engine(), Stopper::new().1);
         let dies = async {

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod crash;
+mod exports;
 mod formats;
 mod memory;
 mod rig;

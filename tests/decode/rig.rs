@@ -155,6 +155,11 @@ pub struct Stage {
 impl Stage {
     /// `stream` is what the stream says besides its name, as lines of YAML.
     pub async fn new(stream: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
+        Self::beside("", stream, answer).await
+    }
+
+    /// With more lines in the connector.
+    pub async fn beside(more: &str, stream: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let stage =
             Self { vendor: Vendor::new(answer).await, folder: tempfile::tempdir().unwrap(), store: Memory::new() };
         let lines: String = stream.lines().map(|line| format!("    {line}\n")).collect();
@@ -165,7 +170,7 @@ impl Stage {
         );
         stage.write(
             "connectors/vendor/connector.yaml",
-            &format!("version: 1\nretry: {{ attempts: 1 }}\nstreams:\n  things:\n{lines}"),
+            &format!("version: 1\n{more}\nretry: {{ attempts: 1 }}\nstreams:\n  things:\n{lines}"),
         );
         stage.write(
             "pipelines/p.yaml",
