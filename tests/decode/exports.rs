@@ -89,7 +89,8 @@ async fn files_on_another_host_are_read_without_credentials() {
         ("POST", "/status") => ok(json!({"state": "done", "files": url}).to_string()),
         other => panic!("{other:?}"),
     };
-    let more = format!("hosts: [\"{host}\"]\nauth: {{ basic: {{ user: me, password: \"${{file:{}}}\" }} }}", secret());
+    let auth = format!("auth: {{ basic: {{ user: me, password: \"${{file:{}}}\" }} }}", secret());
+    let more = format!(", egress: {{ hosts: [\"{host}\"] }}, {auth}");
     let stage = Stage::beside(&more, FILES, answer).await;
     stage.well().await;
     assert_ids(&stage.lines(), 3);

@@ -158,7 +158,7 @@ impl Stage {
         Self::beside("", stream, answer).await
     }
 
-    /// With more lines in the connector.
+    /// With more in the connection.
     pub async fn beside(more: &str, stream: &str, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> Self {
         let stage =
             Self { vendor: Vendor::new(answer).await, folder: tempfile::tempdir().unwrap(), store: Memory::new() };
@@ -166,11 +166,11 @@ impl Stage {
         let url = &stage.vendor.url;
         stage.write(
             "renkei.yaml",
-            &format!("version: 1\nconnections:\n  api: {{ connector: vendor, base_url: \"{url}\" }}\n  files: {{ jsonl: {{ path: out }} }}\n"),
+            &format!("version: 1\nconnections:\n  api: {{ connector: vendor, base_url: \"{url}\"{more} }}\n  files: {{ jsonl: {{ path: out }} }}\n"),
         );
         stage.write(
             "connectors/vendor/connector.yaml",
-            &format!("version: 1\n{more}\nretry: {{ attempts: 1 }}\nstreams:\n  things:\n{lines}"),
+            &format!("version: 1\nretry: {{ attempts: 1 }}\nstreams:\n  things:\n{lines}"),
         );
         stage.write(
             "pipelines/p.yaml",

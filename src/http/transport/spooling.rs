@@ -60,6 +60,7 @@ struct Writer {
 impl Writer {
     /// The file is readable by us alone and never has a name, or loses it at once.
     fn open(dir: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
         Ok(Self { file: tempfile::tempfile_in(dir)?, digest: Context::new(&SHA256) })
     }
 }
