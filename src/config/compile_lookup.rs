@@ -94,6 +94,10 @@ impl Check<'_> {
             let lead = format!("the streams of the connector `{}` are", api.connector);
             self.unknown("stream", name, api.streams.keys().map(String::as_str), &lead);
         }
+        if stream.is_some_and(|stream| stream.form.export.is_some()) {
+            let help = "name another stream of the connector, or write the request here";
+            self.conflict(name.span, "an export answers no look-up", help);
+        }
         stream
     }
 

@@ -136,7 +136,7 @@ impl ApiSource {
         let mut body_bytes = 0;
         let mut empty_pages = 0;
         loop {
-            let Part { mut cut, fetched, bytes, rest } = match self.part(at, &mut scan).await? {
+            let Part { mut cut, fetched, bytes, rest, again } = match self.part(at, &mut scan).await? {
                 Got::Part(part) => part,
                 Got::Unchanged => return Ok(conditional::nothing_new(at, scan)),
                 Got::Begun { again } => {
@@ -145,6 +145,7 @@ impl ApiSource {
                 }
             };
             body_bytes += bytes;
+            restarted |= again;
             window::pin(&mut scan, stream, fetched.server_time.unwrap_or_else(|| self.client.server_now()));
             let answered = Answered { cut: &cut, headers: &fetched.headers, url: &fetched.url, size: fetched.size };
             let turn = match rest {
@@ -219,7 +220,13 @@ impl ApiSource {
         let fetched = Fetched::new(&answer, call.url, size);
         let Some(reading) = reading else {
             let cut = self.own(self.cut(&answer.body, &fetched)?)?;
-            return Ok(Got::Part(Part { cut, fetched: fetched.into(), bytes: answer.body.len(), rest: None }));
+            return Ok(Got::Part(Part {
+                cut,
+                fetched: fetched.into(),
+                bytes: answer.body.len(),
+                rest: None,
+                again: false,
+            }));
         };
         let body = pieces::body(&answer, spool.as_ref());
         drop(answer);
@@ -232,18 +239,23 @@ impl ApiSource {
         let Some(Position::Within { answer, records, of }) = &scan.position else {
             return self.piece(reading, kept).await;
         };
-        if kept.is(of)
-            && let Some(kept) = reading.go_to(kept, *records).await?
-        {
+        let is_same = kept.is(of);
+        let there = reading.go_to(kept, if is_same { *records } else { 0 }).await?;
+        if is_same && let Some(kept) = there {
             return self.piece(reading, kept).await;
         }
         if !self.may_restart() {
             return Err(paginate::moving(&self.stream, RESTARTS_MAX));
         }
-        let place = if answer.is_none() { "the answer" } else { "the listing" };
-        tracing::info!(stream = %self.stream.name, "a large answer is another one than before, so {place} is read from its start");
+        tracing::info!(stream = %self.stream.name, "a large answer is another one than before, so its listing begins again");
+        let kept = there.filter(|_| answer.is_none());
         *scan = window::again(scan);
-        Ok(Got::Begun { again: true })
+        let Some(kept) = kept else { return Ok(Got::Begun { again: true }) };
+        scan.pages = 1;
+        Ok(match self.piece(reading, kept).await? {
+            Got::Part(part) => Got::Part(Part { again: true, ..part }),
+            other => other,
+        })
     }
 
     async fn piece(&self, reading: &Reading<'_>, kept: Kept) -> Result<Got, Fault> {
@@ -253,7 +265,7 @@ impl ApiSource {
         *self.kept() = kept;
         let stream = self.around.as_ref().unwrap_or(&self.stream);
         let cut = slice::cut_piece(piece, stream, |frame| self.cut(frame, &fetched))?;
-        Ok(Got::Part(Part { cut: self.own(cut)?, fetched, bytes, rest }))
+        Ok(Got::Part(Part { cut: self.own(cut)?, fetched, bytes, rest, again: false }))
     }
 
     /// The answer under way, if a position is in it. Any other one is dropped.
@@ -396,6 +408,8 @@ struct Part {
     bytes: usize,
     /// Where the rest of the answer begins.
     rest: Option<Position>,
+    /// The listing begins again with it.
+    again: bool,
 }
 
 /// What reading found besides the page itself.
