@@ -4,7 +4,7 @@
 //!   (no position) --make--> job, file 0 --ask until done, read--> .. --> job, file n --> (end; the job is deleted)
 //! ```
 //!
-//! The hard idea is that the job is a part of the position. It is durable before anybody waits for it, so a crash goes on with
+//! The hard idea is that the job is a part of the position. It becomes durable while it is waited for, so a crash goes on with
 //! the same job, at the same record of the same file. A job that is gone, or that failed when an earlier run had made it, is made
 //! anew once, and the pass begins again; what was delivered is recognised.
 
@@ -162,7 +162,7 @@ impl ExportSource {
         }
     }
 
-    /// Makes a job. The page holds nothing but where to go on, which is durable before anybody waits for the job.
+    /// Makes a job. The page holds nothing but where to go on, which becomes durable while the job is waited for.
     async fn make(&self, at: &Checkpoint, mut scan: Scan, restarted: bool) -> Result<Page, Fault> {
         let maker = Stream { form: Form::default(), paginate: Paginate::None, ..(*self.stream).clone() };
         let asked = Asked { scan: &scan, size: None, slice: None, lookup: None, job: None };
@@ -197,7 +197,7 @@ impl ExportSource {
             }
             let Some(done) = known.as_mut() else { continue };
             let Some((source, has_url)) = self.file(done, place)? else {
-                return Ok(nothing(at, scan));
+                return Ok(self.nothing(at, scan));
             };
             let inside = Scan { position: place.inside.as_deref().cloned(), ..scan.clone() };
             let read = source.read(&Checkpoint { scan: Some(inside), ..at.clone() }).await;
@@ -314,6 +314,14 @@ impl ExportSource {
         })
     }
 
+    /// The end of a pass over a job without files.
+    fn nothing(&self, at: &Checkpoint, scan: &Scan) -> Page {
+        let cursor = window::advance(&self.stream, at.cursor.as_ref(), scan, true);
+        let next = Checkpoint { cursor, scan: None, ..at.clone() };
+        let (records, rejects, skipped) = (Vec::new(), Vec::new(), Vec::new());
+        Page { records, rejects, skipped, next, scan: scan.clone(), end: true, restarted: false, body_bytes: 0 }
+    }
+
     fn gone(&self, id: &str, fault: &Fault) -> Fault {
         self.fault(Code::ExportGone, format!("job {id} or its file is not there any more: {}", fault.message))
     }
@@ -360,13 +368,6 @@ fn wrapped(mut page: Page, place: &At) -> Page {
         scan.position = Some(wrap(scan.position.take()));
     }
     page
-}
-
-/// The end of a pass over a job without files.
-fn nothing(at: &Checkpoint, scan: &Scan) -> Page {
-    let next = Checkpoint { scan: None, ..at.clone() };
-    let (records, rejects, skipped) = (Vec::new(), Vec::new(), Vec::new());
-    Page { records, rejects, skipped, next, scan: scan.clone(), end: true, restarted: false, body_bytes: 0 }
 }
 
 /// Whether a file is not there. By the URL of a store of files that ended, this is said in many ways.

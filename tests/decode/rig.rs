@@ -195,7 +195,7 @@ impl Stage {
     }
 
     pub fn engine(&self) -> Engine {
-        let plan = config::load(self.folder.path(), &MapEnvironment::default());
+        let plan = config::load(self.folder.path(), &MapEnvironment::new(&[("PASSWORD", "planted")]));
         let plan = plan.unwrap_or_else(|report| panic!("{}", report.render(false)));
         let parts = Parts {
             store: Arc::new(self.store.clone()),
