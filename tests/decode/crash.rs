@@ -16,7 +16,6 @@ const RECORDS: usize = 30_300;
 
 /// Runs the pipeline, and kills it after so many commits. False: it ended well before.
 async fn dies_after(stage: &Stage, commits: usize) -> bool {
-    let (engine, stop) = (stage.engine(), Stopper::new().1);
     let dies = async {
         let mut known = stage.checkpoint().await;
         for _ in 0..commits {
@@ -27,8 +26,8 @@ async fn dies_after(stage: &Stage, commits: usize) -> bool {
         }
     };
     tokio::select! {
-        ran = engine.run("p", Options::default(), &stop) => {
-            assert_eq!(ran.unwrap().1, None);
+        ran = stage.run() => {
+            assert_eq!(ran.1, None);
             false
         }
         () = dies => true,
