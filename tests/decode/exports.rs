@@ -39,7 +39,7 @@ key: id
 large: {}
 export:
   id: job.id
-  poll: { post: "/status", body: { json: { id: "{{ job.id }}" } }, every: 100ms, state: state, done: [done] }
+  poll: { post: "/status", query: { v: "1" }, body: { json: { id: "{{ job.id }}" } }, every: 100ms, state: state, done: [done] }
   download: { urls: files }
 "#;
 
@@ -86,7 +86,7 @@ async fn files_on_another_host_are_read_without_credentials() {
     let host = store.url.trim_start_matches("http://").to_owned();
     let answer = move |asked: &Asked| match path(asked) {
         ("POST", "/jobs") => ok(r#"{"job":{"id":"gid://7"}}"#),
-        ("POST", "/status") => ok(json!({"state": "done", "files": url}).to_string()),
+        ("POST", "/status?v=1") => ok(json!({"state": "done", "files": url}).to_string()),
         other => panic!("{other:?}"),
     };
     let auth = "auth: { basic: { user: me, password: \"${PASSWORD}\" } }";
@@ -128,7 +128,7 @@ const FILE: usize = 9_500;
 fn three_files(asked: &Asked, jobs: &AtomicUsize) -> Reply {
     match path(asked) {
         ("POST", "/jobs") => ok(format!(r#"{{"job":{{"id":{}}}}}"#, jobs.fetch_add(1, Ordering::Relaxed))),
-        ("POST", "/status") => ok(r#"{"state":"done","files":["/f/0","/f/1","/f/2"]}"#),
+        ("POST", "/status?v=1") => ok(r#"{"state":"done","files":["/f/0","/f/1","/f/2"]}"#),
         ("GET", file) => {
             let number: usize = file.trim_start_matches("/f/").parse().unwrap();
             ok(ids(number * FILE, (number + 1) * FILE))
@@ -223,7 +223,7 @@ async fn a_url_that_has_ended_is_asked_of_the_job_once_more() {
     let counted = asked_after.clone();
     let answer = move |asked: &Asked| match path(asked) {
         ("POST", "/jobs") => ok(r#"{"job":{"id":7}}"#),
-        ("POST", "/status") => {
+        ("POST", "/status?v=1") => {
             let mut times = counted.lock().unwrap();
             *times += 1;
             ok(json!({"state": "done", "files": [format!("/a?{times}"), format!("/b?{times}")]}).to_string())
