@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use renkei::{
-    config::plan::{Limits, Paginate, RequestPlan, Stream},
+    config::plan::{Form, Limits, Paginate, RequestPlan, Stream},
     engine::{Context, Options, Progress, RejectLimit, Replay, Route, Stopper, Writes, replay, sync},
     expr::Template,
     http::Usage,
@@ -63,6 +63,7 @@ fn stream() -> Arc<Stream> {
         conditional: false,
         schema: None,
         single: false,
+        form: Form::default(),
         pages_max: 10,
         empty_pages_max: 1,
     })

@@ -294,5 +294,7 @@ fn create(api: &Api, token: &str, at: usize) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
+        spool: None,
     }
 }

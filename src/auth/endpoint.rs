@@ -164,6 +164,8 @@ impl Endpoint {
             deadline: None,
             answers: refusals_are_answers(),
             hides: Vec::new(),
+            unsigned: false,
+            spool: None,
         };
         self.client.execute(&call).await
     }

@@ -117,7 +117,7 @@ fn look(engine: &Engine, pipeline: &str) -> Look {
     }
 }
 
-/// The store failed, or we did: the next pipeline would meet the same.
+/// The store failed, or we did: the next pipeline would meet the same. From 510 on the answers and records of one pipeline are meant.
 fn concerns_all(fault: &Fault) -> bool {
-    fault.code.number() / 100 == 5 || fault.blame == Blame::Bug
+    (501..510).contains(&fault.code.number()) || fault.blame == Blame::Bug
 }

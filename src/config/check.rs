@@ -45,6 +45,8 @@ pub struct Check<'a> {
     pub personal: RefCell<Ground>,
     /// Where pushed records are taken in, once that is known.
     pub listens_at: RefCell<Option<std::net::SocketAddr>>,
+    /// The state directory.
+    pub scratch: RefCell<std::path::PathBuf>,
     /// Files of records' schemas.
     pub schemas: RefCell<Vec<PathBuf>>,
     /// Expressions by their texts.
@@ -60,6 +62,7 @@ impl<'a> Check<'a> {
             settings: RefCell::default(),
             personal: RefCell::default(),
             listens_at: RefCell::default(),
+            scratch: RefCell::default(),
             schemas: RefCell::default(),
             expressions: RefCell::default(),
         }

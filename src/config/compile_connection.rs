@@ -164,6 +164,7 @@ impl Check<'_> {
             client_certificate,
             trace_context: raw.trace_context.unwrap_or(false),
             body_bytes_max: usize::try_from(body_bytes_max).unwrap_or(usize::MAX),
+            scratch: self.scratch.borrow().clone(),
             probe,
             streams,
             operations: connector

@@ -11,7 +11,7 @@ use super::{
     diagnostic::Problem,
     files,
     fill::HOLE,
-    plan::{Paginate, RequestPlan, Stream},
+    plan::{Form, Paginate, RequestPlan, Stream},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
     },
@@ -84,6 +84,7 @@ impl Check<'_> {
             conditional: false,
             schema: None,
             single: false,
+            form: Form::default(),
             pages_max: u64::MAX,
             empty_pages_max: u32::MAX,
         }))

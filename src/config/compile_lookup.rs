@@ -10,7 +10,7 @@ use super::{
     compile_personal::plans,
     compile_pipeline::Connections,
     diagnostic::Problem,
-    plan::{Api, Asks, Connection, Lookup, Missing, Paginate, Personal, Protect, RequestPlan, Stream},
+    plan::{Api, Asks, Connection, Form, Lookup, Missing, Paginate, Personal, Protect, RequestPlan, Stream},
     raw_steps::{RawLookup, RawMissing},
     shape::{Named, Source, Spanned},
 };
@@ -94,6 +94,10 @@ impl Check<'_> {
             let lead = format!("the streams of the connector `{}` are", api.connector);
             self.unknown("stream", name, api.streams.keys().map(String::as_str), &lead);
         }
+        if stream.is_some_and(|stream| stream.form.export.is_some()) {
+            let help = "name another stream of the connector, or write the request here";
+            self.conflict(name.span, "an export answers no look-up", help);
+        }
         stream
     }
 
@@ -145,6 +149,7 @@ impl Check<'_> {
             expand: Vec::new(),
             only: None,
             conditional: false,
+            form: Form::default(),
             schema: None,
             single: true,
             pages_max: 1,

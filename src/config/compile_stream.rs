@@ -44,6 +44,7 @@ impl Check<'_> {
         let paginate = stream.paginate.as_ref().map_or(Paginate::None, |raw| self.paginate(raw, request.as_ref()));
         let incremental = stream.incremental.as_ref().and_then(|raw| self.incremental(raw, request.as_ref()));
         let deletions = stream.deletions.as_ref().map(|deletions| self.deletions(deletions, raw));
+        let form = self.answer_form(stream, &paginate, incremental.as_ref());
         self.parameters(stream);
         if let (Some(version), Some(Incremental::Field(_))) = (&stream.version, &incremental) {
             let help = "the cursor field names the record's state already; remove `version`";
@@ -69,6 +70,7 @@ impl Check<'_> {
             conditional: stream.conditional.as_ref().is_some_and(|conditional| conditional.value),
             schema: schema?,
             single: false,
+            form,
             pages_max,
             empty_pages_max: u32::try_from(empty).unwrap_or(u32::MAX),
         };
@@ -154,7 +156,12 @@ impl Check<'_> {
         cursor: &RawCursorPages,
         request: Option<&RequestPlan>,
     ) -> Paginate {
+        let header = cursor.header.as_ref().and_then(|name| self.header(name));
+        if let Some(other) = cursor.header.as_ref().filter(|_| cursor.next.is_some() || cursor.last.is_some()) {
+            self.conflict(other.span, "two sources of one token", "keep one of `next`, `last` and `header`");
+        }
         let next = match (&cursor.next, &cursor.last) {
+            (None, None) if cursor.header.is_some() => header.map_or(NextToken::Body(Path::whole()), NextToken::Header),
             (Some(next), None) => match (&cursor.end, &cursor.total, &cursor.cap) {
                 (Some(end), ..) => NextToken::UntilEnd { token: self.path(next), end: self.path(end) },
                 (None, Some(total), Some(cap)) => NextToken::Counted {
@@ -166,8 +173,7 @@ impl Check<'_> {
             },
             (None, Some(last)) => NextToken::LastRecord(self.path(last)),
             (None, None) => {
-                let help =
-                    "write `next:` with the token's place in the answer, or `last:` with a field of the last record";
+                let help = "write `next:` with the token's place in the answer, `header:`, or `last:` with a field of the last record";
                 self.missing_key(raw.span, raw.span, "next", help);
                 NextToken::Body(Path::whole())
             }
@@ -176,7 +182,7 @@ impl Check<'_> {
                 NextToken::Body(Path::whole())
             }
         };
-        if let Some(end) = cursor.end.as_ref().filter(|_| cursor.more.is_some() || cursor.last.is_some()) {
+        if let Some(end) = cursor.end.as_ref().filter(|_| cursor.more.is_some() || cursor.next.is_none()) {
             self.conflict(end.span, "`end` stands beside `next` alone", "keep `next` and `end`, or leave out `end`");
         }
         self.cap_fits(raw, cursor);

@@ -240,6 +240,7 @@ fn everything(
     check.version(&workspace.version);
     check.note_personal_keys(workspace.personal.as_ref());
     let store = check.store(&workspace);
+    check.scratch.replace(store.path.clone());
     let raw = &workspace.dead_letters;
     let dead_letters = Keep { keep: raw.keep.map(|Time(keep)| keep), max: raw.max.map(|max| max as usize) };
     let history = check.history(&workspace.history);

@@ -17,7 +17,9 @@ pub use super::{
     },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_contract::{Contract, Contracts, Terms},
+    plan_decode::{Charset, Decode, EmptyCell, Form, Format, Large, Packed, Table},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
+    plan_export::{Download, Export},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
     },
@@ -125,6 +127,8 @@ pub struct Api {
     pub trace_context: bool,
     /// An answer larger than this is refused. Default 64 MiB.
     pub body_bytes_max: usize,
+    /// Where large answers are kept while they are read: the state directory.
+    pub scratch: PathBuf,
     /// How it is looked at now and then.
     pub probe: Option<Probe>,
     pub streams: BTreeMap<String, Arc<Stream>>,
@@ -151,6 +155,7 @@ impl Api {
             client_certificate: None,
             trace_context: false,
             body_bytes_max: BODY_BYTES_MAX,
+            scratch: std::env::temp_dir(),
             probe: None,
             streams: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -299,6 +304,8 @@ pub struct Stream {
     pub schema: Option<Arc<RecordSchema>>,
     /// The list's place holds one record instead, as the answer to a question for one.
     pub single: bool,
+    /// How its answers are written.
+    pub form: Form,
     /// Pages of one listing before it is an error. Default 100,000.
     pub pages_max: u64,
     /// Consecutive pages without records that still claim more before it is an error. Default 10.

@@ -1,5 +1,7 @@
 //! How a listing goes on after its first page, as meant.
 
+use http::HeaderName;
+
 use crate::model::Path;
 
 /// How a listing goes on.
@@ -29,6 +31,8 @@ pub enum NextToken {
     UntilEnd { token: Path, end: Path },
     /// A path in the answer of a vendor that gives no more than `cap` records of a listing, and says at `total` how long it is.
     Counted { token: Path, total: Path, cap: u64 },
+    /// A header of the answer; `null` there names nothing.
+    Header(HeaderName),
     /// A field of the page's last record (Stripe's `starting_after`).
     LastRecord(Path),
 }

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
+    raw_decode::{RawDecode, RawLarge},
     raw_deletes::RawDeletions,
+    raw_export::RawExport,
     raw_personal::RawProtect,
     raw_slices::RawSlices,
     raw_steps::RawExpand,
@@ -55,6 +57,12 @@ pub struct RawStream {
     pub only: Option<Spanned<Source>>,
     /// A listing begins by asking whether anything is new (If-None-Match, If-Modified-Since); 304 ends it. Default false.
     pub conditional: Option<Spanned<bool>>,
+    /// How its answers are written. Default: JSON.
+    pub decode: Option<Spanned<RawDecode>>,
+    /// Its request makes a job; the records are in the job's files. Default: the answer holds the records.
+    pub export: Option<Spanned<RawExport>>,
+    /// Its answers may be larger than memory.
+    pub large: Option<Spanned<RawLarge>>,
     /// Pages of one listing before it is an error. Default 100000.
     pub pages_max: Option<Spanned<u64>>,
     /// Pages without records that still claim more before it is an error. Default 10.
@@ -102,6 +110,8 @@ pub struct RawCursorPages {
     pub next: Option<Spanned<String>>,
     /// The field of the page's last record that is the token. Needs `more`, or ends at an empty page.
     pub last: Option<Spanned<String>>,
+    /// The header of the answer that holds the token. Absent, empty or `null` there: the listing ends.
+    pub header: Option<Spanned<String>>,
     /// The query parameter that takes the token. Without it a template must use `page.token`.
     pub query: Option<Spanned<String>>,
     /// Where the answer says whether there is more.

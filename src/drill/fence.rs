@@ -77,6 +77,7 @@ mod tests {
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::new(),
             body_bytes_max: 100,
+            spool: None,
             secrets: Vec::new(),
             offset: chrono::TimeDelta::zero(),
             offset_learned: chrono::TimeDelta::zero(),

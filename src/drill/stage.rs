@@ -16,9 +16,9 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, From, Grant, Incremental,
-            Jsonl, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat, RequestPlan,
-            RingKey, StepPlan, Stream, Sweep, To,
+            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Form, From, Grant,
+            Incremental, Jsonl, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline,
+            Repeat, RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -298,9 +298,11 @@ fn stream(own: &Stream, page: u64) -> Stream {
             total: total.clone(),
             cap: *cap,
         },
-        Paginate::Cursor { next, query, more, size: Some(sized) } => {
+        Paginate::Cursor { next, query, more, size: Some(sized) } if !matches!(next, NextToken::Header(_)) => {
             Paginate::Cursor { next: next.clone(), query: query.clone(), more: more.clone(), size: Some(size(sized)) }
         }
+        // Replicas name the next page in the body or by a link.
+        Paginate::Cursor { next: NextToken::Header(_), .. } => Paginate::Link,
         other => other.clone(),
     };
     let mut incremental = own.incremental.clone();
@@ -308,7 +310,9 @@ fn stream(own: &Stream, page: u64) -> Stream {
         // The first records are of yesterday, whatever the connector calls the beginning.
         field.start = None;
     }
-    Stream { request: quick(&own.request), paginate, incremental, ..own.clone() }
+    // Replicas write JSON.
+    let form = Form { decode: None, export: None, ..own.form.clone() };
+    Stream { request: quick(&own.request), paginate, incremental, form, ..own.clone() }
 }
 
 fn quick(own: &RequestPlan) -> RequestPlan {

@@ -81,6 +81,7 @@ fn kind(error: &SendError) -> &'static str {
         SendError::Broken(_) => "broken",
         SendError::Truncated { .. } => "truncated",
         SendError::BodyTooLarge { .. } => "body_too_large",
+        SendError::Unkept { .. } => "unkept",
         SendError::Redirect { .. } => "redirect",
     }
 }

@@ -12,7 +12,8 @@ use tracing::Instrument;
 use url::Url;
 
 use super::{
-    Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Transport, Unwatched, Usage,
+    Call, Decision, Departure, Policy, Priority, Request, Response, SendError, Signer, Spool, Transport, Unwatched,
+    Usage,
     account::Account,
     attempt,
     breaker::{BreakerState, Breakers, Health, Resting},
@@ -171,7 +172,7 @@ impl Client {
                     Judgement::Unauthorized(fault) => {
                         drop(slot);
                         request.offset_learned = self.offset();
-                        let renewed = effort.may_refresh() && seams.signer.refused(&request).await?;
+                        let renewed = !call.unsigned && effort.may_refresh() && seams.signer.refused(&request).await?;
                         if !renewed {
                             return Err(fault);
                         }
@@ -319,6 +320,9 @@ impl Client {
             let slot = self.wait_for_slot(call, effort).await?;
             let began = Instant::now();
             let mut request = self.request(call);
+            if call.unsigned {
+                return Ok((slot, request));
+            }
             let signing = self.inner.seams.signer.sign(&mut request);
             timeout(effort.time_left(), signing).await.map_err(|_| trouble::deadline("signing in took longer"))??;
             if is_last || began.elapsed() <= SIGNING_MAX {
@@ -397,6 +401,7 @@ impl Client {
             headers: call.headers.clone(),
             body: call.body.clone(),
             body_bytes_max: self.inner.policy.body_bytes_max,
+            spool: call.spool.clone(),
             secrets: redact::in_url(&call.url),
             offset: self.offset(),
             offset_learned: self.offset(),
@@ -408,7 +413,8 @@ impl Client {
         let Inner { policy, seams, meter, server_clock, .. } = &*self.inner;
         let (began, attempt) = (Instant::now(), effort.attempt());
         meter.request();
-        let limit = call.timeout.unwrap_or(policy.timeouts.attempt).min(effort.time_left());
+        let limit = call.spool.as_ref().map(Spool::time_max).or(call.timeout).unwrap_or(policy.timeouts.attempt);
+        let limit = limit.min(effort.time_left());
         let (span, mut leaving) = (attempt::span(policy, call, attempt), request.clone());
         if policy.trace_context {
             // It is signed already: what a signature covers does not depend on who watches.

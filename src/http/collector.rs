@@ -99,6 +99,7 @@ fn request(to: &Destination, body: Bytes) -> (Request, Vec<SecretString>) {
         headers,
         body,
         body_bytes_max: ANSWER_BYTES_MAX,
+        spool: None,
         secrets: secrets.clone(),
         offset: TimeDelta::zero(),
         offset_learned: TimeDelta::zero(),

@@ -23,6 +23,7 @@ mod retry_after;
 #[cfg(test)]
 pub(crate) mod script;
 mod server_clock;
+mod spool;
 mod told;
 mod transport;
 mod trouble;
@@ -43,13 +44,14 @@ pub use breaker::{BreakerState, Open};
 pub use budget::LimitView;
 pub use client::{Answer, Client, Ruling, Seams};
 pub use collector::start_telemetry;
-pub use egress::{Decision, Egress, Refusal, is_loopback};
+pub use egress::{Decision, Egress, Refusal, is_loopback, same_origin};
 pub use notices::Notices;
 pub use personal::without;
 pub use policy::Policy;
 pub use priority::Priority;
 pub use redact::{message as said, scrub, url as redacted};
 pub use server_clock::fresh_date;
+pub use spool::{Spool, Spooled};
 pub use told::{Told, told};
 pub use transport::{HttpTransport, Look};
 pub use trouble::unanswered;
@@ -69,6 +71,8 @@ pub struct Request {
     pub body: Bytes,
     /// A larger answer is refused.
     pub body_bytes_max: usize,
+    /// Takes the body of an accepted answer that is longer than memory should hold.
+    pub spool: Option<Spool>,
     /// Texts the signer put in. They are taken out of everything that is shown about this attempt.
     pub secrets: Vec<SecretString>,
     /// How far the server's clock was from ours, as far as known, when this was signed.
@@ -106,6 +110,8 @@ pub enum SendError {
     Truncated { status: StatusCode },
     /// The answer's body is over the limit, counted after decompression.
     BodyTooLarge { status: StatusCode },
+    /// The answer came, and the disk did not take it.
+    Unkept { is_full: bool, why: String },
     /// A redirect to somewhere else, or one too many.
     Redirect { to: String },
 }
@@ -196,4 +202,8 @@ pub struct Call {
     pub answers: Vec<AnswerRule>,
     /// Personal values that it carries in the clear. No message about it repeats them.
     pub hides: Vec<SecretString>,
+    /// Its URL carries all that it needs, and nobody else's credentials belong there.
+    pub unsigned: bool,
+    /// Takes the body of an accepted answer that is longer than memory should hold. Its bounds replace the attempt timeout.
+    pub spool: Option<Spool>,
 }

@@ -57,6 +57,8 @@ pub fn call(
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
+        spool: None,
     })
 }
 

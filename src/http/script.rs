@@ -86,6 +86,8 @@ pub fn call(method: Method, path: &str) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
+        spool: None,
     }
 }
 

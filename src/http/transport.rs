@@ -24,6 +24,7 @@ use reqwest::{
     redirect, tls,
 };
 use rustls::{AlertDescription, CertificateError};
+use tokio::time::timeout;
 use url::Url;
 
 pub use look::Look;
@@ -163,7 +164,10 @@ impl HttpTransport {
         for _ in 0..=REDIRECTS_MAX {
             let response = self.once(&request).await?;
             let Some(to) = redirected(&request, &response) else {
-                return read_body(response, request.body_bytes_max).await;
+                return match &request.spool {
+                    Some(spool) => spooling::read(response, spool, request.body_bytes_max).await,
+                    None => read_body(response, request.body_bytes_max).await,
+                };
             };
             let keeps_method = matches!(response.status().as_u16(), 307 | 308);
             let reads = matches!(request.method, Method::GET | Method::HEAD);
@@ -182,7 +186,12 @@ impl HttpTransport {
             .request(request.method.clone(), request.url.clone())
             .headers(request.headers.clone())
             .body(request.body.clone());
-        sending.send().await.map_err(|error| unsent(&error))
+        let head = sending.send();
+        match &request.spool {
+            Some(spool) => timeout(spool.silence_max(), head).await.map_err(|_| SendError::Timeout)?,
+            None => head.await,
+        }
+        .map_err(|error| unsent(&error))
     }
 }
 
@@ -390,6 +399,7 @@ fn host_name(host: &str) -> String {
 #[cfg(test)]
 mod dns_tests;
 mod look;
+mod spooling;
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,6 +432,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::new(),
             body_bytes_max: 100,
+            spool: None,
             secrets: Vec::new(),
             offset: chrono::TimeDelta::zero(),
             offset_learned: chrono::TimeDelta::zero(),

@@ -61,6 +61,12 @@ pub fn unanswered(error: &SendError) -> Fault {
         .help(format!(
             "{NOTHING_MOVED} No part of the answer was used. Ask for smaller pages, or raise the connection's body limit."
         )),
+        SendError::Unkept { is_full, why } => {
+            let code = if *is_full { Code::DiskFull } else { Code::AnswerFile };
+            Fault::halt(code, Blame::Host, format!("a large answer cannot be kept on the disk: {why}")).help(format!(
+                "{NOTHING_MOVED} No part of the answer was used. The state directory needs room for the whole answer as it comes."
+            ))
+        }
         SendError::Redirect { to } => {
             Fault::halt(Code::Redirect, Blame::Config, format!("the server redirects to {to}, which is not followed"))
                 .help(format!(

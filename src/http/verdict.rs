@@ -114,6 +114,7 @@ fn unanswered(error: &SendError) -> Judgement {
         | SendError::ClientRefused(_)
         | SendError::Egress(_)
         | SendError::BodyTooLarge { .. }
+        | SendError::Unkept { .. }
         | SendError::Redirect { .. } => Judgement::Final(fault),
     }
 }

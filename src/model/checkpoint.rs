@@ -139,6 +139,16 @@ pub struct Scan {
     pub validators: Option<Box<Validators>>,
 }
 
+impl Scan {
+    /// Where the answer stands that is asked for next, or is under way.
+    pub fn answer(&self) -> Option<&Position> {
+        match &self.position {
+            Some(Position::Within { answer, .. }) => answer.as_deref(),
+            position => position.as_ref(),
+        }
+    }
+}
+
 /// Where a listing goes on, in the terms of its pagination.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -151,6 +161,23 @@ pub enum Position {
         at: u64,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         last: Option<Key>,
+    },
+    /// Of an export: its job, and which of the job's files is read.
+    Job {
+        id: String,
+        file: u64,
+        /// Where the file goes on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inside: Option<Box<Position>>,
+    },
+    /// Inside of an answer that is read piece by piece: `records` of it are read.
+    Within {
+        /// The answer's own position.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        answer: Option<Box<Position>>,
+        records: u64,
+        /// Names the answer's bytes: of other ones nothing is known.
+        of: String,
     },
 }
 

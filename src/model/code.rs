@@ -71,6 +71,7 @@ codes! {
     SignedText = 133, "a signed text that proves nothing";
     SecretForm = 134, "a secret is not written as it should be";
 
+    AnswerForm = 135, "answers that cannot be read as declared";
     // RK0136: steps, found before running.
     StepMisplaced = 136, "a step that cannot work here";
     // RK0137 to 0139: cases of connectors.
@@ -142,6 +143,18 @@ codes! {
     StoreIo = 507, "the store's files cannot be read or written";
     SealKey = 508, "the sealing key is missing or does not fit";
     StoreClosed = 509, "the store stopped after an error";
+
+    // RK0510 to 0515: reading answers that are no plain JSON, and large ones.
+    BadRow = 510, "a row that cannot be read";
+    WrongCharset = 511, "an answer that is not in its charset";
+    NoColumns = 512, "a CSV answer whose columns cannot be told apart";
+    Unpacking = 513, "a packed answer that cannot be unpacked";
+    UnpackedTooLarge = 514, "an answer that is larger than it may be once unpacked";
+    AnswerFile = 515, "a large answer cannot be kept on the disk";
+    // RK0516 to 0519: exports.
+    ExportFailed = 516, "an export's job failed";
+    ExportUnfinished = 517, "an export's job did not end in time";
+    ExportGone = 518, "an export's job or file is gone";
 
     // RK0520 to 0529: steps that look at more than one value.
     StepUnfit = 520, "a step does not fit the record";

@@ -1,33 +1,34 @@
 //! Reads a stream of an API, one page per call. [`ApiSource::read`] asks, cuts and decides; what it decides is in the
-//! pure files beside this one.
+//! pure files beside this one. A page is an answer, or a piece of a large one.
 //!
 //! The hard idea is beginning again. A saved position may be refused (tokens expire), and an offset listing may turn out
 //! to have moved. Both lead to the same answer: the listing is read from its start, over the same pinned window, and the
 //! page says so. That is counted, because a listing that never holds still must become an error and not a loop.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use http::StatusCode;
+use bytes::Bytes;
 use url::Url;
 
 use super::{
-    Source, conditional,
+    Source,
+    asking::{self, Asked},
+    conditional,
     expand::{self, Whole},
-    instant,
     one_slice::OneSlice,
     pace::{self, Pace},
     paginate::{self, Answered, Turn},
+    pieces::{self, Fetched, Kept, Reading},
     sift::sift,
     slice, window,
 };
 use crate::{
-    config::plan::{Api, Auth, Incremental, PageSize, Paginate, Stream},
-    expr::Scope,
-    http::{Answer, Call, Client, Ruling, render},
-    model::{Blame, BoxFuture, Checkpoint, Cursor, Fault, Page, Position, Scan},
+    config::plan::{Api, Incremental, Stream},
+    http::{Call, Client, same_origin, scrub},
+    model::{BoxFuture, Checkpoint, Cursor, Fault, Page, Position, Scan},
     transform::Personal,
 };
 
@@ -43,12 +44,16 @@ pub struct ApiSource {
     personal: Arc<Personal>,
     /// The part of the stream that it reads.
     slice: Option<OneSlice>,
+    /// The file of a job that it reads.
+    file: Option<File>,
     /// The items around its records, where these stand in lists inside of them.
     around: Option<Stream>,
     /// What a look-up asks for, as JSON.
     asking: Option<String>,
     /// How large its pages are.
     pace: Pace,
+    /// The large answer that is being read. It spares fetching it again; no position depends on it.
+    kept: Mutex<Option<Kept>>,
     /// How often the pass under way was begun again. It guards; no position depends on it.
     restarts: AtomicU32,
     /// How many pages the pass under way came to before its position was forgotten.
@@ -78,9 +83,11 @@ impl ApiSource {
             name,
             personal: Arc::default(),
             slice: None,
+            file: None,
             around,
             asking: None,
             pace: Pace::default(),
+            kept: Mutex::default(),
             restarts: AtomicU32::new(0),
             furthest: AtomicU64::new(0),
         }
@@ -96,6 +103,13 @@ impl ApiSource {
         let (api, stream) = (self.api.clone(), self.stream.clone());
         let slice = OneSlice::new(&api, &stream, values);
         Self { personal: self.personal.clone(), slice: Some(slice), ..Self::new(api, stream, self.client.clone()) }
+    }
+
+    /// One file of a job. `after` follows it where it is not the last one.
+    pub fn of_file(&self, job: String, url: Option<Url>, after: Option<Position>) -> Self {
+        let (api, stream) = (self.api.clone(), self.stream.clone());
+        let file = File { job, url, after };
+        Self { personal: self.personal.clone(), file: Some(file), ..Self::new(api, stream, self.client.clone()) }
     }
 
     /// What the server's clock says now.
@@ -115,56 +129,43 @@ impl ApiSource {
             Some(scan) => scan.clone(),
             None => window::begin(stream, at, self.client.server_now())?,
         };
-        if !paginate::fits(&stream.paginate, scan.position.as_ref()) {
+        if !paginate::fits(stream, scan.position.as_ref()) {
             scan = window::again(&scan);
             restarted = true;
         }
         let mut body_bytes = 0;
         let mut empty_pages = 0;
         loop {
-            if scan.pages >= stream.pages_max {
-                return Err(paginate::over_budget(stream));
-            }
-            let size = self.pace.size(&stream.paginate);
-            let mut call = self.call(&scan)?;
-            conditional::ask(&mut call, stream, at);
-            let answer = self.client.execute(&call).await;
-            if pace::is_too_large(&answer) && self.pace.slower(&stream.paginate) {
-                continue;
-            }
-            let answer = answer?;
-            if conditional::is_unchanged(&answer) {
-                return Ok(conditional::nothing_new(at, scan));
-            }
-            if is_forgotten(&answer, &scan, stream) {
-                scan = window::from_the_start(&scan);
-                continue;
-            }
-            if is_expired(&answer, &scan) && (self.got_further(&scan) || self.may_restart()) {
-                scan = window::again(&scan);
-                restarted = true;
-                continue;
-            }
-            let answer = answer.accepted().map_err(|fault| explained(fault, stream, &scan))?;
-            self.pace.well();
-            conditional::learn(&mut scan, stream, &call, &answer);
-            body_bytes += answer.body.len();
-            let mut cut = self.cut(&answer)?;
-            window::pin(&mut scan, stream, answer.server_time.unwrap_or_else(|| self.client.server_now()));
-            scan.pages += 1;
-            let answered = Answered { cut: &cut, headers: &answer.headers, url: &call.url, size };
-            let next = match paginate::turn(stream, scan.position.as_ref(), &answered)? {
+            let Part { mut cut, fetched, bytes, rest, again } = match self.part(at, &mut scan).await? {
+                Got::Part(part) => part,
+                Got::Unchanged => return Ok(conditional::nothing_new(at, scan)),
+                Got::Begun { again } => {
+                    restarted |= again;
+                    continue;
+                }
+            };
+            body_bytes += bytes;
+            restarted |= again;
+            window::pin(&mut scan, stream, fetched.server_time.unwrap_or_else(|| self.client.server_now()));
+            let answered = Answered { cut: &cut, headers: &fetched.headers, url: &fetched.url, size: fetched.size };
+            let turn = match rest {
+                Some(rest) => Turn::Next(rest),
+                None => paginate::turn(stream, scan.answer(), &answered)?,
+            };
+            let next = match turn {
                 Turn::Moved if self.may_restart() => {
                     scan = window::again(&scan);
                     restarted = true;
                     continue;
                 }
                 Turn::Moved => return Err(paginate::moving(stream, RESTARTS_MAX)),
-                Turn::Next(position) => Some(self.without_secrets(position)),
-                Turn::End => None,
+                Turn::Next(position) => Some(asking::without_secrets(&self.api, position)),
+                Turn::End => self.file.as_ref().and_then(|file| file.after.clone()),
             };
             self.remember_token(&cut, &mut scan);
-            if let (true, Some(position)) = (cut.items.is_empty(), &next) {
+            if let (true, Some(position), false) =
+                (cut.items.is_empty(), &next, matches!(next, Some(Position::Job { .. })))
+            {
                 empty_pages += 1;
                 if empty_pages > stream.empty_pages_max {
                     return Err(paginate::endless(stream));
@@ -173,19 +174,119 @@ impl ApiSource {
                 continue;
             }
             // The record that was asked for once more to see whether the listing moved is already delivered.
-            let again = paginate::ask(stream, scan.position.as_ref(), size)?.again;
+            let again = paginate::ask(stream, scan.answer(), fetched.size)?.again;
             cut.items.drain(..again.min(cut.items.len()));
             return self.page(at, scan, cut, next, Found { restarted, body_bytes });
         }
     }
 
-    /// Cuts an answer, and protects what is personal before anything else sees it: positions hold keys, too.
-    fn cut(&self, answer: &Answer) -> Result<slice::Cut, Fault> {
-        let stream = self.around.as_ref().unwrap_or(&self.stream);
-        let mut cut = match self.personal.is_idle() {
-            true => slice::cut(&answer.body, &answer.headers, stream, &|text| answer.hushed(text))?,
-            false => slice::cut_unquoted(&answer.body, &answer.headers, stream)?,
+    /// The next part of a listing: of the answer that is under way, or of one that is asked for.
+    async fn part(&self, at: &Checkpoint, scan: &mut Scan) -> Result<Got, Fault> {
+        let stream = &*self.stream;
+        let reading = Reading::of(&self.api, stream, !self.personal.is_idle());
+        if let (Some(reading), Some(position @ Position::Within { records, .. })) = (&reading, &scan.position)
+            && let Some(kept) = self.take_kept(position)
+            && let Some(kept) = reading.go_to(kept, *records).await?
+        {
+            return self.piece(reading, kept).await;
+        }
+        if scan.pages >= stream.pages_max {
+            return Err(paginate::over_budget(stream));
+        }
+        let size = self.pace.size(&stream.paginate);
+        let mut call = self.call(scan, size)?;
+        conditional::ask(&mut call, stream, at);
+        let spool = pieces::spool(&mut call, &self.api, stream.form.large.as_ref());
+        let answer = self.client.execute(&call).await;
+        if pace::is_too_large(&answer) && self.pace.slower(&stream.paginate) {
+            return Ok(Got::Begun { again: false });
+        }
+        let answer = answer?;
+        if conditional::is_unchanged(&answer) {
+            return Ok(Got::Unchanged);
+        }
+        if asking::is_forgotten(&answer, scan, stream) {
+            *scan = window::from_the_start(scan);
+            return Ok(Got::Begun { again: false });
+        }
+        if asking::is_expired(&answer, scan) && (self.got_further(scan) || self.may_restart()) {
+            *scan = window::again(scan);
+            return Ok(Got::Begun { again: true });
+        }
+        let answer = answer.accepted().map_err(|fault| asking::explained(fault, stream, scan))?;
+        self.pace.well();
+        conditional::learn(scan, stream, &call, &answer);
+        scan.pages += 1;
+        let fetched = Fetched::new(&answer, call.url, size);
+        let Some(reading) = reading else {
+            let cut = self.own(self.cut(&answer.body, &fetched)?)?;
+            return Ok(Got::Part(Part {
+                cut,
+                fetched: fetched.into(),
+                bytes: answer.body.len(),
+                rest: None,
+                again: false,
+            }));
         };
+        let body = pieces::body(&answer, spool.as_ref());
+        drop(answer);
+        let kept = reading.open(scan.answer().cloned(), fetched, body).await?;
+        self.resume(&reading, kept, scan).await
+    }
+
+    /// Goes to where a scan stands in an answer that was fetched again, if it is the same answer.
+    async fn resume(&self, reading: &Reading<'_>, kept: Kept, scan: &mut Scan) -> Result<Got, Fault> {
+        let Some(Position::Within { answer, records, of }) = &scan.position else {
+            return self.piece(reading, kept).await;
+        };
+        let is_same = kept.is(of);
+        let there = reading.go_to(kept, if is_same { *records } else { 0 }).await?;
+        if is_same && let Some(kept) = there {
+            return self.piece(reading, kept).await;
+        }
+        if !self.may_restart() {
+            return Err(paginate::moving(&self.stream, RESTARTS_MAX));
+        }
+        tracing::info!(stream = %self.stream.name, "a large answer is another one than before, so its listing begins again");
+        let kept = there.filter(|_| answer.is_none());
+        *scan = window::again(scan);
+        let Some(kept) = kept else { return Ok(Got::Begun { again: true }) };
+        scan.pages = 1;
+        Ok(match self.piece(reading, kept).await? {
+            Got::Part(part) => Got::Part(Part { again: true, ..part }),
+            other => other,
+        })
+    }
+
+    async fn piece(&self, reading: &Reading<'_>, kept: Kept) -> Result<Got, Fault> {
+        let fetched = kept.fetched.clone();
+        let (piece, kept) = reading.next(kept).await?;
+        let (bytes, rest) = (piece.text.len(), kept.as_ref().map(Kept::position));
+        *self.kept() = kept;
+        let stream = self.around.as_ref().unwrap_or(&self.stream);
+        let cut = slice::cut_piece(piece, stream, |frame| self.cut(frame, &fetched))?;
+        Ok(Got::Part(Part { cut: self.own(cut)?, fetched, bytes, rest, again: false }))
+    }
+
+    /// The answer under way, if a position is in it. Any other one is dropped.
+    fn take_kept(&self, position: &Position) -> Option<Kept> {
+        self.kept().take().filter(|kept| kept.holds(position))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn cut(&self, body: &Bytes, fetched: &Fetched) -> Result<slice::Cut, Fault> {
+        let stream = self.around.as_ref().unwrap_or(&self.stream);
+        match self.personal.is_idle() {
+            true => slice::cut(body, &fetched.headers, stream, &|text| scrub(text, &fetched.secrets)),
+            false => slice::cut_unquoted(body, &fetched.headers, stream),
+        }
+    }
+
+    /// Gives items what their slice adds, and protects what is personal before anything else sees it: positions hold keys, too.
+    fn own(&self, mut cut: slice::Cut) -> Result<slice::Cut, Fault> {
         if let (Some(slice), None) = (&self.slice, &self.around) {
             slice.add_to(&mut cut.items, &self.stream)?;
         }
@@ -202,6 +303,18 @@ impl ApiSource {
             item.key = item.key.take().map(|key| self.personal.key(key));
         }
         Ok(cut)
+    }
+
+    fn call(&self, scan: &Scan, size: Option<u64>) -> Result<Call, Fault> {
+        let slice = self.slice.as_ref().map(|slice| slice.values.as_str());
+        let job = self.file.as_ref().map(|file| file.job.as_str());
+        let asked = Asked { scan, size, slice, lookup: self.asking.as_deref(), job };
+        let mut call = asking::call(&self.api, &self.stream, &self.name, &asked)?;
+        if let Some(url) = self.file.as_ref().and_then(|file| file.url.as_ref()) {
+            call.unsigned = !same_origin(url, &self.api.base_url);
+            call.url = url.clone();
+        }
+        Ok(call)
     }
 
     fn page(
@@ -247,55 +360,6 @@ impl ApiSource {
         })
     }
 
-    fn call(&self, scan: &Scan) -> Result<Call, Fault> {
-        let stream = &*self.stream;
-        let ask = paginate::ask(stream, scan.position.as_ref(), self.pace.size(&stream.paginate))?;
-        let bounds = Bounds::of(stream, scan);
-        let token = match &scan.position {
-            Some(Position::Token(token)) => Some(token.as_str()),
-            _ => None,
-        };
-        let page = serde_json::json!({"token": token, "number": ask.number, "offset": ask.offset, "size": ask.size});
-        let window = serde_json::json!({"since": bounds.since, "until": bounds.until});
-        let scope = Scope::new()
-            .json("config", self.api.settings.as_str())
-            .json("page", page.to_string())
-            .json("window", window.to_string())
-            .json("slice", self.slice.as_ref().map_or("{}", |slice| slice.values.as_str()))
-            .json("lookup", self.asking.as_deref().unwrap_or("null"));
-        let unbuilt = |reason: crate::model::Reason| {
-            Fault::halt(
-                reason.code,
-                Blame::Config,
-                format!("the request of stream {}: {}", stream.name, reason.message),
-            )
-            .help("Nothing was sent. Mend the stream's request in its connector, or the connection's settings.")
-        };
-        let mut call = render::call(&self.api, &stream.request, &self.name, &scope, true).map_err(unbuilt)?;
-        if let Some(Position::Url(next)) = &scan.position {
-            // The server wrote the whole address of the next page, its parameters included.
-            call.url = Url::parse(next)
-                .map_err(|_| paginate::stuck(stream, "the saved address of the next page is no URL"))?;
-            return Ok(call);
-        }
-        let number = |number: Option<u64>| number.map(|number| number.to_string());
-        let size = |size: &'_ PageSize| size.query.clone().zip(number(ask.size));
-        let (place, limit) = match &stream.paginate {
-            Paginate::Cursor { query, size: sized, .. } => {
-                (query.clone().zip(token.map(str::to_owned)), sized.as_ref().and_then(size))
-            }
-            Paginate::Page { query, size: sized, .. } => {
-                (Some(query.clone()).zip(number(ask.number)), sized.as_ref().and_then(size))
-            }
-            Paginate::Offset { query, size: sized, .. } => (Some(query.clone()).zip(number(ask.offset)), size(sized)),
-            Paginate::None | Paginate::NextUrl { .. } | Paginate::Link => (None, None),
-        };
-        let parameters = bounds.parameters(stream).into_iter().chain(place).chain(limit);
-        let parameters: Vec<(String, String)> = parameters.collect();
-        render::add_query(&mut call.url, parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        Ok(call)
-    }
-
     /// Where the sink is slow, a short-lived position dies again and again. Records that were delivered cost nothing the next time, so
     /// each beginning gets further, and in the end to the end.
     fn got_further(&self, scan: &Scan) -> bool {
@@ -305,22 +369,6 @@ impl ApiSource {
     /// Counts a beginning again, if there may be one more.
     fn may_restart(&self) -> bool {
         self.restarts.fetch_add(1, Ordering::Relaxed) < RESTARTS_MAX
-    }
-
-    /// A server may repeat our API key in its links. The signer adds it to each request; it must not be saved.
-    fn without_secrets(&self, position: Position) -> Position {
-        let (Position::Url(url), Auth::ApiKeyQuery { parameter, .. }) = (&position, &self.api.auth) else {
-            return position;
-        };
-        let Ok(mut url) = Url::parse(url) else { return position };
-        let kept: Vec<(String, String)> = url
-            .query_pairs()
-            .filter(|(name, _)| name != parameter)
-            .map(|(n, v)| (n.into_owned(), v.into_owned()))
-            .collect();
-        url.set_query(None);
-        render::add_query(&mut url, kept.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        Position::Url(url.into())
     }
 
     /// A stream with an opaque token: the newest one wins.
@@ -333,71 +381,39 @@ impl ApiSource {
     }
 }
 
+/// One file of a job, as a stream.
+struct File {
+    /// What templates see as `job`.
+    job: String,
+    /// Nothing: the stream's request names it.
+    url: Option<Url>,
+    after: Option<Position>,
+}
+
+/// What came of asking for the next part of a listing.
+enum Got {
+    Part(Part),
+    /// Nothing is new.
+    Unchanged,
+    /// The scan was changed, and what it asks for now is still to be read. `again`: it begins from its start.
+    Begun {
+        again: bool,
+    },
+}
+
+/// As much of an answer as makes a page: all of it, or a piece.
+struct Part {
+    cut: slice::Cut,
+    fetched: Arc<Fetched>,
+    bytes: usize,
+    /// Where the rest of the answer begins.
+    rest: Option<Position>,
+    /// The listing begins again with it.
+    again: bool,
+}
+
 /// What reading found besides the page itself.
 struct Found {
     restarted: bool,
     body_bytes: usize,
-}
-
-/// The window's bounds as they are sent.
-struct Bounds {
-    since: Option<String>,
-    until: Option<String>,
-}
-
-impl Bounds {
-    fn of(stream: &Stream, scan: &Scan) -> Self {
-        let format = match &stream.incremental {
-            Some(Incremental::Field(field)) => Some(field.format),
-            Some(Incremental::Token { .. }) | None => None,
-        };
-        let sent = |bound: &Option<Cursor>| bound.as_ref().map(|bound| instant::sent(format, bound));
-        Self { since: sent(&scan.from), until: sent(&scan.until) }
-    }
-
-    fn parameters(&self, stream: &Stream) -> Vec<(String, String)> {
-        let (since, until) = match &stream.incremental {
-            Some(Incremental::Field(field)) => (field.since.as_ref(), field.until.as_ref()),
-            Some(Incremental::Token { query, .. }) => (query.as_ref(), None),
-            None => (None, None),
-        };
-        let parameter = |name: Option<&String>, value: &Option<String>| name.cloned().zip(value.clone());
-        parameter(since, &self.since).into_iter().chain(parameter(until, &self.until)).collect()
-    }
-}
-
-/// Says what to do where the refused request began a pass with a token that the vendor may have forgotten.
-fn explained(fault: Fault, stream: &Stream, scan: &Scan) -> Fault {
-    let by_token = matches!(stream.incremental, Some(Incremental::Token { .. }));
-    if !by_token || scan.from.is_none() || scan.position.is_some() {
-        return fault;
-    }
-    let help = format!(
-        "Nothing was read and nothing was changed. If the vendor no longer knows the token of the last pass, read the \
-         stream from its start, where what was written before is recognised: renkei run --full-refresh {}",
-        stream.name
-    );
-    fault.help(help)
-}
-
-/// Whether the vendor no longer knows the token with which the pass began.
-fn is_forgotten(answer: &Answer, scan: &Scan, stream: &Stream) -> bool {
-    let Some(Incremental::Token { expired, .. }) = &stream.incremental else { return false };
-    let is_first = scan.from.is_some() && scan.position.is_none();
-    let is_forgotten =
-        is_first && matches!(answer.ruling, Ruling::Refused(_)) && expired.contains(&answer.status.as_u16());
-    if is_forgotten {
-        tracing::warn!(stream = %stream.name, "the vendor no longer knows the last token, so everything is listed again");
-    }
-    is_forgotten
-}
-
-/// Whether the server no longer accepts the position: a token or URL of its own that it once gave.
-fn is_expired(answer: &Answer, scan: &Scan) -> bool {
-    matches!(scan.position, Some(Position::Token(_) | Position::Url(_)))
-        && matches!(answer.ruling, Ruling::Refused(_))
-        && matches!(
-            answer.status,
-            StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY
-        )
 }

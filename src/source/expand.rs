@@ -55,6 +55,10 @@ pub fn expanded(
             reason,
             slip: None,
         };
+        if let Some(reason) = item.broken {
+            rejects.push(refuse(item.fields, reason));
+            continue;
+        }
         if !item.object {
             rejects.push(refuse(item.fields, Reason::new(Code::NotAnObject, "the item is no JSON object")));
             continue;

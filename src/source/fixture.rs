@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::slice::{Cut, cut};
 use crate::{
-    config::plan::{CursorField, CursorFormat, Incremental, Lag, Paginate, RequestPlan, Stream},
+    config::plan::{CursorField, CursorFormat, Form, Incremental, Lag, Paginate, RequestPlan, Stream},
     expr::Template,
     model::Path,
 };
@@ -42,6 +42,7 @@ pub fn stream() -> Stream {
         conditional: false,
         schema: None,
         single: false,
+        form: Form::default(),
         pages_max: 100,
         empty_pages_max: 2,
     }

@@ -2,8 +2,11 @@
 //! position of its own, so any page can be read again after a crash.
 
 mod api;
+mod asking;
 mod conditional;
+mod decode;
 mod expand;
+mod export;
 #[cfg(test)]
 mod fixture;
 mod instant;
@@ -12,6 +15,7 @@ mod link;
 mod one_slice;
 mod pace;
 mod paginate;
+mod pieces;
 mod shared;
 mod sift;
 mod single;
@@ -22,6 +26,7 @@ mod window;
 mod windows;
 
 pub use api::ApiSource;
+pub use export::ExportSource;
 pub use instant::read as read_cursor;
 pub use shared::Readings;
 pub use sift::{Sifted, sift};
@@ -58,6 +63,9 @@ pub fn of_stream(
     personal: Arc<Personal>,
     cursors: Option<SliceCursors>,
 ) -> Box<dyn Source> {
+    if let Some(plan) = &stream.form.export {
+        return Box::new(ExportSource::new(api, stream, plan.clone(), client, personal));
+    }
     match sliced(api, stream, client, &personal, cursors) {
         Some(sliced) => Box::new(sliced),
         None => Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone()).protected(personal)),
@@ -66,6 +74,9 @@ pub fn of_stream(
 
 /// The same from its start, one request after the other, where somebody needs to know their order.
 pub fn in_order(api: &Arc<Api>, stream: &Arc<Stream>, client: &Client) -> Box<dyn Source> {
+    if let Some(plan) = &stream.form.export {
+        return Box::new(ExportSource::new(api, stream, plan.clone(), client, Arc::default()));
+    }
     match sliced(api, stream, client, &Arc::default(), None) {
         Some(sliced) => Box::new(sliced.in_order()),
         None => Box::new(ApiSource::new(api.clone(), stream.clone(), client.clone())),

@@ -36,7 +36,7 @@ impl OneSlice {
         if added.is_empty() {
             return Ok(());
         }
-        for item in items.iter_mut().filter(|item| item.object) {
+        for item in items.iter_mut().filter(|item| item.object && item.broken.is_none()) {
             let mut draft = Draft::of(&item.fields);
             // Where an object of the record is in the way of a path, the record stays as it is and lacks the field.
             let fits = added.iter().all(|(path, value)| draft.set(path, value.clone()).is_ok());

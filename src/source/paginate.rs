@@ -82,7 +82,12 @@ pub fn ask(stream: &Stream, at: Option<&Position>, size: Option<u64>) -> Result<
 }
 
 /// Whether a saved position is of the kind this stream has. After a change of the connector it may not be.
-pub fn fits(paginate: &Paginate, at: Option<&Position>) -> bool {
+pub fn fits(stream: &Stream, at: Option<&Position>) -> bool {
+    if let Some(Position::Within { answer, .. }) = at {
+        let is_outermost = !matches!(answer.as_deref(), Some(Position::Within { .. }));
+        return stream.form.large.is_some() && is_outermost && fits(stream, answer.as_deref());
+    }
+    let paginate = &stream.paginate;
     matches!(
         (paginate, at),
         (_, None)
@@ -132,6 +137,10 @@ fn token(stream: &Stream, next: &NextToken, more: Option<&Path>, answered: &Answ
         }
         _ if more == Some(false) => return Ok(Turn::End),
         NextToken::UntilEnd { end, .. } if boolean(answered.cut, end) == Some(true) => return Ok(Turn::End),
+        NextToken::Header(name) => {
+            let value = answered.headers.get(name).and_then(|value| value.to_str().ok());
+            value.map(|value| value.trim().to_owned()).filter(|value| value != "null")
+        }
         NextToken::Body(path) | NextToken::UntilEnd { token: path, .. } | NextToken::Counted { token: path, .. } => {
             text_at(answered.cut, path)
         }

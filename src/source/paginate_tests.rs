@@ -231,9 +231,9 @@ fn a_position_of_another_kind_does_not_fit() {
         by_offset(None).paginate,
     ];
     for (kind, paginate) in kinds.iter().enumerate() {
-        assert!(fits(paginate, None));
+        assert!(fits(&of(paginate.clone()), None));
         for (given, position) in positions.iter().enumerate() {
-            assert_eq!(fits(paginate, Some(position)), kind == given);
+            assert_eq!(fits(&of(paginate.clone()), Some(position)), kind == given);
         }
     }
 }

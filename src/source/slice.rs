@@ -11,12 +11,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
+    decode::Piece,
     instant,
     json::{Bad, Malformed, Walker},
 };
 use crate::{
     config::plan::{CursorField, Incremental, Stream},
-    model::{Blame, Code, Cursor, Disposition, Fault, Fields, Key, Path, Step, Version},
+    model::{Blame, Code, Cursor, Disposition, Fault, Fields, Key, Path, Reason, Step, Version},
 };
 
 /// One answer, cut.
@@ -37,6 +38,8 @@ pub struct Item {
     /// Nothing: the stream has no cursor field, or here it is missing or cannot be read.
     pub cursor: Option<Cursor>,
     pub version: Option<Version>,
+    /// Why what stands here is no record: a row that could not be read.
+    pub broken: Option<Reason>,
 }
 
 #[derive(Debug)]
@@ -68,6 +71,34 @@ pub fn cut_unquoted(body: &Bytes, headers: &HeaderMap, stream: &Stream) -> Resul
     cut_or(body, stream, |malformed| not_json(body, headers, malformed, hidden()))
 }
 
+/// Cuts some records of an answer that is decoded. `frame` cuts what stands around all of them, once that is known.
+pub fn cut_piece(
+    piece: Piece,
+    stream: &Stream,
+    frame: impl FnOnce(&Bytes) -> Result<Cut, Fault>,
+) -> Result<Cut, Fault> {
+    let text = std::str::from_utf8(&piece.text).unwrap_or_default();
+    let mut cutter = Cutter::new(&piece.text, text, stream);
+    let mut walker = Walker::new(text);
+    let walked = cutter.answer(&mut walker, &[]);
+    let unlike = |Bad| Fault::halt(Code::Bug, Blame::Bug, "the decoded records of an answer are no JSON list");
+    walked.map_err(unlike)?;
+    for (place, reason) in piece.broken {
+        if let Some(item) = cutter.items.get_mut(place) {
+            (item.key, item.cursor, item.version, item.broken) = (None, None, None, Some(reason));
+        }
+    }
+    let mut cut = match piece.frame {
+        Some(around) => frame(&around.into())?,
+        None => {
+            let frame = Frame { whole: Bytes::new(), text: String::new(), records: stream.records.clone() };
+            Cut { items: Vec::new(), frame }
+        }
+    };
+    cut.items.splice(..0, cutter.items);
+    Ok(cut)
+}
+
 fn cut_or(body: &Bytes, stream: &Stream, not_json: impl Fn(Option<Malformed>) -> Fault) -> Result<Cut, Fault> {
     let text = std::str::from_utf8(body).map_err(|_| not_json(None))?;
     let mut cutter = Cutter::new(body, text, stream);
@@ -94,8 +125,14 @@ pub fn one(body: &Bytes, stream: &Stream) -> Item {
     let text = std::str::from_utf8(body).unwrap_or("{}");
     let mut cutter = Cutter::new(body, text, stream);
     let cut = cutter.item(&mut Walker::new(text));
-    let whole =
-        Item { fields: Fields::from_object(body.clone()), object: false, key: None, cursor: None, version: None };
+    let whole = Item {
+        fields: Fields::from_object(body.clone()),
+        object: false,
+        key: None,
+        cursor: None,
+        version: None,
+        broken: None,
+    };
     cut.ok().and_then(|()| cutter.items.pop()).unwrap_or(whole)
 }
 
@@ -213,7 +250,7 @@ impl<'s> Cutter<'s> {
                 Some(stream) => one(&wrapped, stream),
                 None => {
                     let fields = Fields::from_object(wrapped);
-                    Item { fields, object: false, key: None, cursor: None, version: None }
+                    Item { fields, object: false, key: None, cursor: None, version: None, broken: None }
                 }
             });
             return Ok(());
@@ -237,7 +274,7 @@ impl<'s> Cutter<'s> {
         let version =
             version.or_else(|| self.version.and_then(|at| scalar(self.wanted[at].raw(text)?)).map(Version::new));
         let fields = Fields::from_object(self.body.slice(begin..walker.at()));
-        self.items.push(Item { fields, object: true, key: self.key(), cursor, version });
+        self.items.push(Item { fields, object: true, key: self.key(), cursor, version, broken: None });
         Ok(())
     }
 

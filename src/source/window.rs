@@ -158,6 +158,9 @@ fn is_at_or_after(at: &Cursor, bound: Option<&Cursor>) -> bool {
 }
 
 fn unusable(item: &Item, stream: &Stream, field: Option<&CursorField>) -> Option<Reason> {
+    if item.broken.is_some() {
+        return item.broken.clone();
+    }
     if !item.object {
         return Some(Reason::new(Code::NotAnObject, "the item is no JSON object"));
     }

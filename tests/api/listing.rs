@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use renkei::{
-    config::plan::{Api, Paginate, Stream},
+    config::plan::{Api, Form, Paginate, Stream},
     model::{Checkpoint, Fault, Page},
     source::{ApiSource, Source},
 };
@@ -28,6 +28,7 @@ pub fn stream(paginate: Paginate) -> Stream {
         conditional: false,
         schema: None,
         single: false,
+        form: Form::default(),
         pages_max: 100,
         empty_pages_max: 2,
     }

@@ -192,6 +192,8 @@ pub fn customers(base_url: &str) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
+        spool: None,
     }
 }
 

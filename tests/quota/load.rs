@@ -130,6 +130,8 @@ pub fn call(api: &Api, name: &str) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
+        spool: None,
     }
 }
 

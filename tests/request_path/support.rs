@@ -47,6 +47,8 @@ pub fn call(method: Method, base_url: &str, path: &str) -> Call {
         deadline: None,
         answers: Vec::new(),
         hides: Vec::new(),
+        unsigned: false,
+        spool: None,
     }
 }
 

@@ -70,7 +70,7 @@ pub fn page(stream: &Stream, lists: Lists, shelf: &Shelf, asked: &Asked, size: u
                         say(&mut body, path, json!(token));
                     }
                 }
-                NextToken::Body(_) | NextToken::LastRecord(_) => {}
+                NextToken::Body(_) | NextToken::Header(_) | NextToken::LastRecord(_) => {}
             }
             says.iter().for_each(|path| say(&mut body, path, json!(more)));
         }

@@ -106,6 +106,7 @@ fn unconnected(url: &Url, error: &SendError) -> [Line; 2] {
         | SendError::Broken(_)
         | SendError::Truncated { .. }
         | SendError::BodyTooLarge { .. }
+        | SendError::Unkept { .. }
         | SendError::Redirect { .. } => {
             let tls = match url.scheme() {
                 "https" => unseen("the server did not answer, so its certificate was not seen"),

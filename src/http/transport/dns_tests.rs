@@ -60,6 +60,7 @@ async fn a_name_that_moved_is_followed_when_its_connections_end() {
         headers: HeaderMap::new(),
         body: Bytes::new(),
         body_bytes_max: 100,
+        spool: None,
         secrets: Vec::new(),
         offset: Default::default(),
         offset_learned: Default::default(),

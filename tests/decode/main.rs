@@ -1,0 +1,10 @@
+//! Answers that are no plain JSON, or larger than memory should hold, over real sockets, into files: formats, bad input, crashes.
+
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+mod bad_input;
+mod crash;
+mod exports;
+mod formats;
+mod memory;
+mod rig;
