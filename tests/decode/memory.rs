@@ -4,12 +4,13 @@ use std::{
     fs,
     io::{BufRead, BufReader},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    time::Instant,
 };
 
 /// Bound of the whole process.

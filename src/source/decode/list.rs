@@ -71,7 +71,7 @@ impl List {
             };
             match found {
                 Found::Record { begin, end, next, is_last } => {
-                    draft.record().extend_from_slice(self.window[begin..end].as_bytes());
+                    draft.record().extend_from_slice(&self.window.as_bytes()[begin..end]);
                     (self.at, self.stage) = (next, Stage::Record);
                     if !is_last {
                         continue;

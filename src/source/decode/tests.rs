@@ -315,3 +315,12 @@ fn a_place_is_found_again_by_its_count() {
     }
     assert!(!open().skip_to(101).unwrap());
 }
+
+#[test]
+fn a_broken_row_that_may_hold_personal_fields_shows_its_line_and_nothing_else() {
+    let body = Body::Memory(Bytes::from_static(b"id,email\nme@planted.example\n"));
+    let mut records = Records::open(body, &decode(csv(), "utf-8", Packed::No), &Path::whole(), ROOM, true).unwrap();
+    let piece = records.next(Most::PIECE).unwrap();
+    assert_eq!(piece.text, r#"[{"line":2}]"#);
+    assert!(!piece.broken[0].1.message.contains("planted"), "{}", piece.broken[0].1.message);
+}
