@@ -63,6 +63,7 @@ codes! {
     ContractNothing = 144, "a contract without a schema";
     ContractBroken = 145, "a schema changed in a way that breaks";
     UnlikeDocument = 146, "a connector does not fit its vendor's document";
+    RowQuery = 150, "a query that cannot be read page by page";
 
     // To 0139: records that are pushed.
     ListenAddress = 130, "an address to listen at cannot be used";
@@ -142,6 +143,11 @@ codes! {
     StoreIo = 507, "the store's files cannot be read or written";
     SealKey = 508, "the sealing key is missing or does not fit";
     StoreClosed = 509, "the store stopped after an error";
+
+    // RK0516 to 0519: rows of a database that are read.
+    RowsUnfit = 516, "rows cannot be read as the pipeline declares";
+    OutboxUnfit = 517, "a table cannot be read as an outbox";
+    OutboxHeld = 518, "rows of an outbox are held by another worker";
 
     // RK0520 to 0529: steps that look at more than one value.
     StepUnfit = 520, "a step does not fit the record";

@@ -76,6 +76,7 @@ fn paging<'c>(paginate: &'c Paginate, one: &mut Use<'c>, inside: &mut Vec<&'c Pa
             match next {
                 NextToken::Body(path) => one.in_answer.push(path),
                 NextToken::UntilEnd { token, end } => one.in_answer.extend([token, end]),
+                NextToken::Counted { token, total, .. } => one.in_answer.extend([token, total]),
                 NextToken::LastRecord(path) => inside.push(path),
             }
             one.query.extend(query.as_deref().into_iter().chain(sized(size)));
