@@ -63,6 +63,7 @@ codes! {
     ContractNothing = 144, "a contract without a schema";
     ContractBroken = 145, "a schema changed in a way that breaks";
     UnlikeDocument = 146, "a connector does not fit its vendor's document";
+    RowQuery = 150, "a query that cannot be read page by page";
 
     // To 0139: records that are pushed.
     ListenAddress = 130, "an address to listen at cannot be used";
@@ -166,6 +167,10 @@ codes! {
     LookUpTooLarge = 526, "a looked-up listing is larger than its bound";
     LookUpRefused = 527, "a look-up was refused for a record";
     ExpandTooLarge = 528, "a page expands beyond its bound";
+    // RK0530 to 0539: rows of a database that are read.
+    RowsUnfit = 530, "rows cannot be read as the pipeline declares";
+    OutboxUnfit = 531, "a table cannot be read as an outbox";
+    OutboxHeld = 532, "rows of an outbox are held by another worker";
 
     // RK06xx: signing in.
     Unauthorized = 601, "the server does not accept the credentials";
