@@ -5,6 +5,7 @@ pub mod cases;
 pub mod cli;
 pub mod config;
 pub mod contract;
+pub mod database;
 pub mod drill;
 pub mod engine;
 pub mod expr;

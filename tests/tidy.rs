@@ -8,7 +8,7 @@ const RANKS: &[&[&str]] = &[
     &["model"],
     &["expr", "telemetry", "contract"],
     &["config", "store"],
-    &["http", "transform"],
+    &["database", "http", "transform"],
     &["auth"],
     &["source", "sink", "sandbox"],
     &["engine"],
@@ -39,7 +39,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("cron::", &["engine/crontab.rs"]),
     ("oauth2::", &["auth/login.rs"]),
     ("x509_cert", &["http/keys/"]),
-    ("tokio_postgres", &["sink/postgres"]),
+    ("tokio_postgres", &["database/postgres", "sink/postgres", "source/postgres"]),
     ("axum", &["sandbox/", "server/", "drill/server.rs"]),
     ("maud::", &["server/admin/page/"]),
     // What is put into a page is escaped, always.

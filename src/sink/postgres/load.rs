@@ -11,9 +11,10 @@ use super::{
     columns::{Change, Column, plan},
     fault,
     rows::{Encoded, Layout},
-    table::{Target, list, quoted},
+    table::{Target, list},
 };
 use crate::{
+    database::postgres::quoted,
     model::{Blame, Code, Fault, Reason, Verdict},
     store::Item,
 };

@@ -4,8 +4,11 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::{connect::connect, fault::fault, progress};
-use crate::model::Fault;
+use super::progress;
+use crate::{
+    database::postgres::{NOTHING_CHANGED, connect, fault},
+    model::Fault,
+};
 
 /// A database as it answered.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,7 +40,7 @@ pub async fn look_at_database(url: &SecretString, ca: Option<&Path>, schema: &st
             exists (select from pg_class where relnamespace = n.oid and relname = $2::text)
         from (select) one left join pg_namespace n on n.nspname = $1::text";
     let row = client.query_one(sql, &[&schema, &progress::TABLE]).await;
-    let row = row.map_err(|error| fault(&error, "look at the database"))?;
+    let row = row.map_err(|error| fault(&error, "look at the database", NOTHING_CHANGED))?;
     let (usage, create): (Option<bool>, Option<bool>) = (row.get(4), row.get(5));
     let has_checkpoints = row.get(6);
     let schema = usage.zip(create).map(|(usage, create)| Rights { usage, create, has_checkpoints });

@@ -8,7 +8,6 @@
 //! ```
 
 mod columns;
-mod connect;
 mod encode;
 mod fault;
 mod load;
@@ -16,7 +15,6 @@ mod look;
 mod progress;
 mod rows;
 mod table;
-mod tls;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
@@ -33,6 +31,7 @@ use self::{
 };
 use super::{Clear, Durability, Sink};
 use crate::{
+    database::postgres,
     model::{Blame, BoxFuture, Checkpoint, Code, Disposition, Fault, Mark, Verdict},
     store::{Item, Staged},
 };
@@ -88,7 +87,7 @@ impl PostgresSink {
     async fn agree(&self, known: Option<Checkpoint>) -> Result<Option<Checkpoint>, Fault> {
         let mut slot = self.session.lock().await;
         *slot = None;
-        let client = connect::connect(&self.config.url, self.config.ca.as_deref()).await?;
+        let client = postgres::connect(&self.config.url, self.config.ca.as_deref()).await?;
         let mut progress = Progress::read(&client, &self.target, &self.config.stream).await?;
         if self.target.columns(&client).await?.is_none() {
             progress.start_over();

@@ -10,11 +10,11 @@
 use serde::{Deserialize, Serialize};
 use tokio_postgres::{Client, Statement};
 
-use super::{
-    fault::fault,
-    table::{Target, quoted},
+use super::{fault::fault, table::Target};
+use crate::{
+    database::postgres::quoted,
+    model::{Blame, Checkpoint, Code, ContentHash, Disposition, Fault, Fields},
 };
-use crate::model::{Blame, Checkpoint, Code, ContentHash, Disposition, Fault, Fields};
 
 const FORMAT: u32 = 1;
 pub const TABLE: &str = "renkei_checkpoints";

@@ -6,7 +6,10 @@ use super::{
     columns::{Change, Column},
     fault::fault,
 };
-use crate::model::{Blame, Code, Fault};
+use crate::{
+    database::postgres::quoted,
+    model::{Blame, Code, Fault},
+};
 
 /// Where the rows go.
 #[derive(Clone, Debug)]
@@ -93,11 +96,6 @@ impl Target {
         });
         format!("ALTER TABLE {} {}", self.name(), list(parts))
     }
-}
-
-/// An identifier as SQL takes it, whatever is in it.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 pub fn list(parts: impl Iterator<Item = String>) -> String {

@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio_postgres::{Client, Config, NoTls, config::Host};
 
 use super::{
-    fault::{connect_fault, fault, unreachable},
+    fault::{NOTHING_CHANGED, connect_fault, fault, unreachable},
     tls::{Mode, connector},
 };
 use crate::model::{Blame, Code, Fault};
@@ -28,7 +28,10 @@ pub async fn connect(url: &SecretString, ca: Option<&Path>) -> Result<Client, Fa
         Ok(client) => client?,
         Err(_) => return Err(unreachable(&place, "it took longer than 30 s")),
     };
-    client.batch_execute(SESSION).await.map_err(|error| fault(&error, "set up the database session"))?;
+    client
+        .batch_execute(SESSION)
+        .await
+        .map_err(|error| fault(&error, "set up the database session", NOTHING_CHANGED))?;
     Ok(client)
 }
 
