@@ -40,6 +40,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("oauth2::", &["auth/login.rs"]),
     ("x509_cert", &["http/keys/"]),
     ("tokio_postgres", &["database/postgres", "sink/postgres", "source/postgres"]),
+    ("rusqlite", &["database/sqlite"]),
     ("axum", &["sandbox/", "server/", "drill/server.rs"]),
     ("maud::", &["server/admin/page/"]),
     // What is put into a page is escaped, always.

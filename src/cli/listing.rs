@@ -97,7 +97,7 @@ async fn standing(pipeline: &Pipeline, opened: Option<&Opened>, known: &Known) -
         dead_letters: 0,
         last_run: None,
         last_success_at: None,
-        full_listing: pipeline.from.api.is_some() && pipeline.from.stream.incremental.is_none(),
+        full_listing: pipeline.from.lists_all(),
         schedule: schedule.map(ToString::to_string),
         next_run_at: next,
         waits,

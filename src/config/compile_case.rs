@@ -85,6 +85,7 @@ impl Check<'_> {
             jsonl: None,
             csv: None,
             postgres: None,
+            sqlite: None,
             base_url: given.and_then(|given| given.base_url.clone()),
             config: given.and_then(|given| given.config.clone()),
             auth: own.or_else(stand_in),
@@ -101,7 +102,7 @@ impl Check<'_> {
         };
         match self.connection(&name, &Spanned { value: connection, span: owner }, connectors)? {
             Connection::Api(api) => Some(stand_in::signed_in((*api).clone())),
-            Connection::Jsonl(_) | Connection::Postgres(_) => None,
+            Connection::Jsonl(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
         }
     }
 

@@ -12,7 +12,7 @@ use super::{
     compile_connector::Connector,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Api, BODY_BYTES_MAX, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, StorePlan, Timeouts},
+    plan::{Api, BODY_BYTES_MAX, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, Sqlite, StorePlan, Timeouts},
     raw_shared::{RawRetry, RawTimeouts},
     raw_slo::RawProbe,
     raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
@@ -59,7 +59,16 @@ impl Check<'_> {
         if let Some(csv) = &raw.csv {
             return self.csv_folder(name, raw, csv);
         }
+        if let (Some(sqlite), None, None, None) = (&raw.sqlite, &raw.connector, &raw.jsonl, &raw.postgres) {
+            self.only_for_connectors(raw);
+            let sqlite = Sqlite { name: name.value.clone(), path: self.place(&sqlite.path) };
+            return Some(Connection::Sqlite(Arc::new(sqlite)));
+        }
         match (&raw.connector, &raw.jsonl, &raw.postgres) {
+            _ if raw.sqlite.is_some() => {
+                self.two_kinds(name);
+                None
+            }
             (Some(connector), None, None) => match connectors.get(&connector.value) {
                 Some(known) => self.api(name, owner, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api))),
                 None => {
@@ -80,16 +89,20 @@ impl Check<'_> {
                     name.span,
                     owner,
                     "connector",
-                    "say what it is with one of `connector`, `jsonl` and `postgres`",
+                    "say what it is with one of `connector`, `jsonl`, `csv`, `postgres` and `sqlite`",
                 );
                 None
             }
             _ => {
-                let message = format!("the connection `{}` is of two kinds", name.value);
-                self.conflict(name.span, message, "keep one of `connector`, `jsonl` and `postgres`");
+                self.two_kinds(name);
                 None
             }
         }
+    }
+
+    pub(super) fn two_kinds(&self, name: &Spanned<String>) {
+        let message = format!("the connection `{}` is of two kinds", name.value);
+        self.conflict(name.span, message, "keep one of `connector`, `jsonl`, `csv`, `postgres` and `sqlite`");
     }
 
     pub(super) fn only_for_connectors(&self, raw: &RawConnection) {

@@ -22,9 +22,8 @@ impl Check<'_> {
         raw: &RawConnection,
         csv: &Spanned<RawCsvFolder>,
     ) -> Option<Connection> {
-        if raw.connector.is_some() || raw.jsonl.is_some() || raw.postgres.is_some() {
-            let message = format!("the connection `{}` is of two kinds", name.value);
-            self.conflict(name.span, message, "keep one of them");
+        if raw.connector.is_some() || raw.jsonl.is_some() || raw.postgres.is_some() || raw.sqlite.is_some() {
+            self.two_kinds(name);
             return None;
         }
         self.only_for_connectors(raw);

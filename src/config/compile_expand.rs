@@ -112,6 +112,10 @@ impl Check<'_> {
             let message = "what is pushed has one verdict for each record, for whoever pushed it";
             self.misplaced(split, message, "push the parts one by one, or read the stream without `ingress`");
         }
+        if from.rows.as_ref().is_some_and(|rows| rows.outbox().is_some()) {
+            let message = "a row of an outbox has one verdict, and its parts would have several";
+            self.misplaced(split, message, "put in a row for each part");
+        }
         let tells = from.stream.deletions.as_ref().is_some_and(|deletions| {
             deletions.tombstones.is_some() || deletions.sweep.as_ref().is_some_and(|sweep| sweep.stream.is_some())
         });

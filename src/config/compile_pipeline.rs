@@ -9,7 +9,7 @@ use super::{
     compile_targets::Target,
     diagnostic::Problem,
     footprint::digest,
-    plan::{Api, Changed, Connection, From, Limits, Makes, Operation, Pipeline, Postgres, Stream, To},
+    plan::{Api, Changed, Connection, Database, From, Limits, Makes, Operation, Pipeline, Stream, To},
     raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawTo},
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
@@ -60,6 +60,7 @@ impl Check<'_> {
         let (steps_of, fields_of) = (steps.as_deref(), fields.as_deref());
         let way = Way { from: from.as_ref(), steps: steps_of, fields: fields_of, to: to.as_ref(), typed };
         let personal = self.personal(raw, &way);
+        self.rows_named_in_the_clear(raw, from.as_ref());
         let contracts = self.contracts(raw, typed, from.as_ref(), to.as_ref());
         let schedule = raw.schedule.as_ref().map(|schedule| self.schedule(schedule, calendars));
         let slo = raw.slo.as_ref().filter(|_| !matches!(schedule, Some(None)));
@@ -105,6 +106,12 @@ impl Check<'_> {
         connections: &Connections,
     ) -> Option<From> {
         let RawFrom { connection, stream, ingress, .. } = &raw.value;
+        let connected = connection.as_ref().and_then(|it| connections.get(&it.value)?.as_ref());
+        if let Some(database) = connected.and_then(Connection::database) {
+            let (rows, stream) = self.rows(raw, to, database)?;
+            return Some(From { api: None, rows: Some(rows), stream, ingress: None });
+        }
+        self.nothing_of_rows(&raw.value);
         let pushed = ingress.as_ref().map(|ingress| (ingress, self.ingress(ingress)));
         if pushed.is_some() {
             self.push_fits(raw, pipeline, to);
@@ -123,7 +130,7 @@ impl Check<'_> {
             Some((_, ingress)) => Some(Arc::new(ingress?)),
             None => None,
         };
-        Some(From { api, stream: stream?, ingress })
+        Some(From { api, rows: None, stream: stream?, ingress })
     }
 
     fn read_from(&self, raw: &Spanned<RawFrom>, connections: &Connections) -> Option<(Arc<Api>, Arc<Stream>)> {
@@ -137,10 +144,10 @@ impl Check<'_> {
         let (connection, stream) = (connection.as_ref()?, stream.as_ref()?);
         let api = match self.known(connection, connections)? {
             Connection::Api(api) => api,
-            Connection::Jsonl(_) | Connection::Postgres(_) => {
+            Connection::Jsonl(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
                 let message = format!("`{}` can only be written to", connection.value);
                 let problem = Problem::new(Code::UnknownName, connection.span, message);
-                self.report(problem.help("read from a connection with a connector"));
+                self.report(problem.help("read from a connection with a connector, or from a database"));
                 return None;
             }
         };
@@ -223,10 +230,10 @@ impl Check<'_> {
                 self.no_key(to, "a file keeps records in the order they come");
                 Some(To::File { jsonl: Arc::clone(jsonl), name: file.value.clone() })
             }
-            Connection::Postgres(postgres) => {
+            Connection::Postgres(_) | Connection::Sqlite(_) => {
                 let table =
                     self.wanted(raw, "table", to.table.as_ref(), [("operation", &to.operation), ("file", &to.file)])?;
-                self.to_table(raw, table, postgres)
+                self.to_table(raw, table, connection.database()?)
             }
         }
     }
@@ -381,7 +388,7 @@ impl Check<'_> {
         }
     }
 
-    fn to_table(&self, raw: &Spanned<RawTo>, table: &Spanned<String>, postgres: &Arc<Postgres>) -> Option<To> {
+    fn to_table(&self, raw: &Spanned<RawTo>, table: &Spanned<String>, database: Database) -> Option<To> {
         let to = &raw.value;
         self.identifier("table", table);
         let key: &[Spanned<String>] = to.key.as_ref().map_or(&[], |key| &key.0);
@@ -403,7 +410,7 @@ impl Check<'_> {
             columns.insert(name.value.clone(), kind.value.clone());
         }
         let key = key.iter().map(|column| column.value.clone()).collect();
-        Some(To::Table { postgres: Arc::clone(postgres), table: table.value.clone(), key, columns })
+        Some(To::Table { database, table: table.value.clone(), key, columns })
     }
 
     fn column_type(&self, kind: &Spanned<String>) {

@@ -53,7 +53,7 @@ impl Check<'_> {
         let cannot = |message: String, help: &str| {
             self.report(Problem::new(Code::ObjectiveUnkeepable, freshness.span, message).help(help));
         };
-        if from.is_some_and(|from| from.api.is_none()) {
+        if from.is_some_and(From::is_only_pushed) {
             return cannot(
                 "nothing is read here that could grow old".to_owned(),
                 "remove `freshness`; `p95` tells how long callers wait",
@@ -160,7 +160,7 @@ impl Check<'_> {
 
     pub fn canary(&self, raw: &Spanned<RawCanary>, from: Option<&From>, to: Option<&To>) -> Canary {
         let (span, raw) = (raw.span, &raw.value);
-        if from.is_some_and(|from| from.api.is_none()) {
+        if from.is_some_and(From::is_only_pushed) {
             self.conflict(
                 span,
                 "what is pushed comes a few records at a time",

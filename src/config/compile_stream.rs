@@ -250,7 +250,7 @@ impl Check<'_> {
             self.missing_key(raw.span, raw.span, "field", help);
             return None;
         };
-        let Some(format) = incremental.format.map(meant) else {
+        let Some(format) = incremental.format.map(cursor_format) else {
             let help = "write one of rfc3339, epoch_seconds, epoch_millis, integer";
             self.missing_key(raw.span, raw.span, "format", help);
             return None;
@@ -276,7 +276,7 @@ impl Check<'_> {
         statuses.0.iter().map(|status| self.status(Some(status), StatusCode::GONE).as_u16()).collect()
     }
 
-    fn overlap(&self, overlap: Option<&Spanned<String>>, format: CursorFormat) -> Lag {
+    pub(super) fn overlap(&self, overlap: Option<&Spanned<String>>, format: CursorFormat) -> Lag {
         let integer = format == CursorFormat::Integer;
         let default = if integer { Lag::Count(0) } else { Lag::Time(Duration::from_secs(60)) };
         let Some(overlap) = overlap.filter(|overlap| !overlap.value.contains(HOLE)) else { return default };
@@ -296,7 +296,7 @@ impl Check<'_> {
         })
     }
 
-    fn settle(&self, settle: Option<&Spanned<Time>>, format: CursorFormat) -> Duration {
+    pub(super) fn settle(&self, settle: Option<&Spanned<Time>>, format: CursorFormat) -> Duration {
         if let (Some(settle), CursorFormat::Integer) = (settle, format) {
             self.conflict(settle.span, "an integer field has no settle time", "remove `settle`");
         }
@@ -304,7 +304,7 @@ impl Check<'_> {
         self.time(settle, default, Duration::ZERO..=HOUR)
     }
 
-    fn start(&self, start: &Spanned<String>, format: CursorFormat) -> Option<Cursor> {
+    pub(super) fn start(&self, start: &Spanned<String>, format: CursorFormat) -> Option<Cursor> {
         let text = start.value.as_str();
         if text.contains(HOLE) {
             return None;
@@ -332,7 +332,7 @@ impl Check<'_> {
     }
 }
 
-fn meant(format: RawCursorFormat) -> CursorFormat {
+pub(super) fn cursor_format(format: RawCursorFormat) -> CursorFormat {
     match format {
         RawCursorFormat::Rfc3339 => CursorFormat::Rfc3339,
         RawCursorFormat::EpochSeconds => CursorFormat::EpochSeconds,

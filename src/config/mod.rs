@@ -37,6 +37,7 @@ mod compile_personal_keys;
 mod compile_personal_way;
 mod compile_pipeline;
 mod compile_repeat;
+mod compile_rows;
 mod compile_schedule;
 mod compile_settings;
 mod compile_sign;
@@ -76,6 +77,7 @@ mod plan_personal;
 mod plan_pipeline;
 mod plan_place;
 mod plan_repeat;
+mod plan_rows;
 mod plan_schedule;
 mod plan_sign;
 mod plan_slices;
@@ -98,11 +100,13 @@ mod raw_operation;
 mod raw_personal;
 mod raw_pipeline;
 mod raw_repeat;
+mod raw_rows;
 mod raw_schedule;
 mod raw_shared;
 mod raw_sign;
 mod raw_slices;
 mod raw_slo;
+mod raw_sqlite;
 mod raw_steps;
 mod raw_stream;
 mod raw_telemetry;
@@ -135,6 +139,8 @@ mod tests_load;
 mod tests_personal;
 #[cfg(test)]
 mod tests_repeat;
+#[cfg(test)]
+mod tests_rows;
 #[cfg(test)]
 mod tests_schedule;
 #[cfg(test)]

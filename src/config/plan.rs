@@ -27,8 +27,9 @@ pub use super::{
     plan_paginate::{NextToken, PageSize, Paginate},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_pipeline::Pipeline,
-    plan_place::{Jsonl, Postgres},
+    plan_place::{Database, Jsonl, Postgres, Sqlite},
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
+    plan_rows::{OutboxTable, Rows, RowsOf},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
     plan_sign::{Encoding, Hash, Hmac, Lifetime, Session, SessionToken, TimestampFormat},
     plan_slices::{Parent, SliceBy, SliceStep, SliceWay, Slices, Windows},
@@ -93,6 +94,18 @@ pub enum Connection {
     Api(Arc<Api>),
     Jsonl(Arc<Jsonl>),
     Postgres(Arc<Postgres>),
+    Sqlite(Arc<Sqlite>),
+}
+
+impl Connection {
+    /// The database that it is, if it is one.
+    pub fn database(&self) -> Option<Database> {
+        match self {
+            Connection::Postgres(postgres) => Some(Database::Postgres(postgres.clone())),
+            Connection::Sqlite(sqlite) => Some(Database::Sqlite(sqlite.clone())),
+            Connection::Api(_) | Connection::Jsonl(_) => None,
+        }
+    }
 }
 
 /// The default of [`Api::body_bytes_max`].
@@ -367,8 +380,10 @@ pub enum Lag {
 
 #[derive(Clone, Debug)]
 pub struct From {
-    /// Where the stream is read. Nothing: its records are only pushed here.
+    /// Where the stream is read.
     pub api: Option<Arc<Api>>,
+    /// The rows of a database that are its records. Neither these nor `api`: its records are only pushed here.
+    pub rows: Option<Arc<Rows>>,
     pub stream: Arc<Stream>,
     /// How records of the stream are taken in that others push.
     pub ingress: Option<Arc<Ingress>>,
@@ -392,7 +407,7 @@ pub enum To {
         name: String,
     },
     Table {
-        postgres: Arc<Postgres>,
+        database: Database,
         table: String,
         /// Columns of the unique key. At least one.
         key: Vec<String>,
@@ -404,10 +419,20 @@ pub enum To {
 impl From {
     /// The connection and the stream; or that its records are only pushed here.
     pub fn place(&self) -> String {
-        match &self.api {
-            Some(api) => format!("{}/{}", api.name, self.stream.name),
-            None => "ingress".to_owned(),
-        }
+        let name =
+            self.api.as_ref().map(|api| api.name.as_str()).or(self.rows.as_ref().map(|rows| rows.database.name()));
+        name.map_or_else(|| "ingress".to_owned(), |name| format!("{name}/{}", self.stream.name))
+    }
+
+    /// Nothing is read: records come by being pushed, and only so.
+    pub fn is_only_pushed(&self) -> bool {
+        self.api.is_none() && self.rows.is_none()
+    }
+
+    /// Each pass reads all there is.
+    pub fn lists_all(&self) -> bool {
+        let is_outbox = self.rows.as_ref().is_some_and(|rows| rows.outbox().is_some());
+        !self.is_only_pushed() && !is_outbox && self.stream.incremental.is_none()
     }
 }
 
@@ -417,7 +442,7 @@ impl To {
         match self {
             To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
             To::File { jsonl, name } => format!("{}/{name}", jsonl.name),
-            To::Table { postgres, table, .. } => format!("{}/{table}", postgres.name),
+            To::Table { database, table, .. } => format!("{}/{table}", database.name()),
         }
     }
 }

@@ -39,12 +39,13 @@ impl Pipeline {
     /// The names of the connections it reads from and writes to.
     pub fn connections(&self) -> impl Iterator<Item = &str> {
         let to = match &self.to {
-            To::Operation { api, .. } => &api.name,
+            To::Operation { api, .. } => api.name.as_str(),
             To::File { jsonl, .. } => &jsonl.name,
-            To::Table { postgres, .. } => &postgres.name,
+            To::Table { database, .. } => database.name(),
         };
         let from = self.from.api.iter().map(|api| api.name.as_str());
-        from.chain([to.as_str()]).chain(self.lookups().map(|lookup| lookup.api.name.as_str()))
+        let rows = self.from.rows.iter().map(|rows| rows.database.name());
+        from.chain(rows).chain([to]).chain(self.lookups().map(|lookup| lookup.api.name.as_str()))
     }
 
     /// Its steps that look something up.

@@ -1,6 +1,6 @@
 //! Places that records are written to without an API.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use secrecy::SecretString;
 
@@ -13,6 +13,30 @@ pub struct Jsonl {
     pub rotate_bytes: u64,
     /// What stands between the cells, if they are CSV files.
     pub csv: Option<char>,
+}
+
+/// A database, of whichever kind.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Postgres(Arc<Postgres>),
+    Sqlite(Arc<Sqlite>),
+}
+
+impl Database {
+    /// The connection's name.
+    pub fn name(&self) -> &str {
+        match self {
+            Database::Postgres(postgres) => &postgres.name,
+            Database::Sqlite(sqlite) => &sqlite.name,
+        }
+    }
+}
+
+/// A SQLite file.
+#[derive(Debug)]
+pub struct Sqlite {
+    pub name: String,
+    pub path: PathBuf,
 }
 
 /// A PostgreSQL database.

@@ -8,6 +8,7 @@ use super::{
     raw_deletes::RawDeletes,
     raw_ingress::RawIngress,
     raw_personal::RawProtect,
+    raw_rows::{RawOutbox, RawRowChanges},
     raw_schedule::RawSchedule,
     raw_slo::{RawCanary, RawSlo},
     raw_steps::{RawDedupe, RawFlatten, RawKind, RawLookup, RawRule, RawSplit},
@@ -57,7 +58,7 @@ pub struct RawLimits {
     pub sample: Option<u64>,
 }
 
-/// A stream of a connection, records that are pushed here, or both: then they are records of one stream.
+/// A stream of a connection, records that are pushed here, or both: then they are records of one stream. Or rows of a database.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawFrom {
@@ -69,6 +70,18 @@ pub struct RawFrom {
     pub ingress: Option<Spanned<RawIngress>>,
     /// What it leads to when a record differs from the stream's `schema`. Default `warn` where there is one.
     pub contract: Option<Spanned<RawContract>>,
+    /// A table or view of a database.
+    pub table: Option<Spanned<String>>,
+    /// Rows of a database: one `SELECT`, without `order by` and `limit`.
+    pub query: Option<Spanned<String>>,
+    /// A table of a database that an application puts messages into, each to be delivered once.
+    pub outbox: Option<Spanned<RawOutbox>>,
+    /// Of a database: the columns that name a row for good.
+    pub key: Option<OneOrMany<String>>,
+    /// Of a table or query: what changed since the last time. Default: all rows are read each time.
+    pub incremental: Option<Spanned<RawRowChanges>>,
+    /// Of a database: rows that are read at once. Default 1000, of an outbox 100; from 1 to 10000.
+    pub page: Option<Spanned<u64>>,
 }
 
 /// One step. Expressions see `record`.

@@ -11,6 +11,7 @@ use super::{
     raw_schedule::{RawCalendar, RawServe},
     raw_shared::{RawRetry, RawTimeouts},
     raw_slo::RawProbe,
+    raw_sqlite::RawSqlite,
     raw_telemetry::RawTelemetry,
     shape::{Named, OneOrMany, SecretUrl, Spanned, Tree},
     units::{Size, Time},
@@ -82,7 +83,7 @@ pub struct RawRedb {
     pub disk_max: Option<Spanned<Size>>,
 }
 
-/// One account or place. Exactly one of `connector`, `jsonl` and `postgres` says what it is; the other keys belong to
+/// One account or place. Exactly one of `connector`, `jsonl`, `csv`, `postgres` and `sqlite` says what it is; the other keys belong to
 /// `connector`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,8 +94,10 @@ pub struct RawConnection {
     pub jsonl: Option<RawJsonl>,
     /// A folder of CSV files to write to.
     pub csv: Option<Spanned<RawCsvFolder>>,
-    /// A PostgreSQL database to write to.
+    /// A PostgreSQL database to read from and write to.
     pub postgres: Option<RawPostgres>,
+    /// A SQLite file to read from and write to.
+    pub sqlite: Option<RawSqlite>,
     /// Replaces the connector's base URL.
     pub base_url: Option<Spanned<String>>,
     /// The connector's settings, as its `config` declares them.

@@ -42,5 +42,5 @@ fn what_a_csv_file_cannot_mean_is_an_error_at_its_place() {
         expect(&report, &[(Code::OutOfRange, "renkei.yaml", 4, column, "one character")]);
     }
     let both = with("csv: { path: out }, jsonl: { path: out }", FIELDS).report();
-    expect(&both, &[(Code::Conflict, "renkei.yaml", 4, 3, "keep one of them")]);
+    expect(&both, &[(Code::Conflict, "renkei.yaml", 4, 3, "keep one of `connector`")]);
 }

@@ -2,3 +2,4 @@
 //! there is its own affair.
 
 pub mod postgres;
+pub mod sqlite;

@@ -69,6 +69,12 @@ pub fn served(pipeline: &Pipeline) -> Vec<String> {
 
 /// Says which ends of a pipeline have no replica.
 pub fn check(pipeline: &Pipeline) -> Result<(), Fault> {
+    if let Some(rows) = &pipeline.from.rows {
+        let message =
+            format!("{} reads a database ({}), of which a drill has no replica", pipeline.name, rows.database.name());
+        return Err(Fault::halt(Code::DrillNoSource, Blame::Config, message)
+            .help("Nothing was started, and the database was not asked."));
+    }
     if pipeline.from.api.is_none() {
         let message = format!("{} has nobody to read from: its records are only pushed to it", pipeline.name);
         return Err(Fault::halt(Code::DrillNoSource, Blame::Config, message).help(
@@ -91,9 +97,9 @@ pub fn check(pipeline: &Pipeline) -> Result<(), Fault> {
             "Nothing was started. What a drill makes up are plain records, each with texts of its own, and no lists inside them, no              forms of dates, no duplicates and nothing to look up. To drill the rest, copy the pipeline and leave the step out.",
         ));
     }
-    if let To::Table { postgres, .. } = &pipeline.to {
+    if let To::Table { database, .. } = &pipeline.to {
         let message =
-            format!("{} writes into a database ({}), of which a drill has no replica", pipeline.name, postgres.name);
+            format!("{} writes into a database ({}), of which a drill has no replica", pipeline.name, database.name());
         return Err(Fault::halt(Code::DrillNoSink, Blame::Config, message).help(
             "Nothing was started, and the database was not asked. To drill the rest of it, copy the pipeline and let the copy \
              write to files: to: { connection: <a jsonl connection>, file: drill }.",
@@ -142,7 +148,12 @@ fn pipeline(own: &Pipeline, setting: &Setting) -> Pipeline {
         table @ To::Table { .. } => table.clone(),
     };
     Pipeline {
-        from: From { api: from_api, stream: stream.unwrap_or_else(|| own.from.stream.clone()), ingress: None },
+        from: From {
+            api: from_api,
+            stream: stream.unwrap_or_else(|| own.from.stream.clone()),
+            rows: None,
+            ingress: None,
+        },
         to,
         personal: personal(&own.personal),
         // Its records are made up, and by no schema.

@@ -20,6 +20,7 @@ use super::{
     prepare::Writes,
     progress::Progress,
     replay::Replay,
+    rows::table,
     slo::Standard,
     stop::Stop,
     sync::{Context, Options, Route, replay, sync},
@@ -30,7 +31,7 @@ use crate::{
     config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
     http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
-    sink::{ApiSink, Clear, Durability, Form, JsonlSink, PostgresSink, Sink, TableConfig},
+    sink::{ApiSink, Clear, Durability, Form, JsonlSink, Sink},
     source::{self, Readings, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
@@ -233,6 +234,7 @@ impl Engine {
         let plan = self.pipeline(pipeline)?;
         let context = self.context(pipeline);
         let route = self.route(plan, None, self.urgency(plan, full_refresh).await?)?;
+        let route = self.peeking(plan, route, true);
         check(&self.state, &route.stream, &naming(plan, route.mapping.personal())).await?;
         let wanted = Wanted { full_refresh, samples, differences: true, bounds: Bounds::default() };
         let mut told = forecast(&context, &route, wanted, stop).await?;
@@ -259,7 +261,9 @@ impl Engine {
         self.deliver_others(pipeline, &route.stream, stop).await?;
         let full_refresh = head.full_refresh;
         let wanted = Wanted { full_refresh, samples: 0, differences: false, bounds: Bounds::default() };
+        let route = self.peeking(pipeline, route, true);
         planned.is_still(&forecast(&context, &route, wanted, stop).await?)?;
+        let route = self.peeking(pipeline, route, false);
         let rejects = pipeline.limits.map(RejectLimit);
         let options = Options { full_refresh: head.full_refresh, rejects, ..Options::default() };
         let ended = sync(&context, &route, options, stop).await;
@@ -327,8 +331,9 @@ impl Engine {
         let (before, causes_before, counted) = (total(&clients), causes(&clients), clients.clone());
         let (heard_before, listened) = (heard(&clients), clients.clone());
         let personal = Arc::new(Personal::new(&pipeline.personal));
-        let source: Box<dyn Source> = match &pipeline.from.api {
-            Some(api) => {
+        let source: Box<dyn Source> = match (&pipeline.from.api, &pipeline.from.rows) {
+            (_, Some(rows)) => self.rows(pipeline, rows, &stream, personal.clone(), false),
+            (Some(api), None) => {
                 let cursors = SliceCursors::new(self.state.clone(), stream.clone());
                 let client = self.client(api)?.at(priority);
                 let source = source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors));
@@ -338,7 +343,7 @@ impl Engine {
                     false => source,
                 }
             }
-            None => Box::new(Intake::new(&self.state, &stream, &pipeline.from.stream, Duration::ZERO)),
+            (None, None) => Box::new(Intake::new(&self.state, &stream, &pipeline.from.stream, Duration::ZERO)),
         };
         Ok(Route {
             source,
@@ -386,18 +391,7 @@ impl Engine {
                     None => Box::new(sink),
                 }
             }
-            To::Table { postgres, table, key, columns } => {
-                let config = TableConfig {
-                    url: postgres.url.clone(),
-                    ca: postgres.ca.clone(),
-                    schema: postgres.schema.clone(),
-                    table: table.clone(),
-                    key: key.clone(),
-                    columns: columns.clone(),
-                    stream: stream.to_string(),
-                };
-                Box::new(PostgresSink::new(config).clear(clear))
-            }
+            To::Table { database, table: name, key, columns } => table(database, (name, key, columns), stream, clear),
         })
     }
 
@@ -483,8 +477,8 @@ fn writes(pipeline: &Pipeline) -> Writes {
             newest_only: false,
             keeps: Keeps::default(),
         },
-        To::Table { postgres, table, .. } => Writes {
-            connection: postgres.name.clone(),
+        To::Table { database, table, .. } => Writes {
+            connection: database.name().to_owned(),
             operation: table.clone(),
             durability: Durability::Transaction,
             key: None,

@@ -188,6 +188,7 @@ impl Deliverer<'_> {
             self.context.state.commit(&self.route.stream, settled, mark, now, &mut run).await?;
         }
         ended.into_iter().for_each(|names| self.under_way.end(names));
+        self.route.source.settled().await?;
         self.context.progress.settle(&verdicts);
         self.context.progress.vitals.settled(&verdicts, now);
         Ok(())

@@ -60,9 +60,9 @@ const BATCH: usize = 25;
 
 /// The stream of what is pushed to a pipeline.
 pub fn pushed_stream(pipeline: &Pipeline) -> StreamId {
-    match pipeline.from.api {
-        Some(_) => stream_id(pipeline).part("in"),
-        None => stream_id(pipeline),
+    match pipeline.from.is_only_pushed() {
+        false => stream_id(pipeline).part("in"),
+        true => stream_id(pipeline),
     }
 }
 

@@ -36,6 +36,7 @@ mod probe;
 mod progress;
 mod read_ahead;
 mod replay;
+mod rows;
 mod schedule;
 mod slo;
 mod slow_down;

@@ -152,6 +152,8 @@ impl Reader<'_> {
             tokio::select! {
                 biased;
                 () = self.stop.wait() => return Ok(None),
+                // Some sources wait for what only a deliverer brings about.
+                () = self.queue.closed() => return Err(Halt::HungUp),
                 done = &mut work => return Ok(Some(done)),
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.flush(gathered).await?,
             }

@@ -63,6 +63,7 @@ codes! {
     ContractNothing = 144, "a contract without a schema";
     ContractBroken = 145, "a schema changed in a way that breaks";
     UnlikeDocument = 146, "a connector does not fit its vendor's document";
+    RowQuery = 150, "a query that cannot be read page by page";
 
     // To 0139: records that are pushed.
     ListenAddress = 130, "an address to listen at cannot be used";
@@ -181,6 +182,11 @@ codes! {
     SessionRefused = 611, "the login was refused";
     SessionAnswer = 612, "the login's answer cannot be used";
     Unsigned = 613, "a request could not be signed";
+
+    // RK0614 to 0629: rows of a database that are read.
+    RowsUnfit = 614, "rows cannot be read as the pipeline declares";
+    OutboxUnfit = 615, "a table cannot be read as an outbox";
+    OutboxHeld = 616, "rows of an outbox are held by another worker";
 
     // RK07xx: steps and expressions.
     Evaluation = 701, "an expression failed for a record";

@@ -9,13 +9,16 @@ mod folder;
 mod form;
 mod job;
 mod jsonl;
+mod kinds;
 mod lookup;
 mod matching;
 mod postgres;
+mod progress;
 mod redact;
 mod repeat;
 mod request;
 mod segments;
+mod sqlite;
 mod waves;
 
 pub use api::ApiSink;
@@ -26,6 +29,7 @@ pub use form::Form;
 pub use jsonl::JsonlSink;
 pub use lookup::covers;
 pub use postgres::{Database, PostgresSink, Rights, TableConfig, look_at_database};
+pub use sqlite::{SqliteConfig, SqliteSink, look_at_file};
 
 use serde_json::Value;
 

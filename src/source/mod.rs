@@ -16,11 +16,14 @@ mod one_slice;
 mod pace;
 mod paginate;
 mod pieces;
+mod postgres;
+mod rows;
 mod shared;
 mod sift;
 mod single;
 mod slice;
 mod sliced;
+mod sqlite;
 mod ways;
 mod window;
 mod windows;
@@ -28,10 +31,12 @@ mod windows;
 pub use api::ApiSource;
 pub use export::ExportSource;
 pub use instant::read as read_cursor;
+pub use postgres::{OutboxSource, PostgresSource};
 pub use shared::Readings;
 pub use sift::{Sifted, sift};
 pub use single::read_one;
 pub use sliced::SlicedSource;
+pub use sqlite::SqliteSource;
 
 use std::sync::Arc;
 
@@ -52,6 +57,12 @@ pub trait Source: Send + Sync {
     /// Somebody waits for what becomes of its records: a page is delivered at once, and waits for no others to share a request.
     fn is_live(&self) -> bool {
         false
+    }
+
+    /// More of what was read is settled: a place that is told of it is told now. What cannot be told is told later, by the next call
+    /// or the next run.
+    fn settled(&self) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async { Ok(()) })
     }
 }
 

@@ -31,6 +31,7 @@ mod slices;
 mod standing;
 mod state;
 mod trace;
+mod worker;
 
 pub use answers::{AnswerName, Answered, Remembered};
 pub use batch::{Batch, Deed, Doubt, Item, Settled, Staged};

@@ -144,6 +144,19 @@ impl State {
         Ok(self.read_many(Tree::DeadLetters, keys).await?.into_iter().flatten().collect())
     }
 
+    /// The dead letters that are open about any of the records.
+    pub async fn letters_about(&self, stream: &StreamId, keys: &[Key]) -> Result<Vec<DeadLetter>, Fault> {
+        self.learn_letters(stream).await?;
+        let ledger = stream.ledger();
+        let ids: Vec<String> = {
+            let streams = self.open.streams();
+            let open = streams.get(&ledger).filter(|open| !open.letters.is_empty());
+            open.iter().flat_map(|open| keys.iter().flat_map(|key| open.of(KeyHash::of(key)))).cloned().collect()
+        };
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        self.dead_letters_named(&ledger, &ids).await
+    }
+
     /// Takes dead letters away for good, a bounded commit at a time.
     pub async fn drop_letters(&self, letters: &[DeadLetter]) -> Result<(), Fault> {
         for part in letters.chunks(DROP_MAX) {

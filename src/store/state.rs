@@ -41,6 +41,8 @@ pub struct State {
     order: Arc<Mutex<BTreeMap<StreamId, Order>>>,
     /// Links of an earlier epoch are in doubt.
     epoch: Arc<OnceCell<u32>>,
+    /// Who it is to others.
+    pub(super) worker: Arc<OnceCell<String>>,
 }
 
 /// Where the epoch stands among what the store remembers about itself.
@@ -56,8 +58,8 @@ struct Order {
 impl State {
     pub fn new(store: Arc<dyn StateStore>, seal: Arc<Seal>) -> Self {
         let (notes, open, order, epoch) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
-        let intake = Arc::default();
-        Self { store, notes, open, intake, seal, history: HistoryRule::OFF, order, epoch }
+        let (intake, worker) = (Arc::default(), Arc::default());
+        Self { store, notes, open, intake, seal, history: HistoryRule::OFF, order, epoch, worker }
     }
 
     /// The same, with a history of what became of its records.

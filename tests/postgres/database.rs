@@ -115,7 +115,7 @@ pub async fn try_write(sink: &PostgresSink, number: i64, records: &[&str]) -> Re
     Ok(verdicts.iter().map(short).collect())
 }
 
-fn short(verdict: &Verdict) -> String {
+pub fn short(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Created(id) => format!("created {}", id.as_deref().unwrap_or_default()),
         Verdict::Updated(id) => format!("updated {}", id.as_deref().unwrap_or_default()),

@@ -1,14 +1,36 @@
-//! The checks of connections that only take records: a database and a folder.
+//! The checks of connections without an API: databases and folders.
 
 use super::Line;
 use crate::{
-    config::plan::{Jsonl, Postgres},
+    config::plan::{Jsonl, Postgres, Sqlite},
     model::{Blame, Code, Fault},
-    sink::{Database, Rights, look_at_database, look_at_folder},
+    sink::{Database, Rights, look_at_database, look_at_file, look_at_folder},
 };
 
 pub async fn database(plan: &Postgres) -> Vec<Line> {
     judged(&plan.schema, look_at_database(&plan.url, plan.ca.as_deref(), &plan.schema).await)
+}
+
+/// A file that is not there yet is made by a run that writes, if its folder is.
+pub async fn file(plan: &Sqlite) -> Vec<Line> {
+    let path = plan.path.display();
+    if tokio::fs::try_exists(&plan.path).await.is_ok_and(|is_there| is_there) {
+        return vec![match look_at_file(&plan.path).await {
+            Ok((version, tables)) => Line::ok("file", format!("{path}: SQLite {version}, {tables} table(s)"))
+                .fact("version", version)
+                .fact("tables", tables),
+            Err(fault) => Line::failed("file", &fault),
+        }];
+    }
+    let folder = plan.path.parent().unwrap_or(std::path::Path::new("."));
+    vec![match tokio::fs::metadata(folder).await {
+        Ok(found) if found.is_dir() => Line::ok("file", format!("{path} is made by the first run that writes to it")),
+        _ => {
+            let message = format!("there is no folder {}", folder.display());
+            Line::failed("file", &Fault::halt(Code::Database, Blame::Config, message))
+                .help("Make it, or name another file.")
+        }
+    }]
 }
 
 pub async fn folder(plan: &Jsonl) -> Vec<Line> {
@@ -51,9 +73,10 @@ fn rights_in(schema: &str, user: &str, rights: Option<Rights>) -> Line {
             format!("{user} may not use the schema {schema}"),
             format!("GRANT USAGE, CREATE ON SCHEMA {schema} TO {user}"),
         ),
-        Some(Rights { create: false, has_checkpoints: false, .. }) => no(
+        Some(Rights { create: false, has_checkpoints: false, .. }) => Line::warning(
+            "schema",
             format!("{user} may make no table in the schema {schema}, and renkei_checkpoints is not there"),
-            format!("GRANT CREATE ON SCHEMA {schema} TO {user}"),
+            format!("That is enough to read. To write: GRANT CREATE ON SCHEMA {schema} TO {user}"),
         ),
         Some(Rights { create: false, .. }) => {
             Line::ok("schema", format!("{user} may use {schema} and make no table in it; renkei_checkpoints is there"))

@@ -137,6 +137,7 @@ impl Doctor {
         let (name, kind, lines) = match connection {
             Connection::Api(api) => (&api.name, api.connector.clone(), self.api(api).await),
             Connection::Postgres(postgres) => (&postgres.name, "postgres".to_owned(), ends::database(postgres).await),
+            Connection::Sqlite(sqlite) => (&sqlite.name, "sqlite".to_owned(), ends::file(sqlite).await),
             Connection::Jsonl(jsonl) => (&jsonl.name, "jsonl".to_owned(), ends::folder(jsonl).await),
         };
         Checkup { connection: name.clone(), kind, lines }

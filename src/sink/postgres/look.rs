@@ -4,10 +4,10 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
-use super::progress;
 use crate::{
     database::postgres::{NOTHING_CHANGED, connect, fault},
     model::Fault,
+    sink::progress::TABLE,
 };
 
 /// A database as it answered.
@@ -39,7 +39,7 @@ pub async fn look_at_database(url: &SecretString, ca: Option<&Path>, schema: &st
             has_schema_privilege(n.oid, 'usage'), has_schema_privilege(n.oid, 'create'),
             exists (select from pg_class where relnamespace = n.oid and relname = $2::text)
         from (select) one left join pg_namespace n on n.nspname = $1::text";
-    let row = client.query_one(sql, &[&schema, &progress::TABLE]).await;
+    let row = client.query_one(sql, &[&schema, &TABLE]).await;
     let row = row.map_err(|error| fault(&error, "look at the database", NOTHING_CHANGED))?;
     let (usage, create): (Option<bool>, Option<bool>) = (row.get(4), row.get(5));
     let has_checkpoints = row.get(6);

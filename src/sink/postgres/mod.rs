@@ -25,11 +25,10 @@ use tokio_postgres::{Client, Statement};
 pub use self::look::{Database, Rights, look_at_database};
 use self::{
     load::{Shape, reshape},
-    progress::Progress,
     rows::{Layout, Rows},
     table::Target,
 };
-use super::{Clear, Durability, Sink};
+use super::{Clear, Durability, Sink, progress::Progress};
 use crate::{
     database::postgres,
     model::{Blame, BoxFuture, Checkpoint, Code, Disposition, Fault, Mark, Verdict},

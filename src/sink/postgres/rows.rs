@@ -6,12 +6,10 @@
 
 use std::collections::HashMap;
 
-use super::{
-    columns::{Column, Kind, Kinds},
-    encode::push_value,
-};
+use super::{columns::Column, encode::push_value};
 use crate::{
     model::{Code, Reason},
+    sink::kinds::{Kind, Kinds},
     store::Item,
 };
 

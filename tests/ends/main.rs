@@ -1,0 +1,13 @@
+//! Databases as ends, each against the real thing. `scripts/test` starts a PostgreSQL and says where it is in RENKEI_TEST_POSTGRES.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops at the first surprise")]
+
+#[path = "../postgres/database.rs"]
+#[expect(dead_code, reason = "the tests of the sink use more of it")]
+mod database;
+mod outbox;
+mod rig;
+mod sqlite;
+mod tables;
+mod vendor;
+mod workers;
