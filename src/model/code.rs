@@ -167,10 +167,6 @@ codes! {
     LookUpTooLarge = 526, "a looked-up listing is larger than its bound";
     LookUpRefused = 527, "a look-up was refused for a record";
     ExpandTooLarge = 528, "a page expands beyond its bound";
-    // RK0530 to 0539: rows of a database that are read.
-    RowsUnfit = 530, "rows cannot be read as the pipeline declares";
-    OutboxUnfit = 531, "a table cannot be read as an outbox";
-    OutboxHeld = 532, "rows of an outbox are held by another worker";
 
     // RK06xx: signing in.
     Unauthorized = 601, "the server does not accept the credentials";
@@ -186,6 +182,11 @@ codes! {
     SessionRefused = 611, "the login was refused";
     SessionAnswer = 612, "the login's answer cannot be used";
     Unsigned = 613, "a request could not be signed";
+
+    // RK0614 to 0629: rows of a database that are read.
+    RowsUnfit = 614, "rows cannot be read as the pipeline declares";
+    OutboxUnfit = 615, "a table cannot be read as an outbox";
+    OutboxHeld = 616, "rows of an outbox are held by another worker";
 
     // RK07xx: steps and expressions.
     Evaluation = 701, "an expression failed for a record";
