@@ -66,7 +66,8 @@ impl SqliteSource {
         });
         let columns = looked.await?;
         let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-        for name in self.plan.key.iter().chain(&self.plan.cursor).filter(|name| !names.contains(&name.as_str())) {
+        let mut wanted = self.plan.key.iter().chain(&self.plan.cursor);
+        if let Some(name) = wanted.find(|name| !names.contains(&name.as_str())) {
             let help = format!("The columns are: {}.", names.join(", "));
             return Err(unfit(format!("there is no column \"{name}\""), &help));
         }

@@ -56,7 +56,7 @@ impl Words {
             let message = format!("the table {table} lacks columns that an outbox needs");
             return Err(unfit(message, &format!("Type: ALTER TABLE {table} {};", list(missing.into_iter()))));
         }
-        for name in [Some(order), aggregate.as_ref()].into_iter().flatten().filter(|name| !is_there(name)) {
+        if let Some(name) = [Some(order), aggregate.as_ref()].into_iter().flatten().find(|name| !is_there(name)) {
             return Err(unfit(
                 format!("the table {table} has no column \"{name}\""),
                 "Name another one under `outbox`.",
