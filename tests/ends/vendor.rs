@@ -98,7 +98,7 @@ async fn take(
             book.replayed += 1;
         }
     }
-    if cut > 0 && book.requests % cut == 0 {
+    if cut > 0 && book.requests.is_multiple_of(cut) {
         let broken = std::io::Error::other("cut off");
         let body = Body::from_stream(futures_util::stream::iter([Ok(Bytes::from("{")), Err(broken)]));
         return Response::builder().status(201).header("content-length", "100").body(body).unwrap();
