@@ -98,7 +98,7 @@ impl Check<'_> {
         }
         let columns: Vec<String> = raw.columns.iter().map(|column| column.value.clone()).collect();
         let empty = match raw.empty {
-            None | Some(RawEmptyCell::Null) => EmptyCell::Null,
+            None => EmptyCell::Null,
             Some(RawEmptyCell::Absent) => EmptyCell::Absent,
             Some(RawEmptyCell::Text) => EmptyCell::Text,
         };

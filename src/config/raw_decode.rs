@@ -44,7 +44,7 @@ pub struct RawTable {
     pub separator: Option<Spanned<String>>,
     /// One ASCII character around cells that hold separators or line breaks; doubled inside of them. Default `"`.
     pub quote: Option<Spanned<String>>,
-    /// What an empty cell is. Default `null`.
+    /// What an empty cell is. Default: null.
     pub empty: Option<RawEmptyCell>,
 }
 
@@ -52,8 +52,6 @@ pub struct RawTable {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RawEmptyCell {
-    /// The field is null.
-    Null,
     /// The record has no such field.
     Absent,
     /// The field is an empty text.
