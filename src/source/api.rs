@@ -16,14 +16,14 @@ use url::Url;
 use super::{
     Source,
     asking::{self, Asked},
-    conditional,
+    conditional, cut,
     expand::{self, Whole},
     one_slice::OneSlice,
     pace::{self, Pace},
     paginate::{self, Answered, Turn},
     pieces::{self, Fetched, Kept, Reading},
     sift::sift,
-    slice, window,
+    window,
 };
 use crate::{
     config::plan::{Api, Incremental, Stream},
@@ -264,7 +264,7 @@ impl ApiSource {
         let (bytes, rest) = (piece.text.len(), kept.as_ref().map(Kept::position));
         *self.kept() = kept;
         let stream = self.around.as_ref().unwrap_or(&self.stream);
-        let cut = slice::cut_piece(piece, stream, |frame| self.cut(frame, &fetched))?;
+        let cut = cut::cut_piece(piece, stream, |frame| self.cut(frame, &fetched))?;
         Ok(Got::Part(Part { cut: self.own(cut)?, fetched, bytes, rest, again: false }))
     }
 
@@ -277,16 +277,16 @@ impl ApiSource {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cut(&self, body: &Bytes, fetched: &Fetched) -> Result<slice::Cut, Fault> {
+    fn cut(&self, body: &Bytes, fetched: &Fetched) -> Result<cut::Cut, Fault> {
         let stream = self.around.as_ref().unwrap_or(&self.stream);
         match self.personal.is_idle() {
-            true => slice::cut(body, &fetched.headers, stream, &|text| scrub(text, &fetched.secrets)),
-            false => slice::cut_unquoted(body, &fetched.headers, stream),
+            true => cut::cut(body, &fetched.headers, stream, &|text| scrub(text, &fetched.secrets)),
+            false => cut::cut_unquoted(body, &fetched.headers, stream),
         }
     }
 
     /// Gives items what their slice adds, and protects what is personal before anything else sees it: positions hold keys, too.
-    fn own(&self, mut cut: slice::Cut) -> Result<slice::Cut, Fault> {
+    fn own(&self, mut cut: cut::Cut) -> Result<cut::Cut, Fault> {
         if let (Some(slice), None) = (&self.slice, &self.around) {
             slice.add_to(&mut cut.items, &self.stream)?;
         }
@@ -321,7 +321,7 @@ impl ApiSource {
         &self,
         at: &Checkpoint,
         mut scan: Scan,
-        cut: slice::Cut,
+        cut: cut::Cut,
         next: Option<Position>,
         found: Found,
     ) -> Result<Page, Fault> {
@@ -372,7 +372,7 @@ impl ApiSource {
     }
 
     /// A stream with an opaque token: the newest one wins.
-    fn remember_token(&self, cut: &slice::Cut, scan: &mut Scan) {
+    fn remember_token(&self, cut: &cut::Cut, scan: &mut Scan) {
         if let Some(Incremental::Token { next, .. }) = &self.stream.incremental
             && let Some(token) = paginate::text_at(cut, next)
         {
@@ -403,7 +403,7 @@ enum Got {
 
 /// As much of an answer as makes a page: all of it, or a piece.
 struct Part {
-    cut: slice::Cut,
+    cut: cut::Cut,
     fetched: Arc<Fetched>,
     bytes: usize,
     /// Where the rest of the answer begins.

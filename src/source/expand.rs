@@ -3,8 +3,8 @@
 use bytes::Bytes;
 
 use super::{
+    cut::{Item, one},
     one_slice::OneSlice,
-    slice::{Item, one},
 };
 use crate::{
     config::plan::Stream,

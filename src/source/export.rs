@@ -27,7 +27,7 @@ use url::Url;
 use super::{
     ApiSource, Source,
     asking::{self, Asked},
-    slice::scalar,
+    cut::scalar,
     window,
 };
 use crate::{

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
-use super::slice::{Cut, cut};
+use super::cut::{Cut, cut};
 use crate::{
     config::plan::{CursorField, CursorFormat, Form, Incremental, Lag, Paginate, RequestPlan, Stream},
     expr::Template,

@@ -4,6 +4,7 @@
 mod api;
 mod asking;
 mod conditional;
+mod cut;
 mod decode;
 mod expand;
 mod export;
@@ -21,7 +22,6 @@ mod rows;
 mod shared;
 mod sift;
 mod single;
-mod slice;
 mod sliced;
 mod sqlite;
 mod ways;

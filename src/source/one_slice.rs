@@ -1,6 +1,6 @@
 //! One slice of a stream: what its request sees, and what its records are given.
 
-use super::slice::{self, Item};
+use super::cut::{self, Item};
 use crate::{
     config::plan::{Api, Stream},
     expr::Scope,
@@ -42,7 +42,7 @@ impl OneSlice {
             let fits = added.iter().all(|(path, value)| draft.set(path, value.clone()).is_ok());
             let whole = if fits { draft.finish() } else { None };
             if let Some(fields) = whole {
-                *item = slice::one(&fields.into_bytes(), stream);
+                *item = cut::one(&fields.into_bytes(), stream);
             }
         }
         Ok(())

@@ -14,8 +14,8 @@ use http::HeaderMap;
 use url::Url;
 
 use super::{
+    cut::{Cut, scalar},
     link,
-    slice::{Cut, scalar},
 };
 use crate::{
     config::plan::{NextToken, PageSize, Paginate, Stream},

@@ -9,8 +9,9 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    cut,
     expand::{self, Whole},
-    slice, window,
+    window,
 };
 use crate::{
     config::plan::{CursorFormat, Incremental, Stream},
@@ -178,9 +179,9 @@ impl RowStream {
         })
     }
 
-    fn items(&self, body: &Bytes) -> Result<(Vec<slice::Item>, Vec<crate::model::Reject>), Fault> {
+    fn items(&self, body: &Bytes) -> Result<(Vec<cut::Item>, Vec<crate::model::Reject>), Fault> {
         let stream = self.around.as_ref().unwrap_or(&self.stream);
-        let mut items = slice::cut_unquoted(body, &HeaderMap::new(), stream)?.items;
+        let mut items = cut::cut_unquoted(body, &HeaderMap::new(), stream)?.items;
         if self.around.is_some() {
             let whole = Whole { slice: None, personal: &self.personal };
             return expand::expanded(items, &self.stream, &whole, EXPANDED_BYTES_MAX);

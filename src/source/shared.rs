@@ -104,3 +104,86 @@ fn of_target(mut page: Page, at: &Checkpoint) -> Page {
     }
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    use super::*;
+    use crate::model::{Blame, Code, Cursor, Mark, Scan};
+
+    /// Tells how often it was asked; every page leads to the next number.
+    struct Counting(Arc<AtomicUsize>, usize);
+
+    impl Source for Counting {
+        fn read<'a>(&'a self, at: &'a Checkpoint) -> BoxFuture<'a, Result<Page, Fault>> {
+            Box::pin(async move {
+                let number = self.0.fetch_add(1, Relaxed);
+                if self.1 == usize::MAX {
+                    return Err(Fault::halt(Code::Bug, Blame::Bug, "refused"));
+                }
+                let scan = Scan { pages: number as u64 + 1, ..at.scan.clone().unwrap_or_default() };
+                let next = Checkpoint { scan: Some(scan.clone()), ..at.clone() };
+                let (records, rejects, skipped) = (Vec::new(), Vec::new(), Vec::new());
+                Ok(Page { records, rejects, skipped, next, scan, end: false, restarted: false, body_bytes: self.1 })
+            })
+        }
+    }
+
+    /// Two targets of one file, and how often the stream was read.
+    fn two(bytes: usize) -> (Box<dyn Source>, Box<dyn Source>, Arc<AtomicUsize>) {
+        let (readings, asked) = (Readings::default(), Arc::new(AtomicUsize::new(0)));
+        let one = || readings.share("leads", Box::new(Counting(asked.clone(), bytes)));
+        (one(), one(), asked)
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_one_target_stays_with_it() {
+        let (one, other, asked) = two(1);
+        let mark = |bytes| Checkpoint { mark: Some(Mark { segment: 0, bytes }), ..Checkpoint::default() };
+        let (first, second) = (one.read(&mark(5)).await.unwrap(), other.read(&mark(9)).await.unwrap());
+        assert_eq!(asked.load(Relaxed), 1);
+        for (page, bytes) in [(&first, 5), (&second, 9)] {
+            let begins = Some(Mark { segment: 0, bytes });
+            assert_eq!((page.next.mark, page.scan.start_mark), (begins, begins));
+            assert_eq!(page.next.scan.as_ref().unwrap().start_mark, begins);
+        }
+        // Later marks move, and where the listing began does not.
+        let later = |page: &Page| Checkpoint { mark: Some(Mark { segment: 3, bytes: 3 }), ..page.next.clone() };
+        let third = one.read(&later(&first)).await.unwrap();
+        assert_eq!(third.scan.start_mark, Some(Mark { segment: 0, bytes: 5 }));
+        other.read(&later(&second)).await.unwrap();
+        assert_eq!(asked.load(Relaxed), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_begins_later_looks_for_itself_and_a_listing_is_shared_longer() {
+        let (one, other, asked) = two(1);
+        let begin = Checkpoint { cursor: Some(Cursor::Integer(7)), ..Checkpoint::default() };
+        let first = one.read(&begin).await.unwrap();
+        one.read(&first.next).await.unwrap();
+        tokio::time::advance(BEGINS + Duration::from_millis(1)).await;
+        other.read(&first.next).await.unwrap();
+        assert_eq!(asked.load(Relaxed), 2);
+        other.read(&begin).await.unwrap();
+        assert_eq!(asked.load(Relaxed), 3, "what changed meanwhile is to be seen");
+        tokio::time::advance(FRESH).await;
+        other.read(&first.next).await.unwrap();
+        assert_eq!(asked.load(Relaxed), 4);
+    }
+
+    #[tokio::test]
+    async fn few_pages_are_kept_and_a_refusal_is_not() {
+        let (one, other, asked) = two(BYTES / 2);
+        let mut at = Checkpoint::default();
+        let begin = at.clone();
+        for _ in 0..4 {
+            at = one.read(&at).await.unwrap().next;
+        }
+        other.read(&begin).await.unwrap();
+        assert_eq!(asked.load(Relaxed), 5, "the first page had to make room");
+        let (one, other, asked) = two(usize::MAX);
+        assert!(one.read(&begin).await.is_err() && other.read(&begin).await.is_err());
+        assert_eq!(asked.load(Relaxed), 2, "each asks for itself");
+    }
+}

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{slice, window};
+use super::{cut, window};
 use crate::{
     config::plan::Stream,
     model::{Fields, Overlap, Record, Reject},
@@ -11,7 +11,7 @@ use crate::{
 /// Reads a record as if it stood alone on a page of the stream.
 pub fn read_one(stream: &Stream, fields: Fields) -> Result<Record, Reject> {
     let text = Bytes::copy_from_slice(fields.as_bytes());
-    let item = slice::one(&text, stream);
+    let item = cut::one(&text, stream);
     if let Some(reason) = window::unusable_in(&item, stream) {
         return Err(Reject { key: item.key, gone: false, fields, reason, slip: None });
     }

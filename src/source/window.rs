@@ -9,7 +9,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{instant::whole_second, slice::Item};
+use super::{cut::Item, instant::whole_second};
 use crate::{
     config::plan::{CursorField, CursorFormat, Incremental, Lag, Stream},
     model::{Blame, Checkpoint, Code, Cursor, Fault, Overlap, Reason, Record, Reject, Scan},

@@ -416,5 +416,5 @@ fn shown(body: &Bytes, hushed: &dyn Fn(&str) -> String) -> String {
 }
 
 #[cfg(test)]
-#[path = "slice_tests.rs"]
+#[path = "cut_tests.rs"]
 mod tests;
