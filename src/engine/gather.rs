@@ -48,3 +48,18 @@ impl Gather {
         self.since.map(|since| since + self.patience)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn many_small_pages_are_enough_long_before_their_bodies_are() {
+        let mut sum = Gather::for_a_sync();
+        for _ in 0..BYTES / PAGE_BYTES {
+            assert!(!sum.is_enough());
+            sum.add(1, 10);
+        }
+        assert!(sum.is_enough());
+    }
+}
