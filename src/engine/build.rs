@@ -336,14 +336,14 @@ impl Engine {
             (Some(api), None) => {
                 let cursors = SliceCursors::new(self.state.clone(), stream.clone());
                 let client = self.client(api)?.at(priority);
-                let source = source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors));
-                // Slices have cursors of their own for each target.
-                match pipeline.is_one_of_several() && pipeline.from.stream.slices.is_none() {
-                    true => self.readings.share(&pipeline.file, source),
-                    false => source,
-                }
+                source::of_stream(api, &pipeline.from.stream, &client, personal.clone(), Some(cursors))
             }
             (None, None) => Box::new(Intake::new(&self.state, &stream, &pipeline.from.stream, Duration::ZERO)),
+        };
+        // Slices have cursors of their own for each target.
+        let source = match pipeline.is_one_of_several() && pipeline.from.stream.slices.is_none() {
+            true => self.readings.share(&pipeline.file, source),
+            false => source,
         };
         Ok(Route {
             source,

@@ -287,3 +287,25 @@ fn the_doctor_says_how_a_file_is() {
     made.block_on(sql(&folder.path().join("real.db"), "CREATE TABLE t (id INTEGER)"));
     assert!(look("real.db").2.contains("1 table(s)"));
 }
+
+#[tokio::test]
+async fn several_targets_read_rows_together_and_each_has_its_own_checkpoint() {
+    let targets = "to:\n  - { name: small, when: record.id < 4, connection: lite, table: small, key: id }\n  - { name: all, connection: \
+                   files, file: p }\n";
+    let from = "from: { connection: lite, table: t, key: id, incremental: { field: id, format: integer }, page: 3 }\n";
+    let rig = Rig::new("", CONNECTION, &format!("{from}{targets}"));
+    let path = rig.folder.path().join("data.db");
+    let insert = "INSERT INTO t WITH RECURSIVE s(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM s WHERE value < 10) SELECT value FROM s";
+    sql(&path, &format!("CREATE TABLE t (id INTEGER PRIMARY KEY); {insert}")).await;
+    let (engine, stop) = (rig.engine(), Stopper::new().1);
+    let (small, all) =
+        tokio::join!(engine.run("p.small", Options::default(), &stop), engine.run("p.all", Options::default(), &stop));
+    let counts = |ran: Result<(renkei::store::Run, Option<renkei::model::Fault>), _>| match ran {
+        Ok((run, None)) => (run.counts.read, run.counts.created, run.counts.skipped),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((counts(small), counts(all)), ((10, 3, 7), (10, 10, 0)));
+    sql(&path, "INSERT INTO t VALUES (11)").await;
+    let ran: Result<_, renkei::model::Fault> = rig.engine().run("p.all", Options::default(), &stop).await;
+    assert_eq!((counts(ran), rig.lines().len()), ((1, 1, 0), 11));
+}
