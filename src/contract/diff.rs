@@ -203,9 +203,17 @@ impl Differ<'_> {
             }
         }
         for (name, _) in new.fields.iter().filter(|(name, _)| !old.fields.iter().any(|(known, _)| known == name)) {
-            match new.required.contains(name) {
+            match new.required.contains(name) && !old.required.contains(name) {
                 true => self.tell(&inside(name), Effect::Narrower, "is new, and must be there"),
                 false => self.tell(&inside(name), Effect::None, "is new"),
+            }
+        }
+        // What must be there need not be described.
+        let is_described = |name: &str| old.fields.iter().chain(&new.fields).any(|(known, _)| known == name);
+        for name in old.required.symmetric_difference(&new.required).filter(|name| !is_described(name)) {
+            match new.required.contains(name) {
+                true => self.tell(&inside(name), Effect::Narrower, "must be there now"),
+                false => self.tell(&inside(name), Effect::Wider, "may be missing now"),
             }
         }
     }
@@ -272,6 +280,9 @@ mod tests {
             (field(json!({})), json!({"properties": {}}), (true, true)),
             (json!({"properties": {}}), field(json!({})), (false, false)),
             (json!({}), json!({"required": ["a"], "properties": {"a": {}}}), (false, true)),
+            (json!({}), json!({"required": ["a"]}), (false, true)),
+            (json!({"required": ["a"]}), json!({}), (true, false)),
+            (json!({"required": ["a"]}), json!({"required": ["a"], "properties": {"a": {}}}), (false, false)),
             (field(json!({})), json!({"required": ["a"], "properties": {"a": {}}}), (false, true)),
             (json!({"required": ["a"], "properties": {"a": {}}}), field(json!({})), (true, false)),
             (field(json!({})), json!({"properties": {"a": {}}, "additionalProperties": false}), (false, true)),
