@@ -12,7 +12,7 @@ use super::{
     compile_connector::Connector,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Api, BODY_BYTES_MAX, Connection, Egress, HistoryPlan, Jsonl, Postgres, Retry, Sqlite, StorePlan, Timeouts},
+    plan::{Api, BODY_BYTES_MAX, Connection, Egress, Files, HistoryPlan, Postgres, Retry, Sqlite, StorePlan, Timeouts},
     raw_shared::{RawRetry, RawTimeouts},
     raw_slo::RawProbe,
     raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
@@ -78,7 +78,7 @@ impl Check<'_> {
             },
             (None, Some(jsonl), None) => {
                 self.only_for_connectors(raw);
-                Some(Connection::Jsonl(Arc::new(self.jsonl(name, jsonl))))
+                Some(Connection::Files(Arc::new(self.jsonl(name, jsonl))))
             }
             (None, None, Some(postgres)) => {
                 self.only_for_connectors(raw);
@@ -245,9 +245,9 @@ impl Check<'_> {
         Retry { attempts: u32::try_from(attempts).unwrap_or(unless_said.attempts), base, cap }
     }
 
-    fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Jsonl {
+    fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Files {
         let rotate_bytes = self.size(raw.rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
-        Jsonl { name: name.value.clone(), folder: self.place(&raw.path), rotate_bytes, csv: None }
+        Files { name: name.value.clone(), folder: self.place(&raw.path), rotate_bytes, csv: None }
     }
 
     fn postgres(&self, name: &Spanned<String>, raw: &RawPostgres) -> Option<Postgres> {

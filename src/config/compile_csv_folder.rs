@@ -7,7 +7,7 @@ use super::{
     compile_connection::SEGMENT_BYTES,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Connection, Jsonl},
+    plan::{Connection, Files},
     raw_csv_folder::RawCsvFolder,
     raw_pipeline::RawTo,
     raw_workspace::RawConnection,
@@ -31,7 +31,7 @@ impl Check<'_> {
         let rotate_bytes = self.size(rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
         let separator = separator.as_ref().map_or(',', |typed| self.separator(typed));
         let folder = self.place(path);
-        Some(Connection::Jsonl(Arc::new(Jsonl {
+        Some(Connection::Files(Arc::new(Files {
             name: name.value.clone(),
             folder,
             rotate_bytes,
@@ -56,7 +56,7 @@ impl Check<'_> {
     }
 
     /// The columns of a CSV file are told by the pipeline: records have fields in any order, and not all of them.
-    pub(super) fn has_columns(&self, folder: &Jsonl, to: &RawTo, file: &Spanned<String>) {
+    pub(super) fn has_columns(&self, folder: &Files, to: &RawTo, file: &Spanned<String>) {
         if folder.csv.is_some() && to.fields.as_ref().is_none_or(|fields| fields.is_empty()) {
             let help = "write `fields: { .. }`: their names are the columns, in this order";
             self.missing_key(file.span, file.span, "fields", help);

@@ -325,11 +325,11 @@ fn one_owner<'n>(check: &Check<'_>, connections: &Connections, names: impl Itera
 
 /// Two pipelines that append to the same file would cut each other's records off when they resume.
 fn one_writer(check: &Check<'_>, pipeline: &Pipeline, at: Span, files: &mut BTreeMap<(String, String), Span>) {
-    let To::File { jsonl, name } = &pipeline.to else { return };
-    let place = (jsonl.name.clone(), name.clone());
+    let To::File { files: folder, name } = &pipeline.to else { return };
+    let place = (folder.name.clone(), name.clone());
     match files.get(&place) {
         Some(first) => {
-            let message = format!("another pipeline writes the file `{name}` of `{}`", jsonl.name);
+            let message = format!("another pipeline writes the file `{name}` of `{}`", folder.name);
             let problem = Problem::new(Code::Conflict, at, message).help("give each pipeline a file of its own");
             check.report(problem.related(*first, "it is written here"));
         }

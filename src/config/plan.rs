@@ -27,7 +27,7 @@ pub use super::{
     plan_paginate::{NextToken, PageSize, Paginate},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_pipeline::Pipeline,
-    plan_place::{Database, Jsonl, Postgres, Sqlite},
+    plan_place::{Database, Files, Postgres, Sqlite},
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_rows::{OutboxTable, Rows, RowsOf},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
@@ -92,7 +92,7 @@ pub struct HistoryPlan {
 #[derive(Clone, Debug)]
 pub enum Connection {
     Api(Arc<Api>),
-    Jsonl(Arc<Jsonl>),
+    Files(Arc<Files>),
     Postgres(Arc<Postgres>),
     Sqlite(Arc<Sqlite>),
 }
@@ -103,7 +103,7 @@ impl Connection {
         match self {
             Connection::Postgres(postgres) => Some(Database::Postgres(postgres.clone())),
             Connection::Sqlite(sqlite) => Some(Database::Sqlite(sqlite.clone())),
-            Connection::Api(_) | Connection::Jsonl(_) => None,
+            Connection::Api(_) | Connection::Files(_) => None,
         }
     }
 }
@@ -402,8 +402,8 @@ pub enum To {
         deletes: Option<Arc<Deletes>>,
     },
     File {
-        jsonl: Arc<Jsonl>,
-        /// Base name of the segments: `<name>.000000.jsonl`, `<name>.000001.jsonl`, ...
+        files: Arc<Files>,
+        /// Base name of the segments: `<name>.000000.jsonl` or `<name>.000000.csv`, ...
         name: String,
     },
     Table {
@@ -441,7 +441,7 @@ impl To {
     pub fn place(&self) -> String {
         match self {
             To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
-            To::File { jsonl, name } => format!("{}/{name}", jsonl.name),
+            To::File { files, name } => format!("{}/{name}", files.name),
             To::Table { database, table, .. } => format!("{}/{table}", database.name()),
         }
     }

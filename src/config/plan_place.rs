@@ -6,7 +6,7 @@ use secrecy::SecretString;
 
 /// A folder of files: JSON Lines, or CSV.
 #[derive(Clone, Debug)]
-pub struct Jsonl {
+pub struct Files {
     pub name: String,
     pub folder: PathBuf,
     /// A segment that reached this size is closed and the next one begun. Default 128 MiB.

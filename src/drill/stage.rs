@@ -16,9 +16,9 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Form, From, Grant,
-            Incremental, Jsonl, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline,
-            Repeat, RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
+            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Files, Form, From, Grant,
+            Incremental, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat,
+            RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -141,9 +141,9 @@ fn pipeline(own: &Pipeline, setting: &Setting) -> Pipeline {
                 api,
             }
         }
-        To::File { jsonl, name } => {
+        To::File { files, name } => {
             let folder = setting.folder.join("out");
-            To::File { jsonl: Arc::new(Jsonl { folder, csv: None, ..(**jsonl).clone() }), name: name.clone() }
+            To::File { files: Arc::new(Files { folder, csv: None, ..(**files).clone() }), name: name.clone() }
         }
         table @ To::Table { .. } => table.clone(),
     };

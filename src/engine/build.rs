@@ -31,7 +31,7 @@ use crate::{
     config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
     http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
-    sink::{ApiSink, Clear, Durability, Form, JsonlSink, Sink},
+    sink::{ApiSink, Clear, Durability, FileSink, Form, Sink},
     source::{self, Readings, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
@@ -383,10 +383,10 @@ impl Engine {
                 let sink = ApiSink::new(api.clone(), operation.clone(), changed, client, clock, journal);
                 Box::new(sink.with_deletes(deletes.clone()).clear(clear))
             }
-            To::File { jsonl, name } => {
-                let sink = JsonlSink::new(jsonl.folder.clone(), name.clone(), jsonl.rotate_bytes).clear(clear);
+            To::File { files, name } => {
+                let sink = FileSink::new(files.folder.clone(), name.clone(), files.rotate_bytes).clear(clear);
                 let columns = pipeline.fields.iter().flatten().map(|(name, _)| name.clone()).collect();
-                match jsonl.csv {
+                match files.csv {
                     Some(separator) => Box::new(sink.form(Form::Csv { separator, columns })),
                     None => Box::new(sink),
                 }
@@ -468,8 +468,8 @@ fn writes(pipeline: &Pipeline) -> Writes {
                 version: newest_only || deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
             },
         },
-        To::File { jsonl, name } => Writes {
-            connection: jsonl.name.clone(),
+        To::File { files, name } => Writes {
+            connection: files.name.clone(),
             operation: name.clone(),
             durability: Durability::Mark,
             key: None,

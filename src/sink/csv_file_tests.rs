@@ -2,9 +2,9 @@ use std::{fs, path::Path};
 
 use super::{tests::staged, *};
 
-fn sink(folder: &Path, columns: &[&str]) -> JsonlSink {
+fn sink(folder: &Path, columns: &[&str]) -> FileSink {
     let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-    JsonlSink::new(folder.to_owned(), "leads".to_owned(), 12).form(Form::Csv { separator: ';', columns })
+    FileSink::new(folder.to_owned(), "leads".to_owned(), 12).form(Form::Csv { separator: ';', columns })
 }
 
 fn text(folder: &Path, segment: u64) -> String {

@@ -2,7 +2,7 @@
 
 use super::Line;
 use crate::{
-    config::plan::{Jsonl, Postgres, Sqlite},
+    config::plan::{Files, Postgres, Sqlite},
     model::{Blame, Code, Fault},
     sink::{Database, Rights, look_at_database, look_at_file, look_at_folder},
 };
@@ -33,7 +33,7 @@ pub async fn file(plan: &Sqlite) -> Vec<Line> {
     }]
 }
 
-pub async fn folder(plan: &Jsonl) -> Vec<Line> {
+pub async fn folder(plan: &Files) -> Vec<Line> {
     let looked = look_at_folder(&plan.folder).await;
     vec![match looked {
         Ok(found) if found.is_there => Line::ok("folder", format!("{} can be written", found.path.display())),

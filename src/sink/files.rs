@@ -24,7 +24,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 
 /// Writes records to `<name>.000000.jsonl`, `<name>.000001.jsonl`, ... in one folder, or to such files of another form.
 #[derive(Debug)]
-pub struct JsonlSink {
+pub struct FileSink {
     folder: PathBuf,
     name: String,
     rotate_bytes: u64,
@@ -49,7 +49,7 @@ struct Writer {
     is_torn: bool,
 }
 
-impl JsonlSink {
+impl FileSink {
     /// A segment that reached `rotate_bytes` is closed, and the next batch begins another.
     pub fn new(folder: PathBuf, name: String, rotate_bytes: u64) -> Self {
         Self { folder, name, rotate_bytes, form: Form::JsonLines, clear: Clear::default(), writer: Arc::default() }
@@ -126,7 +126,7 @@ impl JsonlSink {
     }
 }
 
-impl Sink for JsonlSink {
+impl Sink for FileSink {
     /// Each delivered state is a line of its own.
     fn foresee<'a>(&'a self, _: &'a Item, _: Ask) -> BoxFuture<'a, Result<Foresight, Fault>> {
         Box::pin(async { Ok(Foreseen::Create.into()) })
@@ -251,7 +251,7 @@ async fn blocking<T: Send + 'static>(
 }
 
 #[cfg(test)]
-#[path = "jsonl_tests.rs"]
+#[path = "files_tests.rs"]
 mod tests;
 
 #[cfg(test)]

@@ -19,8 +19,8 @@ pub(super) fn staged(records: &[&str]) -> Staged {
     )
 }
 
-fn sink(folder: &Path, rotate_bytes: u64) -> JsonlSink {
-    JsonlSink::new(folder.to_owned(), "leads".to_owned(), rotate_bytes)
+fn sink(folder: &Path, rotate_bytes: u64) -> FileSink {
+    FileSink::new(folder.to_owned(), "leads".to_owned(), rotate_bytes)
 }
 
 fn text(folder: &Path, segment: u64) -> String {
@@ -212,7 +212,7 @@ async fn a_full_disk_stops_the_run_and_leaves_what_was_sealed() {
         let again = std::process::Command::new("bash")
             .args(["-c", r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#])
             .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "sink::jsonl::tests::a_full_disk_stops_the_run_and_leaves_what_was_sealed"])
+            .args(["--exact", "sink::files::tests::a_full_disk_stops_the_run_and_leaves_what_was_sealed"])
             .env(LIMITED, "64 KiB")
             .output()
             .unwrap();
