@@ -142,7 +142,9 @@ async fn in_span(
 ) -> (Run, Option<Fault>) {
     let before = Before::of(context, route).await;
     let run = Mutex::new(begun);
-    let result = Running { context, route, options, stop, run: &run, under_way: UnderWay::default() }.all(replay).await;
+    let running = Running { context, route, options, stop, run: &run, under_way: UnderWay::default() };
+    // A run is a large future, and whoever waits for several of them would hold all on one stack.
+    let result = Box::pin(running.all(replay)).await;
     let mut run = run.into_inner();
     route.add_usage(&mut run);
     let result = result.and(contracts::settle(context, route, &mut run).await);
