@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use renkei::{
-    config::plan::{Form, Limits, Paginate, RequestPlan, Stream},
+    config::plan::{Limits, RequestPlan, Stream},
     engine::{Context, Options, Progress, RejectLimit, Replay, Route, Stopper, Writes, replay, sync},
     expr::Template,
     http::Usage,
@@ -41,31 +41,12 @@ impl Clock for Ticking {
 
 fn stream() -> Arc<Stream> {
     Arc::new(Stream {
-        name: "s".into(),
-        request: RequestPlan {
-            method: http::Method::GET,
-            route: "/s".into(),
-            path: Template::compile("/s").unwrap(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: None,
-            timeout: None,
-        },
         records: Path::parse("data").unwrap(),
         key: vec![Path::parse("id").unwrap()],
         version: Some(Path::parse("v").unwrap()),
-        paginate: Paginate::None,
-        incremental: None,
-        deletions: None,
-        slices: None,
-        expand: Vec::new(),
-        only: None,
-        conditional: false,
-        schema: None,
-        single: false,
-        form: Form::default(),
         pages_max: 10,
         empty_pages_max: 1,
+        ..Stream::new("s", RequestPlan::new(http::Method::GET, "/s", Template::compile("/s").unwrap()))
     })
 }
 

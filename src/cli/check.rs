@@ -85,7 +85,7 @@ fn collect(plan: &Plan) -> BTreeMap<String, Connector> {
                 entry.streams = api.streams.keys().cloned().collect();
                 entry.operations = api.operations.keys().cloned().collect();
             }
-            Connection::Files(_) => {
+            Connection::Folder(_) => {
                 all.entry("jsonl (built in)".to_owned()).or_default().connections.push(name.clone())
             }
             Connection::Postgres(_) => {

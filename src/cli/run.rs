@@ -46,15 +46,9 @@ pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, 
     let watched = Watched::new(output.clone())?;
     let running = Running { engine: Engine::open(plan).await?, watched };
     // Targets of one file run side by side, because they read together.
-    let files: Vec<Vec<Chosen>> = chosen.into_iter().fold(Vec::new(), |mut files, chosen| {
-        match files.last_mut().filter(|last: &&mut Vec<Chosen>| last[0].file == chosen.file) {
-            Some(last) => last.push(chosen),
-            None => files.push(vec![chosen]),
-        }
-        files
-    });
+    let files = chosen.chunk_by(|one, next| one.file == next.file);
     let outcomes: Vec<Outcome> = stream::iter(files)
-        .map(|file| join_all(file.into_iter().map(|chosen| running.one(chosen))))
+        .map(|file| join_all(file.iter().map(|chosen| running.one(chosen))))
         .buffered(usize::from(args.parallel))
         .flat_map(|outcomes| stream::iter(outcomes.into_iter().flatten()))
         .collect()
@@ -69,8 +63,8 @@ pub async fn run(args: &RunArgs, dir: &Path, output: Arc<Output>) -> Result<u8, 
 
 impl Running {
     /// Runs one pipeline; nothing when a stop came first.
-    async fn one(&self, chosen: Chosen) -> Option<Outcome> {
-        let run = self.run_chosen(&chosen);
+    async fn one(&self, chosen: &Chosen) -> Option<Outcome> {
+        let run = self.run_chosen(chosen);
         self.watched.show(&self.engine, &chosen.pipeline, &chosen.stream, run).await
     }
 

@@ -102,7 +102,7 @@ impl Check<'_> {
         };
         match self.connection(&name, &Spanned { value: connection, span: owner }, connectors)? {
             Connection::Api(api) => Some(stand_in::signed_in((*api).clone())),
-            Connection::Files(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
         }
     }
 

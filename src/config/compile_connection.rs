@@ -12,7 +12,9 @@ use super::{
     compile_connector::Connector,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{Api, BODY_BYTES_MAX, Connection, Egress, Files, HistoryPlan, Postgres, Retry, Sqlite, StorePlan, Timeouts},
+    plan::{
+        Api, BODY_BYTES_MAX, Connection, Egress, Folder, HistoryPlan, Postgres, Retry, Sqlite, StorePlan, Timeouts,
+    },
     raw_shared::{RawRetry, RawTimeouts},
     raw_slo::RawProbe,
     raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
@@ -22,6 +24,7 @@ use super::{
 use crate::model::Code;
 
 const MS: Duration = Duration::from_millis(1);
+const KINDS: &str = "`connector`, `jsonl`, `csv`, `postgres` and `sqlite`";
 pub(super) const SEGMENT_BYTES: u64 = 128 << 20;
 const DISK_MAX: u64 = 10_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -56,56 +59,47 @@ impl Check<'_> {
     ) -> Option<Connection> {
         let (owner, raw) = (raw.span, &raw.value);
         self.name("connection", name);
-        if let Some(csv) = &raw.csv {
-            return self.csv_folder(name, raw, csv);
+        let kinds = [
+            raw.connector.is_some(),
+            raw.jsonl.is_some(),
+            raw.csv.is_some(),
+            raw.postgres.is_some(),
+            raw.sqlite.is_some(),
+        ];
+        match kinds.iter().filter(|is_there| **is_there).count() {
+            0 => {
+                let help = format!("say what it is with one of {KINDS}");
+                self.missing_key(name.span, owner, "connector", help);
+                return None;
+            }
+            1 => {}
+            _ => {
+                let message = format!("the connection `{}` is of two kinds", name.value);
+                self.conflict(name.span, message, format!("keep one of {KINDS}"));
+                return None;
+            }
         }
-        if let (Some(sqlite), None, None, None) = (&raw.sqlite, &raw.connector, &raw.jsonl, &raw.postgres) {
-            self.only_for_connectors(raw);
+        if let Some(connector) = &raw.connector {
+            let Some(known) = connectors.get(&connector.value) else {
+                self.no_such_connector(connector, connectors.keys().map(String::as_str));
+                return None;
+            };
+            return self.api(name, owner, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api)));
+        }
+        self.only_for_connectors(raw);
+        if let Some(postgres) = &raw.postgres {
+            return self.postgres(name, postgres).map(|postgres| Connection::Postgres(Arc::new(postgres)));
+        }
+        if let Some(sqlite) = &raw.sqlite {
             let sqlite = Sqlite { name: name.value.clone(), path: self.place(&sqlite.path) };
             return Some(Connection::Sqlite(Arc::new(sqlite)));
         }
-        match (&raw.connector, &raw.jsonl, &raw.postgres) {
-            _ if raw.sqlite.is_some() => {
-                self.two_kinds(name);
-                None
-            }
-            (Some(connector), None, None) => match connectors.get(&connector.value) {
-                Some(known) => self.api(name, owner, raw, known.as_ref()?).map(|api| Connection::Api(Arc::new(api))),
-                None => {
-                    self.no_such_connector(connector, connectors.keys().map(String::as_str));
-                    None
-                }
-            },
-            (None, Some(jsonl), None) => {
-                self.only_for_connectors(raw);
-                Some(Connection::Files(Arc::new(self.jsonl(name, jsonl))))
-            }
-            (None, None, Some(postgres)) => {
-                self.only_for_connectors(raw);
-                self.postgres(name, postgres).map(|postgres| Connection::Postgres(Arc::new(postgres)))
-            }
-            (None, None, None) => {
-                self.missing_key(
-                    name.span,
-                    owner,
-                    "connector",
-                    "say what it is with one of `connector`, `jsonl`, `csv`, `postgres` and `sqlite`",
-                );
-                None
-            }
-            _ => {
-                self.two_kinds(name);
-                None
-            }
-        }
+        let jsonl = raw.jsonl.as_ref().map(|jsonl| self.jsonl(name, jsonl));
+        let folder = jsonl.or_else(|| Some(self.csv_folder(name, raw.csv.as_ref()?)));
+        folder.map(|folder| Connection::Folder(Arc::new(folder)))
     }
 
-    pub(super) fn two_kinds(&self, name: &Spanned<String>) {
-        let message = format!("the connection `{}` is of two kinds", name.value);
-        self.conflict(name.span, message, "keep one of `connector`, `jsonl`, `csv`, `postgres` and `sqlite`");
-    }
-
-    pub(super) fn only_for_connectors(&self, raw: &RawConnection) {
+    fn only_for_connectors(&self, raw: &RawConnection) {
         let keys = [
             ("base_url", raw.base_url.as_ref().map(|url| url.span)),
             ("auth", raw.auth.as_ref().map(|auth| auth.span)),
@@ -245,9 +239,9 @@ impl Check<'_> {
         Retry { attempts: u32::try_from(attempts).unwrap_or(unless_said.attempts), base, cap }
     }
 
-    fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Files {
+    fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Folder {
         let rotate_bytes = self.size(raw.rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
-        Files { name: name.value.clone(), folder: self.place(&raw.path), rotate_bytes, csv: None }
+        Folder { name: name.value.clone(), path: self.place(&raw.path), rotate_bytes, csv: None }
     }
 
     fn postgres(&self, name: &Spanned<String>, raw: &RawPostgres) -> Option<Postgres> {

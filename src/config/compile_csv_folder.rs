@@ -1,42 +1,17 @@
 //! Folders of CSV files, and the pipelines that write to them.
 
-use std::sync::Arc;
-
 use super::{
-    check::Check,
-    compile_connection::SEGMENT_BYTES,
-    diagnostic::Problem,
-    fill::HOLE,
-    plan::{Connection, Files},
-    raw_csv_folder::RawCsvFolder,
-    raw_pipeline::RawTo,
-    raw_workspace::RawConnection,
-    shape::Spanned,
+    check::Check, compile_connection::SEGMENT_BYTES, diagnostic::Problem, fill::HOLE, plan::Folder,
+    raw_csv_folder::RawCsvFolder, raw_pipeline::RawTo, shape::Spanned,
 };
 use crate::model::Code;
 
 impl Check<'_> {
-    pub(super) fn csv_folder(
-        &self,
-        name: &Spanned<String>,
-        raw: &RawConnection,
-        csv: &Spanned<RawCsvFolder>,
-    ) -> Option<Connection> {
-        if raw.connector.is_some() || raw.jsonl.is_some() || raw.postgres.is_some() || raw.sqlite.is_some() {
-            self.two_kinds(name);
-            return None;
-        }
-        self.only_for_connectors(raw);
+    pub(super) fn csv_folder(&self, name: &Spanned<String>, csv: &Spanned<RawCsvFolder>) -> Folder {
         let RawCsvFolder { path, rotate, separator } = &csv.value;
         let rotate_bytes = self.size(rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
         let separator = separator.as_ref().map_or(',', |typed| self.separator(typed));
-        let folder = self.place(path);
-        Some(Connection::Files(Arc::new(Files {
-            name: name.value.clone(),
-            folder,
-            rotate_bytes,
-            csv: Some(separator),
-        })))
+        Folder { name: name.value.clone(), path: self.place(path), rotate_bytes, csv: Some(separator) }
     }
 
     fn separator(&self, typed: &Spanned<String>) -> char {
@@ -56,7 +31,7 @@ impl Check<'_> {
     }
 
     /// The columns of a CSV file are told by the pipeline: records have fields in any order, and not all of them.
-    pub(super) fn has_columns(&self, folder: &Files, to: &RawTo, file: &Spanned<String>) {
+    pub(super) fn has_columns(&self, folder: &Folder, to: &RawTo, file: &Spanned<String>) {
         if folder.csv.is_some() && to.fields.as_ref().is_none_or(|fields| fields.is_empty()) {
             let help = "write `fields: { .. }`: their names are the columns, in this order";
             self.missing_key(file.span, file.span, "fields", help);

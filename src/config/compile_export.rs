@@ -1,22 +1,20 @@
 //! Streams that are exports: what makes their job, how it is asked after, and where its files are.
 
-use std::time::Duration;
-
 use http::Method;
 
 use super::{
     check::Check,
     compile_body::RawRequest,
+    compile_poll::Polling,
     plan::{Download, Export, Incremental, Paginate, RequestPlan},
     raw_export::{RawDownload, RawExport, RawExportPoll},
     raw_stream::RawStream,
-    shape::{Named, OneOrMany, Source, Spanned},
+    shape::{Named, Source, Spanned},
     source::Span,
 };
 
 const JOB_ROOTS: [&str; 2] = ["config", "job"];
 const FILE_ROOTS: [&str; 3] = ["config", "job", "page"];
-const HOUR: Duration = Duration::from_secs(3600);
 
 impl Check<'_> {
     pub fn export(
@@ -28,14 +26,7 @@ impl Check<'_> {
     ) -> Option<Export> {
         let (at, raw) = (raw.span, &raw.value);
         self.beside_an_export(at, stream, incremental);
-        let poll = &raw.poll.value;
-        let every = self.time(poll.every.as_ref(), Duration::from_secs(5), Duration::from_millis(100)..=HOUR);
-        let wait_max = self.time(poll.wait_max.as_ref(), HOUR / 2, Duration::from_secs(1)..=24 * HOUR);
-        if let Some(span) = poll.every.as_ref().filter(|_| every > wait_max).map(|every| every.span) {
-            self.conflict(span, "`every` is longer than `wait_max`", "the job would never be asked after");
-        }
-        let (done, failed) = self.export_states(poll);
-        let request = self.poll_request(&raw.poll);
+        let poll = self.poll(&polling(&raw.poll.value), self.poll_request(&raw.poll));
         let download = self.download(&raw.download, paginate);
         let delete =
             raw.delete.as_ref().map(|path| self.bare_request(Method::DELETE, path, &Named::default(), &JOB_ROOTS));
@@ -43,8 +34,7 @@ impl Check<'_> {
             Some(delete) => Some(delete?),
             None => None,
         };
-        let (id, state) = (self.path(&raw.id), self.path(&poll.state));
-        Some(Export { id, poll: request?, every, wait_max, state, done, failed, download: download?, delete })
+        Some(Export { id: self.path(&raw.id), poll: poll?, download: download?, delete })
     }
 
     fn beside_an_export(&self, at: Span, stream: &RawStream, incremental: Option<&Incremental>) {
@@ -62,20 +52,6 @@ impl Check<'_> {
             let help = "use a field of the records: `incremental: { field, format }`";
             self.conflict(at, "the files of an export have no place for a token of changes", help);
         }
-    }
-
-    fn export_states(&self, poll: &RawExportPoll) -> (Vec<String>, Vec<String>) {
-        let texts = |states: &OneOrMany<String>| states.0.iter().map(|state| state.value.clone()).collect::<Vec<_>>();
-        let done = texts(&poll.done);
-        let failed = poll.failed.as_ref().map(texts).unwrap_or_default();
-        if done.is_empty() {
-            self.conflict(poll.state.span, "a job that is never done", "name at least one state under `done:`");
-        }
-        if let Some(state) = poll.failed.iter().flat_map(|failed| &failed.0).find(|state| done.contains(&state.value)) {
-            let message = format!("`{}` is both done and failed", state.value);
-            self.conflict(state.span, message, "a state leads to the files or to an error: keep it in one list");
-        }
-        (done, failed)
     }
 
     fn poll_request(&self, poll: &Spanned<RawExportPoll>) -> Option<RequestPlan> {
@@ -136,4 +112,10 @@ impl Check<'_> {
         let headers = Named::default();
         self.request(&RawRequest { method, path, query, headers: &headers, timeout: None }, None, roots)
     }
+}
+
+fn polling(raw: &RawExportPoll) -> Polling<'_> {
+    let RawExportPoll { every, wait_max, state, done, failed, .. } = raw;
+    let (every, wait_max, failed) = (every.as_ref(), wait_max.as_ref(), failed.as_ref());
+    Polling { every, wait_max, state, done, failed, leads_to: "files" }
 }

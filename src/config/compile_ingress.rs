@@ -11,7 +11,7 @@ use super::{
     diagnostic::Problem,
     files,
     fill::HOLE,
-    plan::{Form, Paginate, RequestPlan, Stream},
+    plan::{RequestPlan, Stream},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
     },
@@ -20,11 +20,7 @@ use super::{
     shape::{OneOrMany, Secret, Spanned},
     units::Time,
 };
-use crate::{
-    contract::RecordSchema,
-    expr::Template,
-    model::{Code, Path},
-};
+use crate::{contract::RecordSchema, expr::Template, model::Code};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -60,33 +56,11 @@ impl Check<'_> {
             self.missing_key(raw.span, raw.span, "key", "name the field that names a record: `key: id`");
         }
         let root = Template::compile("/").ok()?;
-        let request = RequestPlan {
-            method: http::Method::POST,
-            route: "/in".into(),
-            path: root,
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: None,
-            timeout: None,
-        };
+        let request = RequestPlan::new(http::Method::POST, "/in", root);
         Some(Arc::new(Stream {
-            name: "in".to_owned(),
-            request,
-            records: Path::whole(),
             key: key.as_ref()?.0.iter().map(|key| self.path(key)).collect(),
             version: self.maybe_path(version.as_ref()),
-            paginate: Paginate::None,
-            incremental: None,
-            deletions: None,
-            slices: None,
-            expand: Vec::new(),
-            only: None,
-            conditional: false,
-            schema: None,
-            single: false,
-            form: Form::default(),
-            pages_max: u64::MAX,
-            empty_pages_max: u32::MAX,
+            ..Stream::new("in", request)
         }))
     }
 

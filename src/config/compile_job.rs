@@ -1,65 +1,37 @@
 //! Asynchronous jobs: how one is asked after, when it is over, and where its results stand.
 
-use std::time::Duration;
-
 use http::Method;
 
 use super::{
     check::Check,
     compile_answer::Around,
     compile_body::RawRequest,
+    compile_poll::Polling,
     plan::{AnswerShape, JobPlan, RequestPlan, ResultForm, ResultPlan, RowTest, RowsAre},
     raw_answer::{RawAll, RawCsv, RawJob, RawPoll, RawResult},
-    shape::{Named, OneOrMany, Source, Spanned},
+    shape::{Named, Source, Spanned},
 };
 use crate::model::Path;
 
 const JOB_ROOTS: [&str; 2] = ["config", "job"];
-const HOUR: Duration = Duration::from_secs(3600);
 
 impl Check<'_> {
     pub fn job(&self, raw: &RawJob, around: &Around<'_>) -> Option<AnswerShape> {
         let poll = &raw.poll.value;
-        let every = self.time(poll.every.as_ref(), Duration::from_secs(5), Duration::from_millis(100)..=HOUR);
-        let wait_max = self.time(poll.wait_max.as_ref(), HOUR / 2, Duration::from_secs(1)..=24 * HOUR);
-        if let Some(span) = poll.every.as_ref().filter(|_| every > wait_max).map(|every| every.span) {
-            self.conflict(span, "`every` is longer than `wait_max`", "the job would never be asked after");
-        }
-        let (done, failed) = self.states(poll);
+        let poll = self.poll(&polling(poll), self.job_request(&poll.get, &Named::default()));
         if raw.results.is_empty() {
             let help =
                 "write where the rows stand, such as `results: [{ get: \"/jobs/{{ job.id }}/results\", ok: ok }]`";
             self.missing_key(raw.poll.span, raw.poll.span, "results", help);
         }
         let results: Vec<Option<ResultPlan>> = raw.results.iter().map(|result| self.job_result(result)).collect();
-        let request = self.job_request(&poll.get, &Named::default());
         let matched = self.matched(&raw.matched, around);
         Some(AnswerShape::Job(Box::new(JobPlan {
             id: self.path(&raw.id),
-            poll: request?,
-            every,
-            wait_max,
-            state: self.path(&poll.state),
-            done,
-            failed,
+            poll: poll?,
             results: results.into_iter().collect::<Option<Vec<ResultPlan>>>()?,
             matched: matched?,
         })))
-    }
-
-    fn states(&self, poll: &RawPoll) -> (Vec<String>, Vec<String>) {
-        let texts = |states: &OneOrMany<String>| states.0.iter().map(|state| state.value.clone()).collect::<Vec<_>>();
-        let done = texts(&poll.done);
-        let failed = poll.failed.as_ref().map(texts).unwrap_or_default();
-        if done.is_empty() {
-            self.conflict(poll.state.span, "a job that is never done", "name at least one state under `done:`");
-        }
-        let both = poll.failed.iter().flat_map(|failed| &failed.0).find(|state| done.contains(&state.value));
-        if let Some(state) = both {
-            let message = format!("`{}` is both done and failed", state.value);
-            self.conflict(state.span, message, "a state leads to the results or to an error: keep it in one list");
-        }
-        (done, failed)
     }
 
     fn job_request(&self, get: &Spanned<Source>, query: &Named<Spanned<Source>>) -> Option<RequestPlan> {
@@ -122,4 +94,10 @@ impl Check<'_> {
         });
         ResultForm::Csv { delimiter: delimiter.unwrap_or(','), open_end: raw.open_end.is_some() }
     }
+}
+
+fn polling(raw: &RawPoll) -> Polling<'_> {
+    let RawPoll { every, wait_max, state, done, failed, .. } = raw;
+    let (every, wait_max, failed) = (every.as_ref(), wait_max.as_ref(), failed.as_ref());
+    Polling { every, wait_max, state, done, failed, leads_to: "results" }
 }

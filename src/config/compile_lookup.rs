@@ -10,7 +10,7 @@ use super::{
     compile_personal::plans,
     compile_pipeline::Connections,
     diagnostic::Problem,
-    plan::{Api, Asks, Connection, Form, Lookup, Missing, Paginate, Personal, Protect, RequestPlan, Stream},
+    plan::{Api, Asks, Connection, Lookup, Missing, Personal, Protect, RequestPlan, Stream},
     raw_steps::{RawLookup, RawMissing},
     shape::{Named, Source, Spanned},
 };
@@ -66,7 +66,7 @@ impl Check<'_> {
     fn looked_up_at<'c>(&self, name: &Spanned<String>, connections: &'c Connections) -> Option<&'c Arc<Api>> {
         match self.known(name, connections)? {
             Connection::Api(api) => Some(api),
-            Connection::Files(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
                 let message = format!("`{}` can only be written to", name.value);
                 let problem = Problem::new(Code::UnknownName, name.span, message);
                 self.report(problem.help("look up at a connection with a connector"));
@@ -137,23 +137,11 @@ impl Check<'_> {
         let request = RawRequest { method, path, query, headers: &headers, timeout: None };
         let request = self.request(&request, filled, &ROOTS)?;
         Some(Stream {
-            name: request.route.to_string(),
-            request,
             records: records.as_ref().map_or_else(Path::whole, |path| self.path(path)),
-            key: Vec::new(),
-            version: None,
-            paginate: Paginate::None,
-            incremental: None,
-            deletions: None,
-            slices: None,
-            expand: Vec::new(),
-            only: None,
-            conditional: false,
-            form: Form::default(),
-            schema: None,
             single: true,
             pages_max: 1,
             empty_pages_max: 1,
+            ..Stream::new(request.route.to_string(), request)
         })
     }
 

@@ -144,7 +144,7 @@ impl Check<'_> {
         let (connection, stream) = (connection.as_ref()?, stream.as_ref()?);
         let api = match self.known(connection, connections)? {
             Connection::Api(api) => api,
-            Connection::Files(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
                 let message = format!("`{}` can only be written to", connection.value);
                 let problem = Problem::new(Code::UnknownName, connection.span, message);
                 self.report(problem.help("read from a connection with a connector, or from a database"));
@@ -222,13 +222,13 @@ impl Check<'_> {
                     self.wanted(raw, "operation", to.operation.as_ref(), [("file", &to.file), ("table", &to.table)])?;
                 self.to_operation(raw, operation, api, from)
             }
-            Connection::Files(files) => {
+            Connection::Folder(folder) => {
                 let file =
                     self.wanted(raw, "file", to.file.as_ref(), [("operation", &to.operation), ("table", &to.table)])?;
                 self.file_name(file);
-                self.has_columns(files, to, file);
+                self.has_columns(folder, to, file);
                 self.no_key(to, "a file keeps records in the order they come");
-                Some(To::File { files: Arc::clone(files), name: file.value.clone() })
+                Some(To::File { folder: Arc::clone(folder), name: file.value.clone() })
             }
             Connection::Postgres(_) | Connection::Sqlite(_) => {
                 let table =

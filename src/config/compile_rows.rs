@@ -7,10 +7,7 @@ use super::{
     compile_stream::cursor_format,
     diagnostic::Problem,
     fill::HOLE,
-    plan::{
-        CursorField, CursorFormat, Database, Form, From, Incremental, OutboxTable, Paginate, RequestPlan, Rows, RowsOf,
-        Stream,
-    },
+    plan::{CursorField, CursorFormat, Database, From, Incremental, OutboxTable, RequestPlan, Rows, RowsOf, Stream},
     raw_pipeline::{RawFrom, RawPipeline, RawTo},
     raw_rows::{RawOutbox, RawRowChanges},
     shape::Spanned,
@@ -186,33 +183,11 @@ fn column(name: &str) -> Option<Path> {
 
 /// Rows as records of a stream, as far as one has a meaning without requests.
 fn stream(name: String, key: &[String], incremental: Option<Incremental>) -> Option<Stream> {
-    let request = RequestPlan {
-        method: http::Method::GET,
-        route: "rows".into(),
-        path: Template::compile("/").ok()?,
-        query: Vec::new(),
-        headers: Vec::new(),
-        body: None,
-        timeout: None,
-    };
+    let request = RequestPlan::new(http::Method::GET, "rows", Template::compile("/").ok()?);
+    // What stands behind a tilde is a part of a stream.
     Some(Stream {
-        // What stands behind a tilde is a part of a stream.
-        name: name.replace('~', "_"),
-        request,
-        records: Path::whole(),
         key: key.iter().map(|name| column(name)).collect::<Option<_>>()?,
-        version: None,
-        paginate: Paginate::None,
         incremental,
-        deletions: None,
-        slices: None,
-        expand: Vec::new(),
-        only: None,
-        schema: None,
-        form: Form::default(),
-        conditional: false,
-        single: false,
-        pages_max: u64::MAX,
-        empty_pages_max: u32::MAX,
+        ..Stream::new(name.replace('~', "_"), request)
     })
 }

@@ -27,7 +27,8 @@ pub use super::{
     plan_paginate::{NextToken, PageSize, Paginate},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_pipeline::Pipeline,
-    plan_place::{Database, Files, Postgres, Sqlite},
+    plan_place::{Database, Folder, Postgres, Sqlite},
+    plan_poll::Poll,
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_rows::{OutboxTable, Rows, RowsOf},
     plan_schedule::{Busy, Cadence, Calendar, CronLine, Days, Missed, Schedule, ServePlan},
@@ -92,7 +93,7 @@ pub struct HistoryPlan {
 #[derive(Clone, Debug)]
 pub enum Connection {
     Api(Arc<Api>),
-    Files(Arc<Files>),
+    Folder(Arc<Folder>),
     Postgres(Arc<Postgres>),
     Sqlite(Arc<Sqlite>),
 }
@@ -103,7 +104,7 @@ impl Connection {
         match self {
             Connection::Postgres(postgres) => Some(Database::Postgres(postgres.clone())),
             Connection::Sqlite(sqlite) => Some(Database::Sqlite(sqlite.clone())),
-            Connection::Api(_) | Connection::Files(_) => None,
+            Connection::Api(_) | Connection::Folder(_) => None,
         }
     }
 }
@@ -272,6 +273,14 @@ pub struct RequestPlan {
     pub timeout: Option<Duration>,
 }
 
+impl RequestPlan {
+    /// A path and nothing else.
+    pub fn new(method: Method, route: impl Into<Arc<str>>, path: Template) -> Self {
+        let (query, headers, body, timeout) = (Vec::new(), Vec::new(), None, None);
+        Self { method, route: route.into(), path, query, headers, body, timeout }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Body {
     Json(Node),
@@ -326,6 +335,29 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// What a request answers, whole and in one page, with no bound but those of answers.
+    pub fn new(name: impl Into<String>, request: RequestPlan) -> Self {
+        Self {
+            name: name.into(),
+            request,
+            records: Path::whole(),
+            key: Vec::new(),
+            version: None,
+            paginate: Paginate::None,
+            incremental: None,
+            deletions: None,
+            slices: None,
+            expand: Vec::new(),
+            only: None,
+            conditional: false,
+            schema: None,
+            single: false,
+            form: Form::default(),
+            pages_max: u64::MAX,
+            empty_pages_max: u32::MAX,
+        }
+    }
+
     /// Whether a record says of itself that it is gone.
     pub fn says_gone(&self, record: &Fields) -> bool {
         let flag = self.deletions.as_ref().and_then(|deletions| deletions.flag.as_ref());
@@ -402,7 +434,7 @@ pub enum To {
         deletes: Option<Arc<Deletes>>,
     },
     File {
-        files: Arc<Files>,
+        folder: Arc<Folder>,
         /// Base name of the segments: `<name>.000000.jsonl` or `<name>.000000.csv`, ...
         name: String,
     },
@@ -441,7 +473,7 @@ impl To {
     pub fn place(&self) -> String {
         match self {
             To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
-            To::File { files, name } => format!("{}/{name}", files.name),
+            To::File { folder, name } => format!("{}/{name}", folder.name),
             To::Table { database, table, .. } => format!("{}/{table}", database.name()),
         }
     }

@@ -1,8 +1,6 @@
 //! How the answer to a write speaks of each record, as meant.
 
-use std::time::Duration;
-
-use super::plan::RequestPlan;
+use super::plan::{Poll, RequestPlan};
 use crate::model::Path;
 
 /// How the answer says what became of each record.
@@ -92,14 +90,7 @@ pub struct FirstError {
 pub struct JobPlan {
     /// Where the id stands in the answer.
     pub id: Path,
-    pub poll: RequestPlan,
-    /// Time between two questions, where the answer has no Retry-After. Default 5 s.
-    pub every: Duration,
-    /// The job must be done after this. Default 30 min.
-    pub wait_max: Duration,
-    pub state: Path,
-    pub done: Vec<String>,
-    pub failed: Vec<String>,
+    pub poll: Poll,
     /// At least one. Together they speak of every record.
     pub results: Vec<ResultPlan>,
     pub matched: Match,

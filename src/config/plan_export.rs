@@ -1,8 +1,6 @@
 //! Streams that are exports, as meant.
 
-use std::time::Duration;
-
-use super::plan::RequestPlan;
+use super::plan::{Poll, RequestPlan};
 use crate::model::Path;
 
 /// A job that the stream's request makes, and whose files hold the records.
@@ -10,14 +8,8 @@ use crate::model::Path;
 pub struct Export {
     /// Where the id stands in the answer that made it.
     pub id: Path,
-    pub poll: RequestPlan,
-    /// The first time between two questions. Default 5 s.
-    pub every: Duration,
-    /// The job must be done after this. Default 30 min.
-    pub wait_max: Duration,
-    pub state: Path,
-    pub done: Vec<String>,
-    pub failed: Vec<String>,
+    /// Its `every` is the first time between two questions, and doubles.
+    pub poll: Poll,
     pub download: Download,
     pub delete: Option<RequestPlan>,
 }

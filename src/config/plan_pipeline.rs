@@ -40,7 +40,7 @@ impl Pipeline {
     pub fn connections(&self) -> impl Iterator<Item = &str> {
         let to = match &self.to {
             To::Operation { api, .. } => api.name.as_str(),
-            To::File { files, .. } => &files.name,
+            To::File { folder, .. } => &folder.name,
             To::Table { database, .. } => database.name(),
         };
         let from = self.from.api.iter().map(|api| api.name.as_str());

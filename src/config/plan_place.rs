@@ -6,9 +6,9 @@ use secrecy::SecretString;
 
 /// A folder of files: JSON Lines, or CSV.
 #[derive(Clone, Debug)]
-pub struct Files {
+pub struct Folder {
     pub name: String,
-    pub folder: PathBuf,
+    pub path: PathBuf,
     /// A segment that reached this size is closed and the next one begun. Default 128 MiB.
     pub rotate_bytes: u64,
     /// What stands between the cells, if they are CSV files.

@@ -110,7 +110,7 @@ fn each_shape_is_understood_with_its_defaults() {
     let job = "{ job: { id: i, poll: { get: '/j/{{ job.id }}', state: s, done: d }, match: { index: i }, \
                results: [{ get: '/j/{{ job.id }}/x', csv: {}, all: refused }, { ok: o }] } }";
     let (AnswerShape::Job(job), _) = answer(job, BATCH) else { panic!() };
-    assert_eq!((job.every.as_secs(), job.wait_max.as_secs(), job.failed.len()), (5, 1800, 0));
+    assert_eq!((job.poll.every.as_secs(), job.poll.wait_max.as_secs(), job.poll.failed.len()), (5, 1800, 0));
     let form = &job.results[0].form;
     assert!(matches!(form, ResultForm::Csv { delimiter: ',', open_end: false }) && job.results[1].request.is_none());
     assert!(matches!(job.results[0].rows, RowsAre::Refused(None)) && matches!(job.results[1].rows, RowsAre::Either(_)));

@@ -26,7 +26,7 @@ const FIELDS: &str = ", fields: { id: record.id, name: record.name }";
 #[test]
 fn the_fields_of_the_pipeline_are_the_columns() {
     let plan = with("csv: { path: out, separator: ; }", FIELDS).check(&[]).plan.unwrap();
-    let Connection::Files(folder) = &plan.connections["sheet"] else { panic!("a folder") };
+    let Connection::Folder(folder) = &plan.connections["sheet"] else { panic!("a folder") };
     assert_eq!((folder.csv, folder.rotate_bytes), (Some(';'), 128 << 20));
     assert!(matches!(&plan.pipelines["p"].to, To::File { name, .. } if name == "people"));
 }

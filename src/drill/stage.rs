@@ -16,7 +16,7 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Files, Form, From, Grant,
+            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Folder, Form, From, Grant,
             Incremental, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat,
             RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
         },
@@ -141,9 +141,9 @@ fn pipeline(own: &Pipeline, setting: &Setting) -> Pipeline {
                 api,
             }
         }
-        To::File { files, name } => {
-            let folder = setting.folder.join("out");
-            To::File { files: Arc::new(Files { folder, csv: None, ..(**files).clone() }), name: name.clone() }
+        To::File { folder, name } => {
+            let path = setting.folder.join("out");
+            To::File { folder: Arc::new(Folder { path, csv: None, ..(**folder).clone() }), name: name.clone() }
         }
         table @ To::Table { .. } => table.clone(),
     };
@@ -343,8 +343,8 @@ fn operation(own: &Operation) -> Operation {
         }
     }
     if let AnswerShape::Job(job) = &mut operation.answer {
-        (job.every, job.wait_max) = (LAG, WAIT_MAX);
-        job.poll.timeout = None;
+        (job.poll.every, job.poll.wait_max) = (LAG, WAIT_MAX);
+        job.poll.request.timeout = None;
         job.results.iter_mut().filter_map(|result| result.request.as_mut()).for_each(|it| it.timeout = None);
     }
     operation

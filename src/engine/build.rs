@@ -31,7 +31,7 @@ use crate::{
     config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
     http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
-    sink::{ApiSink, Clear, Durability, FileSink, Form, Sink},
+    sink::{ApiSink, Clear, Durability, FileForm, FileSink, Sink},
     source::{self, Readings, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
@@ -383,11 +383,11 @@ impl Engine {
                 let sink = ApiSink::new(api.clone(), operation.clone(), changed, client, clock, journal);
                 Box::new(sink.with_deletes(deletes.clone()).clear(clear))
             }
-            To::File { files, name } => {
-                let sink = FileSink::new(files.folder.clone(), name.clone(), files.rotate_bytes).clear(clear);
+            To::File { folder, name } => {
+                let sink = FileSink::new(folder.path.clone(), name.clone(), folder.rotate_bytes).clear(clear);
                 let columns = pipeline.fields.iter().flatten().map(|(name, _)| name.clone()).collect();
-                match files.csv {
-                    Some(separator) => Box::new(sink.form(Form::Csv { separator, columns })),
+                match folder.csv {
+                    Some(separator) => Box::new(sink.form(FileForm::Csv { separator, columns })),
                     None => Box::new(sink),
                 }
             }
@@ -468,8 +468,8 @@ fn writes(pipeline: &Pipeline) -> Writes {
                 version: newest_only || deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
             },
         },
-        To::File { files, name } => Writes {
-            connection: files.name.clone(),
+        To::File { folder, name } => Writes {
+            connection: folder.name.clone(),
             operation: name.clone(),
             durability: Durability::Mark,
             key: None,

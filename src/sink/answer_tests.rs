@@ -14,15 +14,7 @@ fn path(text: &str) -> Path {
 }
 
 fn operation(makes: Makes, answer: AnswerShape) -> Operation {
-    let request = RequestPlan {
-        method: Method::POST,
-        route: "/leads".into(),
-        path: Template::compile("/leads").unwrap(),
-        query: Vec::new(),
-        headers: Vec::new(),
-        body: None,
-        timeout: None,
-    };
+    let request = RequestPlan::new(Method::POST, "/leads", Template::compile("/leads").unwrap());
     Operation {
         name: "write_lead".to_owned(),
         request,

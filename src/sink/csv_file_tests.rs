@@ -4,7 +4,7 @@ use super::{tests::staged, *};
 
 fn sink(folder: &Path, columns: &[&str]) -> FileSink {
     let columns = columns.iter().map(|name| (*name).to_owned()).collect();
-    FileSink::new(folder.to_owned(), "leads".to_owned(), 12).form(Form::Csv { separator: ';', columns })
+    FileSink::new(folder.to_owned(), "leads".to_owned(), 12).form(FileForm::Csv { separator: ';', columns })
 }
 
 fn text(folder: &Path, segment: u64) -> String {

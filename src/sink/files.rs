@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::{
     Ask, Clear, Durability, Foreseen, Foresight, Sink,
     clear::held_back,
-    form::Form,
+    file_form::FileForm,
     segments::{Segments, append},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub struct FileSink {
     folder: PathBuf,
     name: String,
     rotate_bytes: u64,
-    form: Form,
+    form: FileForm,
     clear: Clear,
     /// Locked by blocking calls until they end, even when nobody waits for them any more.
     writer: Arc<Mutex<Option<Writer>>>,
@@ -52,11 +52,11 @@ struct Writer {
 impl FileSink {
     /// A segment that reached `rotate_bytes` is closed, and the next batch begins another.
     pub fn new(folder: PathBuf, name: String, rotate_bytes: u64) -> Self {
-        Self { folder, name, rotate_bytes, form: Form::JsonLines, clear: Clear::default(), writer: Arc::default() }
+        Self { folder, name, rotate_bytes, form: FileForm::JsonLines, clear: Clear::default(), writer: Arc::default() }
     }
 
     /// The same in another form.
-    pub fn form(self, form: Form) -> Self {
+    pub fn form(self, form: FileForm) -> Self {
         Self { form, ..self }
     }
 

@@ -59,23 +59,23 @@ impl<'a> Job<'a> {
     /// Asks after the job until it is done, and returns the last answer.
     async fn wait(&self) -> Result<Answer, Fault> {
         let began = Instant::now();
-        let form = ResultForm::Json(self.plan.state.clone());
+        let form = ResultForm::Json(self.plan.poll.state.clone());
         loop {
-            let answer = self.get(&self.plan.poll, &form).await?;
+            let answer = self.get(&self.plan.poll.request, &form).await?;
             let body = std::str::from_utf8(&answer.body).unwrap_or_default();
-            let Some(state) = self.plan.state.find(body).and_then(|raw| text(raw.get())) else {
-                let why = format!("it names no state of job {} at `{}`", self.id, self.plan.state);
+            let Some(state) = self.plan.poll.state.find(body).and_then(|raw| text(raw.get())) else {
+                let why = format!("it names no state of job {} at `{}`", self.id, self.plan.poll.state);
                 return Err(answer::strange(self.operation, &why));
             };
-            if self.plan.done.contains(&state) {
+            if self.plan.poll.done.contains(&state) {
                 return Ok(answer);
             }
-            if self.plan.failed.contains(&state) {
+            if self.plan.poll.failed.contains(&state) {
                 return Err(self.failed(&state, &answer));
             }
             let asked = self.client.asked_to_wait(&answer).filter(|asked| !asked.is_zero());
-            let wait = asked.unwrap_or(self.plan.every);
-            if began.elapsed() + wait > self.plan.wait_max {
+            let wait = asked.unwrap_or(self.plan.poll.every);
+            if began.elapsed() + wait > self.plan.poll.wait_max {
                 return Err(self.unfinished(&answer.hushed(&state), began.elapsed(), asked));
             }
             sleep(wait).await;
@@ -127,7 +127,7 @@ impl<'a> Job<'a> {
             "job {} is still `{state}` after {} s{further}; `wait_max` is {:?}",
             self.id,
             waited.as_secs(),
-            self.plan.wait_max
+            self.plan.poll.wait_max
         );
         self.fault(Code::JobUnfinished, message)
     }
@@ -145,7 +145,7 @@ const STAYS_STAGED: &str = "Nothing is lost: the batch stays staged, and the nex
 mod tests {
     use super::*;
     use crate::{
-        config::plan::{AnswerShape, Auth, Makes, MatchBy, Repeat, RowTest, RowsAre},
+        config::plan::{AnswerShape, Auth, Makes, MatchBy, Poll, Repeat, RowTest, RowsAre},
         expr::Template,
         http::{
             Policy, Seams, Unsigned,
@@ -159,27 +159,21 @@ mod tests {
     }
 
     fn get(route: &str) -> RequestPlan {
-        RequestPlan {
-            method: http::Method::GET,
-            route: route.into(),
-            path: Template::compile(route).unwrap(),
-            query: Vec::new(),
-            headers: Vec::new(),
-            body: None,
-            timeout: None,
-        }
+        RequestPlan::new(http::Method::GET, route, Template::compile(route).unwrap())
     }
 
     fn plan(wait_max: u64) -> JobPlan {
         let rows = RowsAre::Either(RowTest { ok: Some(path("ok")), errors: None });
         JobPlan {
             id: path("id"),
-            poll: get("/jobs/{{ job.id }}"),
-            every: Duration::from_secs(5),
-            wait_max: Duration::from_secs(wait_max),
-            state: path("state"),
-            done: vec!["done".to_owned()],
-            failed: Vec::new(),
+            poll: Poll {
+                request: get("/jobs/{{ job.id }}"),
+                every: Duration::from_secs(5),
+                wait_max: Duration::from_secs(wait_max),
+                state: path("state"),
+                done: vec!["done".to_owned()],
+                failed: Vec::new(),
+            },
             results: vec![ResultPlan { request: None, form: ResultForm::Json(path("rows")), rows }],
             matched: MatchBy::Index(path("at")).into(),
         }

@@ -16,15 +16,7 @@ fn at(second: i64) -> DateTime<Utc> {
 const PATIENCE: i64 = 10;
 
 fn request() -> RequestPlan {
-    RequestPlan {
-        method: Method::POST,
-        route: "/x".into(),
-        path: Template::compile("/x").unwrap(),
-        query: Vec::new(),
-        headers: Vec::new(),
-        body: None,
-        timeout: None,
-    }
+    RequestPlan::new(Method::POST, "/x", Template::compile("/x").unwrap())
 }
 
 fn key() -> Repeat {

@@ -240,37 +240,38 @@ impl ExportSource {
 
     /// Asks after a job until it is done.
     async fn wait(&self, id: &str) -> Result<Done, Trouble> {
-        let (began, mut every) = (Instant::now(), self.plan.every);
+        let (began, mut every) = (Instant::now(), self.plan.poll.every);
         loop {
-            let call = self.job_call(&self.plan.poll, id)?;
+            let call = self.job_call(&self.plan.poll.request, id)?;
             let answer = match self.client.execute(&call).await?.accepted() {
                 Ok(answer) => answer,
                 Err(fault) if fault.code == Code::NotFound => return Err(Trouble::Gone(self.gone(id, &fault))),
                 Err(fault) => return Err(fault.into()),
             };
-            let Some(state) = text_at(&answer, &self.plan.state) else {
-                let why = format!("the answer names no state of job {id} at `{}`{}", self.plan.state, words(&answer));
+            let Some(state) = text_at(&answer, &self.plan.poll.state) else {
+                let why =
+                    format!("the answer names no state of job {id} at `{}`{}", self.plan.poll.state, words(&answer));
                 return Err(self.fault(Code::ExportFailed, why).into());
             };
-            if self.plan.done.contains(&state) {
+            if self.plan.poll.done.contains(&state) {
                 let urls = self.urls(&answer, id)?;
                 return Ok(Done { id: id.to_owned(), urls, file: None });
             }
             let state = answer.hushed(&state);
-            if self.plan.failed.contains(&state) {
+            if self.plan.poll.failed.contains(&state) {
                 let why = format!("job {id} ended as `{state}`{}", words(&answer));
                 return Err(Trouble::Failed(self.fault(Code::ExportFailed, why)));
             }
             let asked = self.client.asked_to_wait(&answer).filter(|asked| !asked.is_zero());
             let wait = asked.unwrap_or(every);
-            if began.elapsed() + wait > self.plan.wait_max {
-                let (waited, most) = (began.elapsed().as_secs(), self.plan.wait_max);
+            if began.elapsed() + wait > self.plan.poll.wait_max {
+                let (waited, most) = (began.elapsed().as_secs(), self.plan.poll.wait_max);
                 let why = format!("job {id} is still `{state}` after {waited} s; `wait_max` is {most:?}");
                 let fault = self.fault(Code::ExportUnfinished, why).with(Disposition::Retry { after: None });
                 return Err(fault.into());
             }
             sleep(wait).await;
-            every = (every * 2).min(EVERY_MAX.max(self.plan.every));
+            every = (every * 2).min(EVERY_MAX.max(self.plan.poll.every));
         }
     }
 

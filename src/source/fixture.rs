@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 
 use super::cut::{Cut, cut};
 use crate::{
-    config::plan::{CursorField, CursorFormat, Form, Incremental, Lag, Paginate, RequestPlan, Stream},
+    config::plan::{CursorField, CursorFormat, Incremental, Lag, RequestPlan, Stream},
     expr::Template,
     model::Path,
 };
@@ -18,33 +18,13 @@ pub fn path(text: &str) -> Path {
 
 /// Records at `data`, named by `id`, one page.
 pub fn stream() -> Stream {
-    let request = RequestPlan {
-        method: Method::GET,
-        route: "/leads".into(),
-        path: Template::compile("/leads").unwrap(),
-        query: Vec::new(),
-        headers: Vec::new(),
-        body: None,
-        timeout: None,
-    };
+    let request = RequestPlan::new(Method::GET, "/leads", Template::compile("/leads").unwrap());
     Stream {
-        name: "leads".to_owned(),
-        request,
         records: path("data"),
         key: vec![path("id")],
-        version: None,
-        paginate: Paginate::None,
-        incremental: None,
-        deletions: None,
-        slices: None,
-        expand: Vec::new(),
-        only: None,
-        conditional: false,
-        schema: None,
-        single: false,
-        form: Form::default(),
         pages_max: 100,
         empty_pages_max: 2,
+        ..Stream::new("leads", request)
     }
 }
 

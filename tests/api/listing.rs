@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 use renkei::{
-    config::plan::{Api, Form, Paginate, Stream},
+    config::plan::{Api, Paginate, Stream},
     model::{Checkpoint, Fault, Page},
     source::{ApiSource, Source},
 };
@@ -14,23 +14,12 @@ use super::server::{api, client, path, request};
 
 pub fn stream(paginate: Paginate) -> Stream {
     Stream {
-        name: "leads".to_owned(),
-        request: request(Method::GET, "/v1/leads"),
         records: path("data"),
         key: vec![path("id")],
-        version: None,
         paginate,
-        incremental: None,
-        deletions: None,
-        slices: None,
-        expand: Vec::new(),
-        only: None,
-        conditional: false,
-        schema: None,
-        single: false,
-        form: Form::default(),
         pages_max: 100,
         empty_pages_max: 2,
+        ..Stream::new("leads", request(Method::GET, "/v1/leads"))
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use http::Method;
 use renkei::config::plan::{
-    AnswerShape, FirstError, JobPlan, Makes, Match, MatchBy, Operation, Repeat, ResultForm, ResultPlan, RowTest,
+    AnswerShape, FirstError, JobPlan, Makes, Match, MatchBy, Operation, Poll, Repeat, ResultForm, ResultPlan, RowTest,
     RowsAre, WholeAnswer,
 };
 use serde_json::{Value, json};
@@ -157,12 +157,14 @@ impl Shape {
         };
         JobPlan {
             id: path("job.id"),
-            poll: request(Method::GET, "/jobs/{{ job.id }}"),
-            every: std::time::Duration::from_millis(1),
-            wait_max: std::time::Duration::from_secs(20),
-            state: path("state"),
-            done: vec!["done".to_owned()],
-            failed: vec!["failed".to_owned()],
+            poll: Poll {
+                request: request(Method::GET, "/jobs/{{ job.id }}"),
+                every: std::time::Duration::from_millis(1),
+                wait_max: std::time::Duration::from_secs(20),
+                state: path("state"),
+                done: vec!["done".to_owned()],
+                failed: vec!["failed".to_owned()],
+            },
             results,
             matched: MatchBy::Field { answer: path("ref"), sent: path("id") }.into(),
         }

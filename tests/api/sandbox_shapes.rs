@@ -5,8 +5,8 @@ use std::time::Duration;
 use http::Method;
 use renkei::{
     config::plan::{
-        AnswerShape, BatchPlan, Body, Changed, CreatedTest, FirstError, JobPlan, Makes, MatchBy, Operation, Repeat,
-        ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
+        AnswerShape, BatchPlan, Body, Changed, CreatedTest, FirstError, JobPlan, Makes, MatchBy, Operation, Poll,
+        Repeat, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
     },
     model::Verdict,
     sandbox::FaultKind,
@@ -84,12 +84,14 @@ async fn a_remote_call_that_says_no_with_200_is_a_refused_record() {
 fn job(results: Vec<ResultPlan>) -> Operation {
     let job = JobPlan {
         id: path("id"),
-        poll: request(Method::GET, "/crm/jobs/{{ job.id }}"),
-        every: Duration::from_millis(1),
-        wait_max: Duration::from_secs(30),
-        state: path("state"),
-        done: vec!["done".to_owned()],
-        failed: Vec::new(),
+        poll: Poll {
+            request: request(Method::GET, "/crm/jobs/{{ job.id }}"),
+            every: Duration::from_millis(1),
+            wait_max: Duration::from_secs(30),
+            state: path("state"),
+            done: vec!["done".to_owned()],
+            failed: Vec::new(),
+        },
         results,
         matched: MatchBy::Field { answer: path("external_id"), sent: path("id") }.into(),
     };

@@ -366,7 +366,7 @@ fn routes(pipeline: &Pipeline, api: &Api) -> Vec<(Pattern, Route)> {
             add(&plan.read, Route::Revision(operation.clone()));
         }
         if let AnswerShape::Job(job) = &operation.answer {
-            add(&job.poll, Route::Poll(operation.clone()));
+            add(&job.poll.request, Route::Poll(operation.clone()));
             for (which, result) in job.results.iter().enumerate() {
                 result.request.iter().for_each(|request| add(request, Route::Result(operation.clone(), which)));
             }

@@ -109,7 +109,7 @@ pub fn field(done: &Done, path: &Path) -> Option<Value> {
 /// What a question after a job is answered with: it is done.
 pub fn job_state(operation: &Operation, plan: &JobPlan, done: &[Done]) -> Answer {
     let mut body = json!({});
-    put(&mut body, plan.state.steps(), json!(plan.done.first().map_or("done", String::as_str)));
+    put(&mut body, plan.poll.state.steps(), json!(plan.poll.done.first().map_or("done", String::as_str)));
     for result in plan.results.iter().filter(|result| result.request.is_none()) {
         if let ResultForm::Json(path) = &result.form {
             put(&mut body, path.steps(), Value::Array(rows(operation, plan, result, done)));

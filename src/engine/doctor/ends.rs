@@ -2,7 +2,7 @@
 
 use super::Line;
 use crate::{
-    config::plan::{Files, Postgres, Sqlite},
+    config::plan::{Folder, Postgres, Sqlite},
     model::{Blame, Code, Fault},
     sink::{Database, Rights, look_at_database, look_at_file, look_at_folder},
 };
@@ -33,12 +33,12 @@ pub async fn file(plan: &Sqlite) -> Vec<Line> {
     }]
 }
 
-pub async fn folder(plan: &Files) -> Vec<Line> {
-    let looked = look_at_folder(&plan.folder).await;
+pub async fn folder(plan: &Folder) -> Vec<Line> {
+    let looked = look_at_folder(&plan.path).await;
     vec![match looked {
         Ok(found) if found.is_there => Line::ok("folder", format!("{} can be written", found.path.display())),
         Ok(found) => {
-            let (folder, above) = (plan.folder.display(), found.path.display());
+            let (folder, above) = (plan.path.display(), found.path.display());
             Line::ok("folder", format!("{folder} is made by the first run; {above} above it can be written"))
         }
         Err(fault) => Line::failed("folder", &fault),

@@ -138,7 +138,7 @@ impl Doctor {
             Connection::Api(api) => (&api.name, api.connector.clone(), self.api(api).await),
             Connection::Postgres(postgres) => (&postgres.name, "postgres".to_owned(), ends::database(postgres).await),
             Connection::Sqlite(sqlite) => (&sqlite.name, "sqlite".to_owned(), ends::file(sqlite).await),
-            Connection::Files(folder) => {
+            Connection::Folder(folder) => {
                 let kind = if folder.csv.is_some() { "csv" } else { "jsonl" };
                 (&folder.name, kind.to_owned(), ends::folder(folder).await)
             }

@@ -30,7 +30,7 @@ use self::{
 };
 use super::{Clear, Durability, Sink, progress::Progress};
 use crate::{
-    database::postgres,
+    database::{postgres, session_ended},
     model::{Blame, BoxFuture, Checkpoint, Code, Disposition, Fault, Mark, Verdict},
     store::{Item, Staged},
 };
@@ -100,7 +100,7 @@ impl PostgresSink {
 
     async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
         let mut slot = self.session.lock().await;
-        let mut session = slot.take().ok_or_else(not_connected)?;
+        let mut session = slot.take().ok_or_else(session_ended)?;
         let opened = self.clear.open(batch.items());
         // A record that cannot be opened is left out, and the others are written.
         let (items, answered) = opened.writable();
@@ -188,12 +188,6 @@ impl Sink for PostgresSink {
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>> {
         Box::pin(async { Ok(None) })
     }
-}
-
-fn not_connected() -> Fault {
-    Fault::halt(Code::Database, Blame::Remote, "the database session ended at an earlier error, or was never resumed")
-        .with(Disposition::Retry { after: None })
-        .help("Rows and checkpoint are stored together, so nothing is lost. The first error of this run says why.")
 }
 
 fn silent() -> Fault {

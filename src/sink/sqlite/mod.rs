@@ -20,8 +20,11 @@ use tokio::sync::Mutex;
 use self::{load::Record, table::Target};
 use super::{Clear, Durability, Sink, progress::Progress};
 use crate::{
-    database::sqlite::{Access, Session, Value},
-    model::{Blame, BoxFuture, Checkpoint, Code, Disposition, Fault, Mark, Verdict},
+    database::{
+        session_ended,
+        sqlite::{Access, Session, Value},
+    },
+    model::{BoxFuture, Checkpoint, Fault, Mark, Verdict},
     store::Staged,
 };
 
@@ -84,7 +87,7 @@ impl SqliteSink {
 
     async fn write_batch(&self, batch: &Staged) -> Result<Vec<Verdict>, Fault> {
         let mut slot = self.open.lock().await;
-        let Open { session, progress } = slot.take().ok_or_else(not_open)?;
+        let Open { session, progress } = slot.take().ok_or_else(session_ended)?;
         let opened = self.clear.open(batch.items());
         // A record that cannot be opened is left out, and the others are written.
         let (items, answered) = opened.writable();
@@ -117,12 +120,6 @@ impl Sink for SqliteSink {
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>> {
         Box::pin(async { Ok(None) })
     }
-}
-
-fn not_open() -> Fault {
-    Fault::halt(Code::Database, Blame::Remote, "the database session ended at an earlier error, or was never resumed")
-        .with(Disposition::Retry { after: None })
-        .help("Rows and checkpoint are stored together, so nothing is lost. The first error of this run says why.")
 }
 
 /// Opens a file that is there, asks for its version and its number of tables, and closes it. Nothing is written.

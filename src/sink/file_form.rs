@@ -8,12 +8,12 @@ use crate::model::Fields;
 
 /// What a file's lines are.
 #[derive(Clone, Debug)]
-pub enum Form {
+pub enum FileForm {
     JsonLines,
     Csv { separator: char, columns: Vec<String> },
 }
 
-impl Form {
+impl FileForm {
     /// The ending of file names.
     pub fn ending(&self) -> &'static str {
         match self {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     fn written(columns: &[&str], records: &[Value]) -> String {
-        let form = Form::Csv { separator: ',', columns: columns.iter().map(|name| (*name).to_owned()).collect() };
+        let form = FileForm::Csv { separator: ',', columns: columns.iter().map(|name| (*name).to_owned()).collect() };
         let mut buffer = form.head();
         records
             .iter()
