@@ -182,3 +182,41 @@ fn read(format: CursorFormat, value: &Value) -> Option<Cursor> {
     let at = zoned.or_else(|_| naive().or_else(|_| day()).map(|at| at.and_utc())).ok()?;
     Some(Cursor::Instant(at))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn parts(values: &[Value]) -> PeerStream {
+        let part = |value: &Value| Map::from_iter([("token".to_owned(), value.clone())]);
+        PeerStream { name: "s".to_owned(), parts: values.iter().map(part).collect() }
+    }
+
+    fn of(format: CursorFormat, values: &[Value]) -> Result<Cursor, String> {
+        let field = crate::config::plan::CursorField {
+            field: crate::model::Path::parse("inside.token").unwrap(),
+            format,
+            ascending: false,
+            overlap: crate::config::plan::Lag::Count(0),
+            settle: std::time::Duration::ZERO,
+            since: None,
+            until: None,
+            start: None,
+        };
+        let now = DateTime::from_timestamp(1_767_225_600, 0).unwrap();
+        let found = cursor(&Incremental::Field(field), &parts(values), None, now);
+        found.map(|(cursor, _)| cursor).map_err(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn of_several_partitions_the_earliest_cursor_counts_and_all_must_have_one() {
+        let values = [json!("2025-03-01T00:00:00+09:00"), json!("2025-02-28T12:00:00Z"), json!("2025-03-02")];
+        let earliest = Cursor::Instant(DateTime::parse_from_rfc3339("2025-02-28T12:00:00Z").unwrap().to_utc());
+        assert_eq!(of(CursorFormat::Rfc3339, &values), Ok(earliest));
+        assert_eq!(of(CursorFormat::Integer, &[json!(9), json!(7), json!("8")]), Ok(Cursor::Integer(7)));
+        let refused = of(CursorFormat::Integer, &[json!(9), json!("2025-01-01")]).unwrap_err();
+        assert!(refused.contains("partition 2"), "{refused}");
+    }
+}

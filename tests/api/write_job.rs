@@ -75,7 +75,7 @@ async fn a_job_that_disappoints_is_a_fault_with_a_code_and_leaves_the_batch_stag
     ] {
         let server = Server::answering(job(path, body)).await;
         let batch = staged(items(3));
-        let operation = || operation(|job| job.wait_max = Duration::from_millis(20));
+        let operation = || operation(|job| job.poll.wait_max = Duration::from_millis(20));
         let fault = sink(&server.url, operation()).write(&batch).await.unwrap_err();
         assert_eq!(fault.code, code, "{path} {body}: {fault}");
         assert!(fault.message.contains(says), "{path} {body}: {fault}");
