@@ -42,6 +42,8 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("tokio_postgres", &["database/postgres", "sink/postgres", "source/postgres"]),
     ("rusqlite", &["database/sqlite"]),
     ("axum", &["sandbox/", "server/", "drill/server.rs"]),
+    ("parquet::", &["sink/whole/sheet.rs"]),
+    ("quick_xml", &["http/xml.rs"]),
     ("maud::", &["server/admin/page/"]),
     // What is put into a page is escaped, always.
     ("PreEscaped", &[]),

@@ -106,7 +106,8 @@ impl<'a> Account<'a> {
             | Auth::Basic { .. }
             | Auth::ApiKeyHeader { .. }
             | Auth::ApiKeyQuery { .. }
-            | Auth::Hmac(_) => None,
+            | Auth::Hmac(_)
+            | Auth::Aws(_) => None,
         };
         Ok(Self { api, transport, ground: ground.clone(), keeper })
     }
@@ -243,5 +244,6 @@ fn kind(auth: &Auth) -> &'static str {
         },
         Auth::Session(_) => "session",
         Auth::Hmac(_) => "hmac",
+        Auth::Aws(_) => "aws",
     }
 }

@@ -3,6 +3,7 @@
 
 mod account;
 mod answer;
+mod aws;
 mod client;
 mod endpoint;
 mod fixed;
@@ -62,6 +63,7 @@ pub fn build(api: &Api, transport: Arc<dyn Transport>, ground: &Ground) -> Resul
         Auth::ApiKeyQuery { parameter, value } => Arc::new(fixed::query(parameter, value)),
         Auth::OAuth2(oauth2) => Arc::new(oauth::Bearer::new(api, oauth2, transport, ground)?),
         Auth::Session(session) => Arc::new(session::SessionSigner::new(api, session, transport, ground)?),
+        Auth::Aws(keys) => Arc::new(aws::AwsSigner::new(keys, ground.clock.clone())),
         Auth::Hmac(plan) => Arc::new(hmac::HmacSigner::new(api, plan, ground.clock.clone())?),
     })
 }

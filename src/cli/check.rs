@@ -85,8 +85,9 @@ fn collect(plan: &Plan) -> BTreeMap<String, Connector> {
                 entry.streams = api.streams.keys().cloned().collect();
                 entry.operations = api.operations.keys().cloned().collect();
             }
-            Connection::Folder(_) => {
-                all.entry("jsonl (built in)".to_owned()).or_default().connections.push(name.clone())
+            Connection::Folder(folder) => {
+                let kind = format!("{} (built in)", folder.kind());
+                all.entry(kind).or_default().connections.push(name.clone());
             }
             Connection::Postgres(_) => {
                 all.entry("postgres (built in)".to_owned()).or_default().connections.push(name.clone());

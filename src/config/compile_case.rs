@@ -84,6 +84,8 @@ impl Check<'_> {
             connector: Some(name.clone()),
             jsonl: None,
             csv: None,
+            parquet: None,
+            s3: None,
             postgres: None,
             sqlite: None,
             base_url: given.and_then(|given| given.base_url.clone()),

@@ -17,15 +17,14 @@ use super::{
     },
     raw_shared::{RawRetry, RawTimeouts},
     raw_slo::RawProbe,
-    raw_workspace::{RawConnection, RawHistory, RawJsonl, RawPostgres, RawRedb, RawStore, RawWorkspace},
+    raw_workspace::{RawConnection, RawHistory, RawPostgres, RawRedb, RawStore, RawWorkspace},
     shape::{OneOrMany, Spanned},
     source::Span,
 };
 use crate::model::Code;
 
 const MS: Duration = Duration::from_millis(1);
-const KINDS: &str = "`connector`, `jsonl`, `csv`, `postgres` and `sqlite`";
-pub(super) const SEGMENT_BYTES: u64 = 128 << 20;
+const KINDS: &str = "`connector`, `jsonl`, `csv`, `parquet`, `s3`, `postgres` and `sqlite`";
 const DISK_MAX: u64 = 10_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 const HISTORY_KEEP: Duration = Duration::from_secs(30 * 86_400);
@@ -63,6 +62,8 @@ impl Check<'_> {
             raw.connector.is_some(),
             raw.jsonl.is_some(),
             raw.csv.is_some(),
+            raw.parquet.is_some(),
+            raw.s3.is_some(),
             raw.postgres.is_some(),
             raw.sqlite.is_some(),
         ];
@@ -94,9 +95,16 @@ impl Check<'_> {
             let sqlite = Sqlite { name: name.value.clone(), path: self.place(&sqlite.path) };
             return Some(Connection::Sqlite(Arc::new(sqlite)));
         }
+        self.folder(name, raw).map(|folder| Connection::Folder(Arc::new(folder)))
+    }
+
+    fn folder(&self, name: &Spanned<String>, raw: &RawConnection) -> Option<Folder> {
+        if let Some(s3) = &raw.s3 {
+            return self.s3(name, s3, raw);
+        }
         let jsonl = raw.jsonl.as_ref().map(|jsonl| self.jsonl(name, jsonl));
-        let folder = jsonl.or_else(|| Some(self.csv_folder(name, raw.csv.as_ref()?)));
-        folder.map(|folder| Connection::Folder(Arc::new(folder)))
+        let csv = || Some(self.csv_folder(name, raw.csv.as_ref()?));
+        jsonl.or_else(csv).or_else(|| Some(self.parquet_folder(name, raw.parquet.as_ref()?)))
     }
 
     fn only_for_connectors(&self, raw: &RawConnection) {
@@ -104,7 +112,7 @@ impl Check<'_> {
             ("base_url", raw.base_url.as_ref().map(|url| url.span)),
             ("auth", raw.auth.as_ref().map(|auth| auth.span)),
             ("body_max", raw.body_max.as_ref().map(|size| size.span)),
-            ("ca", raw.ca.as_ref().map(|ca| ca.span)),
+            ("ca", raw.ca.as_ref().filter(|_| raw.s3.is_none()).map(|ca| ca.span)),
             ("client_certificate", raw.client_certificate.as_ref().map(|raw| raw.span)),
             ("probe", raw.probe.as_ref().map(|raw| raw.span)),
         ];
@@ -143,7 +151,7 @@ impl Check<'_> {
         let timeouts = self.timeouts(raw.timeouts.as_ref(), connector.raw.timeouts.as_ref());
         let retry = self.retry(raw.retry.as_ref(), connector.raw.retry.as_ref());
         let breaker = self.breaker(raw.breaker.as_ref(), connector.raw.breaker.as_ref());
-        let egress = self.egress(raw, connector);
+        let egress = self.egress(raw, connector.raw.hosts.as_ref());
         let ca = raw.ca.as_ref().map(|ca| self.place(ca));
         let client_certificate = match &raw.client_certificate {
             Some(raw) => Some(self.client_certificate(raw)?),
@@ -182,7 +190,7 @@ impl Check<'_> {
         })
     }
 
-    fn warn_plain_http(&self, base: &Spanned<String>, url: &Url) {
+    pub(super) fn warn_plain_http(&self, base: &Spanned<String>, url: &Url) {
         let host = url.host_str().unwrap_or_default();
         let local = host == "localhost" || host.starts_with("127.") || host == "[::1]" || host.ends_with(".invalid");
         if url.scheme() == "http" && !local {
@@ -192,9 +200,9 @@ impl Check<'_> {
         }
     }
 
-    fn egress(&self, raw: &RawConnection, connector: &Connector) -> Egress {
+    pub(super) fn egress(&self, raw: &RawConnection, declared: Option<&OneOrMany<String>>) -> Egress {
         let own = raw.egress.as_ref().and_then(|egress| egress.hosts.as_ref());
-        let lists = [connector.raw.hosts.as_ref(), own];
+        let lists = [declared, own];
         let hosts = lists.into_iter().flatten().flat_map(|list: &OneOrMany<String>| &list.0);
         let hosts = hosts.inspect(|host| self.host(host)).map(|host| host.value.to_lowercase()).collect();
         Egress { hosts, private: raw.egress.as_ref().and_then(|egress| egress.private).unwrap_or(false) }
@@ -208,7 +216,7 @@ impl Check<'_> {
         }
     }
 
-    fn timeouts(&self, connection: Option<&RawTimeouts>, connector: Option<&RawTimeouts>) -> Timeouts {
+    pub(super) fn timeouts(&self, connection: Option<&RawTimeouts>, connector: Option<&RawTimeouts>) -> Timeouts {
         let pick = |get: fn(&RawTimeouts) -> Option<&Spanned<super::units::Time>>| {
             connection.and_then(get).or(connector.and_then(get))
         };
@@ -218,7 +226,7 @@ impl Check<'_> {
         Timeouts { connect, attempt }
     }
 
-    fn retry(&self, connection: Option<&RawRetry>, connector: Option<&RawRetry>) -> Retry {
+    pub(super) fn retry(&self, connection: Option<&RawRetry>, connector: Option<&RawRetry>) -> Retry {
         let pick = |get: fn(&RawRetry) -> Option<&Spanned<super::units::Time>>| {
             connection.and_then(get).or(connector.and_then(get))
         };
@@ -237,11 +245,6 @@ impl Check<'_> {
             );
         }
         Retry { attempts: u32::try_from(attempts).unwrap_or(unless_said.attempts), base, cap }
-    }
-
-    fn jsonl(&self, name: &Spanned<String>, raw: &RawJsonl) -> Folder {
-        let rotate_bytes = self.size(raw.rotate.as_ref(), SEGMENT_BYTES, 1000..=100_000_000_000);
-        Folder { name: name.value.clone(), path: self.place(&raw.path), rotate_bytes, csv: None }
     }
 
     fn postgres(&self, name: &Spanned<String>, raw: &RawPostgres) -> Option<Postgres> {

@@ -9,7 +9,7 @@ use super::{
     compile_targets::Target,
     diagnostic::Problem,
     footprint::digest,
-    plan::{Api, Changed, Connection, Database, From, Limits, Makes, Operation, Pipeline, Stream, To},
+    plan::{Api, Changed, Connection, Database, Files, From, Limits, Makes, Operation, Pipeline, Stream, To},
     raw_pipeline::{RawChanged, RawFrom, RawLimits, RawPipeline, RawTo},
     shape::{Named, OneOrMany, Source, Spanned},
     units::Share,
@@ -226,9 +226,14 @@ impl Check<'_> {
                 let file =
                     self.wanted(raw, "file", to.file.as_ref(), [("operation", &to.operation), ("table", &to.table)])?;
                 self.file_name(file);
-                self.has_columns(folder, to, file);
                 self.no_key(to, "a file keeps records in the order they come");
-                Some(To::File { folder: Arc::clone(folder), name: file.value.clone() })
+                if let Some((first, _)) = to.columns.iter().flat_map(|columns| columns.iter()).next()
+                    && folder.form != Files::Parquet
+                {
+                    self.conflict(first.span, "`columns` belong to a table or a Parquet file", "remove `columns`");
+                }
+                let columns = self.file_columns(folder, to, file);
+                Some(To::File { folder: Arc::clone(folder), name: file.value.clone(), columns })
             }
             Connection::Postgres(_) | Connection::Sqlite(_) => {
                 let table =
@@ -260,9 +265,9 @@ impl Check<'_> {
             self.missing_key(raw.value.connection.span, raw.span, key, format!("write `{key}:` for this connection"));
         }
         if let Some((first, _)) = raw.value.columns.iter().flat_map(|columns| columns.iter()).next()
-            && key != "table"
+            && key == "operation"
         {
-            self.conflict(first.span, "`columns` belong to a table", "remove `columns`");
+            self.conflict(first.span, "`columns` belong to a table or a Parquet file", "remove `columns`");
         }
         if let Some(changed) = raw.value.changed.as_ref().filter(|_| key != "operation") {
             self.conflict(changed.span, "`changed` belongs to an operation that creates", "remove `changed`");

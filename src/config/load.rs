@@ -325,7 +325,7 @@ fn one_owner<'n>(check: &Check<'_>, connections: &Connections, names: impl Itera
 
 /// Two pipelines that append to the same file would cut each other's records off when they resume.
 fn one_writer(check: &Check<'_>, pipeline: &Pipeline, at: Span, files: &mut BTreeMap<(String, String), Span>) {
-    let To::File { folder, name } = &pipeline.to else { return };
+    let To::File { folder, name, .. } = &pipeline.to else { return };
     let place = (folder.name.clone(), name.clone());
     match files.get(&place) {
         Some(first) => {

@@ -13,7 +13,7 @@ pub use super::{
         AnswerShape, FirstError, JobPlan, Match, MatchBy, ResultForm, ResultPlan, RowTest, RowsAre, WholeAnswer,
     },
     plan_auth::{
-        Auth, CertificateFiles, ClientAuth, ClientCertificate, CodeGrant, Grant, JwtBearer, OAuth2, SigningKey,
+        Auth, AwsKeys, CertificateFiles, ClientAuth, ClientCertificate, CodeGrant, Grant, JwtBearer, OAuth2, SigningKey,
     },
     plan_budget::{Breaker, Bucket, Budget, Daily, LeftHeader, Points, Tier, Window},
     plan_contract::{Contract, Contracts, Terms},
@@ -27,7 +27,7 @@ pub use super::{
     plan_paginate::{NextToken, PageSize, Paginate},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_pipeline::Pipeline,
-    plan_place::{Database, Folder, Postgres, Sqlite},
+    plan_place::{ColumnKind, Database, FileColumn, Files, Folder, Place, Postgres, S3, Sqlite},
     plan_poll::Poll,
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_rows::{OutboxTable, Rows, RowsOf},
@@ -435,8 +435,10 @@ pub enum To {
     },
     File {
         folder: Arc<Folder>,
-        /// Base name of the segments: `<name>.000000.jsonl` or `<name>.000000.csv`, ...
+        /// Base name of the segments: `<name>.000000.jsonl`, ...
         name: String,
+        /// The columns of its files, where they have some.
+        columns: Vec<FileColumn>,
     },
     Table {
         database: Database,
@@ -473,7 +475,7 @@ impl To {
     pub fn place(&self) -> String {
         match self {
             To::Operation { api, operation, .. } => format!("{}/{}", api.name, operation.name),
-            To::File { folder, name } => format!("{}/{name}", folder.name),
+            To::File { folder, name, .. } => format!("{}/{name}", folder.name),
             To::Table { database, table, .. } => format!("{}/{table}", database.name()),
         }
     }

@@ -22,6 +22,7 @@ pub enum Auth {
     OAuth2(Box<OAuth2>),
     Session(Box<Session>),
     Hmac(Box<Hmac>),
+    Aws(Box<AwsKeys>),
 }
 
 impl Auth {
@@ -34,6 +35,16 @@ impl Auth {
             _ => vec![&oauth2.token_url],
         }
     }
+}
+
+/// The keys of an account of AWS, or of a server that signs as S3 does.
+#[derive(Clone, Debug)]
+pub struct AwsKeys {
+    pub id: String,
+    pub secret: SecretString,
+    /// Of keys that were lent for a while.
+    pub token: Option<SecretString>,
+    pub region: String,
 }
 
 #[derive(Clone, Debug)]

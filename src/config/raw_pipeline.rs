@@ -124,7 +124,7 @@ pub struct RawTo {
     pub connection: Spanned<String>,
     /// An operation of its connector.
     pub operation: Option<Spanned<String>>,
-    /// The base name of the files of a `jsonl` connection.
+    /// The base name of the files of a `jsonl`, `csv`, `parquet` or `s3` connection.
     pub file: Option<Spanned<String>>,
     /// A table of a `postgres` connection. It is created, and grows columns, as needed.
     pub table: Option<Spanned<String>>,
@@ -133,7 +133,7 @@ pub struct RawTo {
     pub key: Option<OneOrMany<String>>,
     /// What is sent, by field. Default: the record as it is.
     pub fields: Option<Named<Spanned<Source>>>,
-    /// For a table: types of columns that are declared instead of learned.
+    /// For a table: types of columns that are declared instead of learned. For Parquet files: what the columns hold, by default text.
     pub columns: Option<Named<Spanned<String>>>,
     /// What to do with a record that changed after it was created. Needed where an operation creates and the stream
     /// brings changes.

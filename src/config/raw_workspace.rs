@@ -6,8 +6,9 @@ use serde::Deserialize;
 use super::{
     raw_auth::{RawAuth, RawClientCertificate},
     raw_budget::{RawBreaker, RawBudgetRule},
-    raw_csv_folder::RawCsvFolder,
+    raw_folder::{RawCsvFolder, RawJsonl, RawParquetFolder},
     raw_personal::RawPersonalKeys,
+    raw_s3::RawS3,
     raw_schedule::{RawCalendar, RawServe},
     raw_shared::{RawRetry, RawTimeouts},
     raw_slo::RawProbe,
@@ -83,8 +84,8 @@ pub struct RawRedb {
     pub disk_max: Option<Spanned<Size>>,
 }
 
-/// One account or place. Exactly one of `connector`, `jsonl`, `csv`, `postgres` and `sqlite` says what it is; the other keys belong to
-/// `connector`.
+/// One account or place. Exactly one of `connector`, `jsonl`, `csv`, `parquet`, `s3`, `postgres` and `sqlite` says what it is; the other
+/// keys belong to `connector`, and `timeouts`, `retry`, `breaker`, `budget`, `egress` and `ca` to `s3` too.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawConnection {
@@ -94,6 +95,10 @@ pub struct RawConnection {
     pub jsonl: Option<RawJsonl>,
     /// A folder of CSV files to write to.
     pub csv: Option<Spanned<RawCsvFolder>>,
+    /// A folder of Parquet files to write to.
+    pub parquet: Option<RawParquetFolder>,
+    /// A bucket of S3, or of a server that speaks its language, to write files to.
+    pub s3: Option<Spanned<RawS3>>,
     /// A PostgreSQL database to read from and write to.
     pub postgres: Option<RawPostgres>,
     /// A SQLite file to read from and write to.
@@ -126,16 +131,6 @@ pub struct RawConnection {
     pub body_max: Option<Spanned<Size>>,
     /// A small read, now and then, by which `renkei serve` tells whether the connection is well. Default: none.
     pub probe: Option<Spanned<RawProbe>>,
-}
-
-/// A folder of JSON Lines files.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RawJsonl {
-    /// The folder, relative to the workspace.
-    pub path: Spanned<String>,
-    /// A file that reached this size is closed and the next one begun. Default 128MiB, from 1kB to 100GB.
-    pub rotate: Option<Spanned<Size>>,
 }
 
 /// A PostgreSQL database.

@@ -1,7 +1,7 @@
 //! Folders of CSV files: what they are by default, and every mistake at its place.
 
 use super::{
-    plan::{Connection, To},
+    plan::{Connection, Files, To},
     tests_load::{Workspace, expect},
 };
 use crate::model::Code;
@@ -27,7 +27,7 @@ const FIELDS: &str = ", fields: { id: record.id, name: record.name }";
 fn the_fields_of_the_pipeline_are_the_columns() {
     let plan = with("csv: { path: out, separator: ; }", FIELDS).check(&[]).plan.unwrap();
     let Connection::Folder(folder) = &plan.connections["sheet"] else { panic!("a folder") };
-    assert_eq!((folder.csv, folder.rotate_bytes), (Some(';'), 128 << 20));
+    assert_eq!((folder.form, folder.rotate_bytes), (Files::Csv(';'), 128 << 20));
     assert!(matches!(&plan.pipelines["p"].to, To::File { name, .. } if name == "people"));
 }
 

@@ -16,9 +16,9 @@ use crate::{
     config::{
         Plan,
         plan::{
-            AnswerShape, Api, Auth, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Folder, Form, From, Grant,
-            Incremental, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys, Pipeline, Repeat,
-            RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
+            AnswerShape, Api, Auth, AwsKeys, Budget, Changed, ClientAuth, Contracts, Deletes, Egress, Files, Folder,
+            Form, From, Grant, Incremental, NextToken, OAuth2, Operation, PageSize, Paginate, Personal, PersonalKeys,
+            Pipeline, Place, Repeat, RequestPlan, RingKey, StepPlan, Stream, Sweep, To,
         },
     },
     model::{Blame, Code, Fault, Fields, SecretKey},
@@ -141,9 +141,11 @@ fn pipeline(own: &Pipeline, setting: &Setting) -> Pipeline {
                 api,
             }
         }
-        To::File { folder, name } => {
-            let path = setting.folder.join("out");
-            To::File { folder: Arc::new(Folder { path, csv: None, ..(**folder).clone() }), name: name.clone() }
+        To::File { folder, name, .. } => {
+            // Lines of this machine, which the drill can read again, stand for files of every form and place.
+            let place = Place::Path(setting.folder.join("out"));
+            let folder = Arc::new(Folder { place, form: Files::JsonLines, ..(**folder).clone() });
+            To::File { folder, name: name.clone(), columns: Vec::new() }
         }
         table @ To::Table { .. } => table.clone(),
     };
@@ -250,6 +252,7 @@ fn auth(own: &Auth, port: u16) -> Auth {
             hmac.secrets = named(&own.secrets);
             Auth::Hmac(hmac)
         }
+        Auth::Aws(own) => Auth::Aws(Box::new(AwsKeys { secret: placeholder(), token: None, ..(**own).clone() })),
     }
 }
 

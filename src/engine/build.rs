@@ -31,7 +31,7 @@ use crate::{
     config::plan::{Api, Changed, From, Mode, Pipeline, Plan, Stream, To},
     http::{Accounts, Client, Meters, Priority, Transport},
     model::{Blame, Clock, Code, Entropy, Fault, SystemClock, SystemEntropy},
-    sink::{ApiSink, Clear, Durability, FileForm, FileSink, Sink},
+    sink::{ApiSink, Clear, Durability, Sink},
     source::{self, Readings, Source},
     store::{
         DeadLetter, HistoryRule, Keeps, RedbOptions, RedbStore, Retention, Run, Seal, SealKey, SliceCursors, State,
@@ -383,14 +383,7 @@ impl Engine {
                 let sink = ApiSink::new(api.clone(), operation.clone(), changed, client, clock, journal);
                 Box::new(sink.with_deletes(deletes.clone()).clear(clear))
             }
-            To::File { folder, name } => {
-                let sink = FileSink::new(folder.path.clone(), name.clone(), folder.rotate_bytes).clear(clear);
-                let columns = pipeline.fields.iter().flatten().map(|(name, _)| name.clone()).collect();
-                match folder.csv {
-                    Some(separator) => Box::new(sink.form(FileForm::Csv { separator, columns })),
-                    None => Box::new(sink),
-                }
-            }
+            To::File { folder, name, columns } => self.file(folder, (name, columns), priority, clear)?,
             To::Table { database, table: name, key, columns } => table(database, (name, key, columns), stream, clear),
         })
     }
@@ -468,7 +461,7 @@ fn writes(pipeline: &Pipeline) -> Writes {
                 version: newest_only || deletes.as_ref().is_some_and(|deletes| deletes.tombstones.is_some()),
             },
         },
-        To::File { folder, name } => Writes {
+        To::File { folder, name, .. } => Writes {
             connection: folder.name.clone(),
             operation: name.clone(),
             durability: Durability::Mark,

@@ -98,7 +98,7 @@ impl Deliverer<'_> {
     /// A database commits with each batch. A file is written as pages come, and one sync covers many of them.
     async fn deliver_in_turn(&self, queue: &mut mpsc::Receiver<Message>) -> Result<(), Fault> {
         let mut settled = Vec::new();
-        let mut sum = Gather::for_a_sync();
+        let mut sum = self.gather();
         loop {
             let message = match sum.due() {
                 Some(due) => timeout_at(due, queue.recv()).await.unwrap_or(Some(Message::Commit)),
@@ -127,8 +127,14 @@ impl Deliverer<'_> {
             }
             self.commit(std::mem::take(&mut settled)).await?;
             self.check_limit().await?;
-            sum = Gather::for_a_sync();
+            sum = self.gather();
         }
+    }
+
+    /// What is worth a commit. Whoever pushes or waits for marks is not kept waiting for more.
+    fn gather(&self) -> Gather {
+        let worth = self.route.sink.worth().filter(|_| !self.route.source.is_live());
+        worth.map_or_else(Gather::for_a_sync, Gather::of)
     }
 
     async fn write(&self, staged: Staged) -> Result<Settled, Fault> {

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::sink::Worth;
+
 const RECORDS: u64 = 5_000;
-const BYTES: usize = 4 << 20;
+const BYTES: u64 = 4 << 20;
 /// What a page takes besides its body, above all where many slices are under way: each page knows how all of them stand.
-const PAGE_BYTES: usize = 8 << 10;
+const PAGE_BYTES: u64 = 8 << 10;
 /// How long what could be durable waits for a sync that is worth it.
 const FOR_A_SYNC: Duration = Duration::from_millis(500);
 /// How long a record waits until a request is full. A listing of which little changed takes its time between two of them.
@@ -17,35 +19,42 @@ const FOR_A_REQUEST: Duration = Duration::from_secs(10);
 /// What came together so far.
 pub struct Gather {
     records: u64,
-    bytes: usize,
+    bytes: u64,
     since: Option<Instant>,
-    patience: Duration,
+    /// What is enough.
+    worth: Worth,
 }
 
 impl Gather {
+    pub fn of(worth: Worth) -> Self {
+        Self { records: 0, bytes: 0, since: None, worth }
+    }
+
     pub fn for_a_sync() -> Self {
-        Self { records: 0, bytes: 0, since: None, patience: FOR_A_SYNC }
+        Self::of(Worth { records: RECORDS, bytes: BYTES, patience: FOR_A_SYNC })
     }
 
     pub fn for_a_request() -> Self {
-        Self { patience: FOR_A_REQUEST, ..Self::for_a_sync() }
+        Self::of(Worth { records: RECORDS, bytes: BYTES, patience: FOR_A_REQUEST })
     }
 
     /// Another page.
     pub fn add(&mut self, records: u64, bytes: usize) {
         self.records += records;
-        self.bytes += bytes + PAGE_BYTES;
+        self.bytes += bytes as u64 + PAGE_BYTES;
         self.since.get_or_insert_with(Instant::now);
     }
 
     /// It is enough, or old enough.
     pub fn is_enough(&self) -> bool {
-        self.records >= RECORDS || self.bytes >= BYTES || self.due().is_some_and(|due| Instant::now() >= due)
+        self.records >= self.worth.records
+            || self.bytes >= self.worth.bytes
+            || self.due().is_some_and(|due| Instant::now() >= due)
     }
 
     /// When it is old enough, however little it is. Nothing while it is empty.
     pub fn due(&self) -> Option<Instant> {
-        self.since.map(|since| since + self.patience)
+        self.since.map(|since| since + self.worth.patience)
     }
 }
 

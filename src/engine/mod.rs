@@ -17,6 +17,7 @@ mod deliver;
 mod difference;
 pub mod doctor;
 mod escalate;
+mod files;
 mod forecast;
 mod forecast_deletions;
 mod gather;

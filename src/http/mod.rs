@@ -29,6 +29,7 @@ mod transport;
 mod trouble;
 mod usage;
 mod verdict;
+pub mod xml;
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 

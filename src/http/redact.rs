@@ -10,6 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use url::{Url, form_urlencoded::byte_serialize};
 
+use super::xml;
+
 /// What stands where a secret stood.
 const HIDDEN: &str = "***";
 
@@ -114,8 +116,10 @@ pub fn message(body: &[u8], secrets: &[SecretString]) -> Option<String> {
     if body.len() > MESSAGE_BODY_BYTES_MAX {
         return None;
     }
-    let json: Value = serde_json::from_slice(body).ok()?;
-    let said = said(&json)?;
+    let said = match serde_json::from_slice::<Value>(body) {
+        Ok(json) => said(&json)?,
+        Err(_) => xml::said(body)?,
+    };
     let clean: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // First the secrets, then the cut: a secret cut in half would not be found.
     let clean = scrub(clean.trim(), secrets);

@@ -36,27 +36,34 @@ impl FileForm {
         match self {
             Self::JsonLines => push_line(buffer, record.as_bytes()),
             Self::Csv { separator, columns } => {
-                // A record is one object: what is read here was written as one.
-                let fields: HashMap<Cow<'_, str>, &RawValue> =
-                    serde_json::from_slice(record.as_bytes()).unwrap_or_default();
+                let fields = by_name(record);
                 row(buffer, *separator, columns.iter().map(|name| text(fields.get(name.as_str())?)));
             }
         }
     }
 }
 
+/// A record's values. It is one object: what is read here was written as one.
+pub fn by_name(record: &Fields) -> HashMap<Cow<'_, str>, &RawValue> {
+    serde_json::from_slice(record.as_bytes()).unwrap_or_default()
+}
+
 /// A value as a text of a cell. Nothing: null.
-fn text(value: &RawValue) -> Option<Cow<'_, str>> {
+pub fn text(value: &RawValue) -> Option<Cow<'_, str>> {
     match value.get().as_bytes().first() {
         Some(b'n') => None,
         Some(b'"') => serde_json::from_str::<String>(value.get()).ok().map(Cow::Owned),
-        Some(b'{' | b'[') => {
-            let mut compact = Vec::new();
-            push_compact(&mut compact, value.get().as_bytes());
-            String::from_utf8(compact).ok().map(Cow::Owned)
-        }
+        Some(b'{' | b'[') => Some(Cow::Owned(compact(value.get()))),
         _ => Some(Cow::Borrowed(value.get())),
     }
+}
+
+/// A JSON text without the white space between its tokens.
+pub fn compact(raw: &str) -> String {
+    let mut compact = Vec::new();
+    push_compact(&mut compact, raw.as_bytes());
+    // What was taken out was one byte each.
+    String::from_utf8(compact).unwrap_or_else(|_| raw.to_owned())
 }
 
 /// An empty text is written `""` and null is nothing, so that a reader can tell them apart.

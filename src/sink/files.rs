@@ -103,13 +103,13 @@ impl FileSink {
                 verdicts.push(held_back(reason.clone()));
                 continue;
             }
-            verdicts.push(Verdict::Created(None));
             let writer = resumed(&mut guard)?;
             let before = writer.buffer.len();
             if writer.at.bytes == 0 {
                 writer.buffer.extend(self.form.head());
             }
             self.form.push(&mut writer.buffer, &item.fields);
+            verdicts.push(Verdict::Created(None));
             writer.at.bytes += (writer.buffer.len() - before) as u64;
             if writer.buffer.len() >= BUFFER_BYTES {
                 (guard, ()) = blocking(guard, |slot| resumed(slot)?.spill()).await?;

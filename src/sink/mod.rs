@@ -12,6 +12,7 @@ mod job;
 mod kinds;
 mod lookup;
 mod matching;
+mod number;
 mod postgres;
 mod progress;
 mod redact;
@@ -20,6 +21,7 @@ mod request;
 mod segments;
 mod sqlite;
 mod waves;
+mod whole;
 
 pub use api::ApiSink;
 pub use clear::Clear;
@@ -30,6 +32,9 @@ pub use folder::{Folder, look_at_folder};
 pub use lookup::covers;
 pub use postgres::{Database, PostgresSink, Rights, TableConfig, look_at_database};
 pub use sqlite::{SqliteConfig, SqliteSink, look_at_file};
+pub use whole::{BucketPlace, Shelf, WholeForm, WholeSink, look_at_bucket};
+
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -103,6 +108,15 @@ pub enum Durability {
     Mark,
 }
 
+/// How much a sink makes durable at once, if it can choose. The first bound that is reached counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Worth {
+    pub records: u64,
+    pub bytes: u64,
+    /// How long what could be durable waits for more.
+    pub patience: Duration,
+}
+
 /// Something that can be written to. A sink is used by one run at a time.
 pub trait Sink: Send + Sync {
     fn durability(&self) -> Durability;
@@ -129,6 +143,11 @@ pub trait Sink: Send + Sync {
     /// Makes all that was written durable and returns the mark that the next checkpoint must carry. Nothing for sinks
     /// without one.
     fn seal(&self) -> BoxFuture<'_, Result<Option<Mark>, Fault>>;
+
+    /// What is worth making durable at once, where each time costs more than a sync. Nothing: a sync is all it costs.
+    fn worth(&self) -> Option<Worth> {
+        None
+    }
 
     /// What writing an item would lead to. Nothing is written; the sink may be asked as much as `_ask` says.
     fn foresee<'a>(&'a self, _item: &'a Item, _ask: Ask) -> BoxFuture<'a, Result<Foresight, Fault>> {

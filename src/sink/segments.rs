@@ -60,6 +60,27 @@ impl Segments {
         Ok(mark)
     }
 
+    /// The same for segments that are written whole: the marked one is the next to be written, so it goes too.
+    pub fn agree_whole(&self, mark: Option<Mark>) -> Result<Mark, Fault> {
+        let mark = self.agree(mark)?;
+        let path = self.path(mark.segment);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(io_fault("remove", &path, &error)),
+            _ => Ok(mark),
+        }
+    }
+
+    /// Writes a segment whole: it is there with all its bytes, durably, or not at all.
+    pub fn put_whole(&self, segment: u64, bytes: &[u8]) -> Result<(), Fault> {
+        let path = self.path(segment);
+        let draft = self.folder.join(format!(".{}.{segment:06}.{}.part", self.name, self.ending));
+        let mut file = File::create(&draft).map_err(|error| io_fault("make", &draft, &error))?;
+        append(&mut file, &draft, bytes)?;
+        file.sync_all().map_err(|error| io_fault("sync", &draft, &error))?;
+        fs::rename(&draft, &path).map_err(|error| io_fault("name", &path, &error))?;
+        self.sync_folder()
+    }
+
     /// Whether a segment has this head, or nothing yet.
     pub fn begins_with(&self, at: Mark, head: &[u8]) -> Result<bool, Fault> {
         if at.bytes == 0 || head.is_empty() {

@@ -109,6 +109,7 @@ fn auth(auth: &config::plan::Auth) -> &'static str {
         },
         Auth::Session(_) => "session",
         Auth::Hmac(_) => "signature",
+        Auth::Aws(_) => "aws",
     }
 }
 

@@ -41,7 +41,8 @@ impl Gate {
             | Auth::Basic { .. }
             | Auth::ApiKeyHeader { .. }
             | Auth::ApiKeyQuery { .. }
-            | Auth::Hmac(_) => Kind::Fixed,
+            | Auth::Hmac(_)
+            | Auth::Aws(_) => Kind::Fixed,
             Auth::OAuth2(_) => Kind::Token,
             Auth::Session(session) => Kind::Session(session.clone()),
         };

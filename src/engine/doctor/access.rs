@@ -53,7 +53,8 @@ pub fn signed_in(auth: &Auth, before: &Status, status: &Status, now: DateTime<Ut
         | Auth::Basic { .. }
         | Auth::ApiKeyHeader { .. }
         | Auth::ApiKeyQuery { .. }
-        | Auth::Hmac(_) => {
+        | Auth::Hmac(_)
+        | Auth::Aws(_) => {
             format!("{kind}: the credentials stand in the configuration; the read shows whether they are taken")
         }
     };

@@ -1,10 +1,13 @@
 //! The checks of connections without an API: databases and folders.
 
+use std::path::Path;
+
 use super::Line;
 use crate::{
-    config::plan::{Folder, Postgres, Sqlite},
+    auth::{self, Ground},
+    config::plan::{Postgres, S3, Sqlite},
     model::{Blame, Code, Fault},
-    sink::{Database, Rights, look_at_database, look_at_file, look_at_folder},
+    sink::{Database, Rights, look_at_bucket, look_at_database, look_at_file, look_at_folder},
 };
 
 pub async fn database(plan: &Postgres) -> Vec<Line> {
@@ -22,7 +25,7 @@ pub async fn file(plan: &Sqlite) -> Vec<Line> {
             Err(fault) => Line::failed("file", &fault),
         }];
     }
-    let folder = plan.path.parent().unwrap_or(std::path::Path::new("."));
+    let folder = plan.path.parent().unwrap_or(Path::new("."));
     vec![match tokio::fs::metadata(folder).await {
         Ok(found) if found.is_dir() => Line::ok("file", format!("{path} is made by the first run that writes to it")),
         _ => {
@@ -33,15 +36,24 @@ pub async fn file(plan: &Sqlite) -> Vec<Line> {
     }]
 }
 
-pub async fn folder(plan: &Folder) -> Vec<Line> {
-    let looked = look_at_folder(&plan.path).await;
+pub async fn folder(path: &Path) -> Vec<Line> {
+    let looked = look_at_folder(path).await;
     vec![match looked {
         Ok(found) if found.is_there => Line::ok("folder", format!("{} can be written", found.path.display())),
         Ok(found) => {
-            let (folder, above) = (plan.path.display(), found.path.display());
+            let (folder, above) = (path.display(), found.path.display());
             Line::ok("folder", format!("{folder} is made by the first run; {above} above it can be written"))
         }
         Err(fault) => Line::failed("folder", &fault),
+    }]
+}
+
+/// Objects are listed, put and deleted, as runs do it.
+pub async fn bucket(plan: &S3, ground: &Ground) -> Vec<Line> {
+    let looked = async { look_at_bucket(&auth::client(&plan.api, ground)?, plan).await };
+    vec![match looked.await {
+        Ok(place) => Line::ok("bucket", format!("objects can be listed, put and deleted in {place}")),
+        Err(fault) => Line::failed("bucket", &fault),
     }]
 }
 

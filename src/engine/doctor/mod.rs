@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     auth::Ground,
-    config::plan::Connection,
+    config::plan::{Connection, Place},
     model::{Code, Fault},
     store::StateStore,
 };
@@ -139,8 +139,11 @@ impl Doctor {
             Connection::Postgres(postgres) => (&postgres.name, "postgres".to_owned(), ends::database(postgres).await),
             Connection::Sqlite(sqlite) => (&sqlite.name, "sqlite".to_owned(), ends::file(sqlite).await),
             Connection::Folder(folder) => {
-                let kind = if folder.csv.is_some() { "csv" } else { "jsonl" };
-                (&folder.name, kind.to_owned(), ends::folder(folder).await)
+                let lines = match &folder.place {
+                    Place::Path(path) => ends::folder(path).await,
+                    Place::S3(bucket) => ends::bucket(bucket, &self.ground).await,
+                };
+                (&folder.name, folder.kind().to_owned(), lines)
             }
         };
         Checkup { connection: name.clone(), kind, lines }
