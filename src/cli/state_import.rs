@@ -198,6 +198,7 @@ mod tests {
         let field = crate::config::plan::CursorField {
             field: crate::model::Path::parse("inside.token").unwrap(),
             format,
+            days: None,
             ascending: false,
             overlap: crate::config::plan::Lag::Count(0),
             settle: std::time::Duration::ZERO,

@@ -11,8 +11,8 @@ use super::{
     compile_connector::Compiled,
     diagnostic::Problem,
     plan::{
-        Api, Brake, CursorFormat, Deletes, Deletions, Flag, From, Incremental, Makes, Operation, Paginate, Repeat,
-        Stream, Sweep,
+        Api, Brake, CursorField, CursorFormat, Deletes, Deletions, Flag, From, Incremental, Makes, Operation, Paginate,
+        Repeat, Stream, Sweep,
     },
     raw_deletes::{RawDelete, RawDeletes, RawDeletions, RawSweep},
     raw_stream::RawStream,
@@ -105,6 +105,8 @@ impl Check<'_> {
     /// A tombstone that is read again must not delete a record that came back since: only their times tell.
     fn are_comparable(&self, at: &Spanned<String>, tombstones: &Stream, owner: &Stream) {
         let is_number = |stream: &Stream| match &stream.incremental {
+            // Of two changes on one day nobody knows which was the later one.
+            Some(Incremental::Field(CursorField { format: CursorFormat::Date(_), .. })) => None,
             Some(Incremental::Field(field)) => Some(field.format == CursorFormat::Integer),
             Some(Incremental::Token { .. }) | None => None,
         };

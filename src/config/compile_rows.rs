@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono_tz::Tz;
+
 use super::{
     check::Check,
     compile_stream::cursor_format,
@@ -10,6 +12,7 @@ use super::{
     plan::{CursorField, CursorFormat, Database, From, Incremental, OutboxTable, RequestPlan, Rows, RowsOf, Stream},
     raw_pipeline::{RawFrom, RawPipeline, RawTo},
     raw_rows::{RawOutbox, RawRowChanges},
+    raw_stream::RawCursorFormat,
     shape::Spanned,
     source::Span,
 };
@@ -135,10 +138,19 @@ impl Check<'_> {
         }
         let RawRowChanges { field, format, overlap, settle, start } = raw;
         self.identifier("column", field);
-        let format = format.map_or(CursorFormat::Rfc3339, cursor_format);
+        let format = match format {
+            None => CursorFormat::Rfc3339,
+            Some(RawCursorFormat::Date) => {
+                let help = "order by a column of times or of whole numbers, or leave `incremental` out";
+                self.conflict(field.span, "the rows of a day have no order by its date", help);
+                return None;
+            }
+            Some(format) => cursor_format(*format, Tz::UTC),
+        };
         Some(Incremental::Field(CursorField {
             field: column(&field.value)?,
             format,
+            days: None,
             ascending: true,
             overlap: self.overlap(overlap.as_ref(), format),
             settle: self.settle(settle.as_ref(), format),

@@ -198,7 +198,9 @@ impl Check<'_> {
     fn windows(&self, raw: &Spanned<RawWindows>, stream: &Stream) -> Option<Windows> {
         let RawWindows { step, timezone } = &raw.value;
         let has_times = match &stream.incremental {
-            Some(Incremental::Field(field)) if field.format != CursorFormat::Integer => {
+            Some(Incremental::Field(field))
+                if !matches!(field.format, CursorFormat::Integer | CursorFormat::Date(_)) =>
+            {
                 let is_sent = |query: &Option<String>| query.is_some() || uses(&stream.request, "window");
                 if !is_sent(&field.since) || !is_sent(&field.until) {
                     let help = "write `since:` and `until:` with the parameters' names, or use `window.since` and `window.until`";
@@ -213,7 +215,7 @@ impl Check<'_> {
             _ => false,
         };
         if !has_times {
-            let help = "windows need `incremental` with a `field` that is a time";
+            let help = "windows need `incremental` with a `field` that is a time, and not a date alone";
             self.conflict(raw.span, "this stream has no windows of time", help);
         }
         let zone = timezone.as_ref().map_or(Some(Tz::UTC), |zone| self.zone(zone));

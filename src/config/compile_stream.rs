@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use http::{Method, StatusCode};
 
 use super::{
@@ -12,18 +13,21 @@ use super::{
     diagnostic::Problem,
     fill::HOLE,
     plan::{CursorField, CursorFormat, Incremental, Lag, NextToken, PageSize, Paginate, RequestPlan, Stream},
-    raw_stream::{RawCursorFormat, RawCursorPages, RawIncremental, RawOrder, RawPageSize, RawPaginate, RawStream},
+    raw_stream::{
+        RawBounds, RawCursorFormat, RawCursorPages, RawIncremental, RawOrder, RawPageSize, RawPaginate, RawStream,
+    },
     shape::{OneOrMany, Spanned},
     source::Span,
     units::Time,
 };
-use crate::model::{Code, Cursor, Path};
+use crate::model::{Code, Cursor, Path, midnight};
 
 const ROOTS: [&str; 3] = ["config", "window", "page"];
 const SLICED: [&str; 4] = ["config", "window", "page", "slice"];
 const PAGES_MAX: u64 = 100_000;
 const EMPTY_PAGES_MAX: u64 = 10;
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 const YEAR: Duration = Duration::from_secs(366 * 86_400);
 
 impl Check<'_> {
@@ -250,11 +254,22 @@ impl Check<'_> {
             self.missing_key(raw.span, raw.span, "field", help);
             return None;
         };
-        let Some(format) = incremental.format.map(cursor_format) else {
-            let help = "write one of rfc3339, epoch_seconds, epoch_millis, integer";
+        let Some(format) = incremental.format else {
+            let help = "write one of rfc3339, epoch_seconds, epoch_millis, integer, date";
             self.missing_key(raw.span, raw.span, "format", help);
             return None;
         };
+        let by_days = format == RawCursorFormat::Date || incremental.bounds == Some(RawBounds::Date);
+        let zone = incremental.timezone.as_ref();
+        if let Some(zone) = zone.filter(|_| !by_days) {
+            let help = "remove `timezone`, or write `format: date` or `bounds: date`";
+            self.conflict(zone.span, "only days begin where somebody is", help);
+        }
+        let zone = zone.map_or(Some(Tz::UTC), |zone| self.zone(zone))?;
+        let format = cursor_format(format, zone);
+        if by_days && format == CursorFormat::Integer {
+            self.conflict(field.span, "a whole number is no time, and has no day", "remove `bounds`");
+        }
         if !sends(incremental.since.is_some()) {
             let help = "write `since:` with the parameter's name, or use `window.since` in the path, query or body; a \
                         vendor that cannot filter by change has no incremental stream";
@@ -263,6 +278,7 @@ impl Check<'_> {
         Some(Incremental::Field(CursorField {
             field: self.path(field),
             format,
+            days: by_days.then_some(zone),
             ascending: incremental.order == Some(RawOrder::Ascending),
             overlap: self.overlap(incremental.overlap.as_ref(), format),
             settle: self.settle(incremental.settle.as_ref(), format),
@@ -278,16 +294,26 @@ impl Check<'_> {
 
     pub(super) fn overlap(&self, overlap: Option<&Spanned<String>>, format: CursorFormat) -> Lag {
         let integer = format == CursorFormat::Integer;
-        let default = if integer { Lag::Count(0) } else { Lag::Time(Duration::from_secs(60)) };
+        let is_date = matches!(format, CursorFormat::Date(_));
+        let default = match format {
+            CursorFormat::Integer => Lag::Count(0),
+            // A change of this evening has the date of this morning; an hour for days that are longer than others.
+            CursorFormat::Date(_) => Lag::Time(DAY + HOUR),
+            _ => Lag::Time(Duration::from_secs(60)),
+        };
         let Some(overlap) = overlap.filter(|overlap| !overlap.value.contains(HOLE)) else { return default };
         let lag = if integer {
             overlap.value.parse().ok().map(Lag::Count)
         } else {
-            Time::parse(&overlap.value).filter(|time| time.0 <= YEAR).map(|time| Lag::Time(time.0))
+            let least = if is_date { DAY } else { Duration::ZERO };
+            Time::parse(&overlap.value).filter(|time| (least..=YEAR).contains(&time.0)).map(|time| Lag::Time(time.0))
         };
         lag.unwrap_or_else(|| {
             let (message, help) = if integer {
                 ("expected a whole number", "the overlap of an integer field is a count, such as `overlap: 100`")
+            } else if is_date {
+                let help = "write `overlap: 25h` or more: a change of this evening has the date of this morning";
+                ("expected a time of a day to a year", help)
             } else {
                 ("expected a time of at most a year", "the overlap of a time field is a time, such as `overlap: 60s`")
             };
@@ -313,6 +339,7 @@ impl Check<'_> {
         let number = || text.parse::<i64>().ok();
         let cursor = match format {
             CursorFormat::Integer => number().map(Cursor::Integer),
+            CursorFormat::Date(zone) => midnight(text, zone).map(Cursor::Instant),
             CursorFormat::Rfc3339 => instant().map(Cursor::Instant),
             CursorFormat::EpochSeconds => {
                 instant().or_else(|| DateTime::from_timestamp(number()?, 0)).map(Cursor::Instant)
@@ -324,6 +351,7 @@ impl Check<'_> {
         if cursor.is_none() {
             let help = match format {
                 CursorFormat::Integer => "write a whole number",
+                CursorFormat::Date(_) => "write a date, such as 2026-01-01",
                 _ => "write a time with its offset, such as 2026-01-01T00:00:00Z",
             };
             self.report(Problem::new(Code::WrongType, start.span, "this is no start for the cursor").help(help));
@@ -332,8 +360,10 @@ impl Check<'_> {
     }
 }
 
-pub(super) fn cursor_format(format: RawCursorFormat) -> CursorFormat {
+/// `zone` is where days begin.
+pub(super) fn cursor_format(format: RawCursorFormat, zone: Tz) -> CursorFormat {
     match format {
+        RawCursorFormat::Date => CursorFormat::Date(zone),
         RawCursorFormat::Rfc3339 => CursorFormat::Rfc3339,
         RawCursorFormat::EpochSeconds => CursorFormat::EpochSeconds,
         RawCursorFormat::EpochMillis => CursorFormat::EpochMillis,
@@ -369,7 +399,7 @@ fn parameters(stream: &RawStream) -> Vec<&Spanned<String>> {
 
 /// The place of a key that does not belong beside `token`.
 fn first_other(raw: &RawIncremental) -> Option<Span> {
-    let texts = [&raw.field, &raw.overlap, &raw.since, &raw.until, &raw.start];
+    let texts = [&raw.field, &raw.timezone, &raw.overlap, &raw.since, &raw.until, &raw.start];
     let text = texts.into_iter().flatten().map(|text| text.span).next();
     text.or_else(|| raw.settle.as_ref().map(|settle| settle.span))
 }

@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
+use chrono_tz::Tz;
 use http::{HeaderName, Method};
 use secrecy::SecretString;
 use url::Url;
@@ -382,6 +383,8 @@ pub enum Incremental {
 pub struct CursorField {
     pub field: Path,
     pub format: CursorFormat,
+    /// The vendor filters by days, which begin in this zone: a window begins with a day.
+    pub days: Option<Tz>,
     /// The listing comes in the cursor's order, so the cursor moves page by page.
     pub ascending: bool,
     /// How far before the cursor the next pass starts: a time for instants, a count for integers.
@@ -402,6 +405,8 @@ pub enum CursorFormat {
     EpochSeconds,
     EpochMillis,
     Integer,
+    /// Days that begin in this zone.
+    Date(Tz),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

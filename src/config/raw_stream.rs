@@ -190,10 +190,15 @@ pub struct RawIncremental {
     pub field: Option<Spanned<String>>,
     /// How the field is written. Needed with `field`.
     pub format: Option<RawCursorFormat>,
+    /// `date` where the vendor filters by days and the field is finer: bounds are sent as `2026-01-31`, and what changed on the first
+    /// day is read again. Default: as the field is written.
+    pub bounds: Option<RawBounds>,
+    /// For dates: where the vendor's days begin, as an IANA name such as `Asia/Tokyo`. Default `UTC`.
+    pub timezone: Option<Spanned<String>>,
     /// `ascending` when the listing comes in the field's order. Default `none`.
     pub order: Option<RawOrder>,
     /// How far before the last change the next pass starts, for changes that became visible late: a time, or a count for
-    /// integers. Default 60s for times, 0 for integers.
+    /// integers. Default 60s for times, 25h for dates (at least 24h), 0 for integers.
     pub overlap: Option<Spanned<String>>,
     /// How far before the server's now a pass ends, so that the newest changes have settled. Default 5s, at most 1h.
     pub settle: Option<Spanned<Time>>,
@@ -229,6 +234,16 @@ pub enum RawCursorFormat {
     EpochMillis,
     /// A number that grows, such as an id.
     Integer,
+    /// `2026-01-31`: the day of the last change. What changed on the last day is read again, and recognised.
+    Date,
+}
+
+/// How a window's bounds are sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RawBounds {
+    /// As dates.
+    Date,
 }
 
 /// In which order a listing comes.

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     config::plan::{CursorFormat, Incremental, Pipeline, Plan, Stream, To},
     http::Priority,
-    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Entropy, Fault, Page, Scan},
+    model::{Blame, BoxFuture, Checkpoint, Code, Cursor, Entropy, Fault, Page, Scan, midnight},
     source::Source,
     store::{Backfill, Run, RunState, StreamId},
 };
@@ -167,6 +167,7 @@ fn bound(format: CursorFormat, text: &str) -> Result<Cursor, Fault> {
     };
     let (cursor, like) = match format {
         CursorFormat::Integer => (text.parse().ok().map(Cursor::Integer), "a whole number such as 120000"),
+        CursorFormat::Date(zone) => (midnight(text, zone).map(Cursor::Instant), "a date such as 2026-04-01"),
         CursorFormat::Rfc3339 | CursorFormat::EpochSeconds | CursorFormat::EpochMillis => {
             (instant(), "a date such as 2026-04-01 or a time such as 2026-04-01T09:00:00+09:00")
         }

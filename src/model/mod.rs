@@ -1,11 +1,12 @@
 //! Plain data that every floor of the house shares: records, checkpoints, verdicts, faults, and the seams of
-//! determinism (clock, entropy). Nothing here does IO, and nothing here knows a library but those of data: serde, bytes, chrono,
-//! sha2, base64 and secrecy.
+//! determinism (clock, entropy). Nothing here does IO, and nothing here knows a library but those of data: serde, bytes, chrono
+//! with its zones, sha2, base64 and secrecy.
 
 mod checkpoint;
 mod clock;
 mod code;
 mod counts;
+mod day;
 mod deletions;
 mod drift;
 mod entropy;
@@ -24,6 +25,7 @@ pub use checkpoint::{Checkpoint, Cursor, Mark, Position, Scan, Validators};
 pub use clock::{Clock, SystemClock};
 pub use code::Code;
 pub use counts::Counts;
+pub use day::{day, midnight};
 pub use deletions::{DeletionState, Listing, Sweeping};
 pub use drift::{DRIFT_ROWS_MAX, Drift, DriftKind, DriftRow, End};
 pub use entropy::{Entropy, SystemEntropy};

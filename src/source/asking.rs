@@ -103,11 +103,11 @@ struct Bounds {
 
 impl Bounds {
     fn of(stream: &Stream, scan: &Scan) -> Self {
-        let format = match &stream.incremental {
-            Some(Incremental::Field(field)) => Some(field.format),
-            Some(Incremental::Token { .. }) | None => None,
+        let (format, days) = match &stream.incremental {
+            Some(Incremental::Field(field)) => (Some(field.format), field.days),
+            Some(Incremental::Token { .. }) | None => (None, None),
         };
-        let sent = |bound: &Option<Cursor>| bound.as_ref().map(|bound| instant::sent(format, bound));
+        let sent = |bound: &Option<Cursor>| bound.as_ref().map(|bound| instant::sent(format, days, bound));
         Self { since: sent(&scan.from), until: sent(&scan.until) }
     }
 

@@ -37,6 +37,7 @@ pub fn incremental(format: CursorFormat) -> Stream {
     let field = CursorField {
         field: path("at"),
         format,
+        days: None,
         ascending: false,
         overlap,
         settle: Duration::from_secs(5),

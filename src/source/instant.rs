@@ -4,10 +4,11 @@
 //! and made canonical by hand; every other spelling takes the long way through the calendar library.
 
 use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use chrono_tz::Tz;
 
 use crate::{
     config::plan::CursorFormat,
-    model::{Cursor, Version},
+    model::{Cursor, Version, day, midnight},
 };
 
 /// Reads a field's raw JSON text as a cursor, with the version it gives its record.
@@ -29,6 +30,7 @@ pub fn read(format: CursorFormat, raw: &str) -> Option<(Cursor, Version)> {
         CursorFormat::EpochSeconds => epoch(text, 9).map(with_version),
         CursorFormat::EpochMillis => epoch(text, 6).map(with_version),
         CursorFormat::Integer => Some(with_version(Cursor::Integer(text.parse().ok()?))),
+        CursorFormat::Date(zone) => Some(with_version(Cursor::Instant(midnight(inner?, zone)?))),
     }
 }
 
@@ -86,7 +88,10 @@ fn epoch(text: &str, digits: usize) -> Option<Cursor> {
 
 /// The text that is sent for a window's bound. Finer digits than the format has are cut off, which moves a lower bound
 /// further back: more is read, nothing is missed.
-pub fn sent(format: Option<CursorFormat>, bound: &Cursor) -> String {
+pub fn sent(format: Option<CursorFormat>, days: Option<Tz>, bound: &Cursor) -> String {
+    if let (Some(zone), Cursor::Instant(at)) = (days, bound) {
+        return day(*at, zone);
+    }
     match (format, bound) {
         (Some(CursorFormat::EpochSeconds), Cursor::Instant(at)) => at.timestamp().to_string(),
         (Some(CursorFormat::EpochMillis), Cursor::Instant(at)) => at.timestamp_millis().to_string(),
@@ -149,6 +154,20 @@ mod tests {
     }
 
     #[test]
+    fn a_date_is_the_beginning_of_its_day_where_the_vendor_is() {
+        let tokyo = CursorFormat::Date(chrono_tz::Asia::Tokyo);
+        assert_eq!(canonical(tokyo, r#""2026-11-30""#).unwrap(), "2026-11-29T15:00:00.000000000Z");
+        for raw in ["null", "20261130", r#""2026-11-31""#, r#""2026-11-30T00:00:00Z""#] {
+            assert_eq!(read(tokyo, raw), None, "{raw}");
+        }
+        let (late, _) = read(CursorFormat::Rfc3339, r#""2026-11-30T14:59:59Z""#).unwrap();
+        assert_eq!(sent(Some(tokyo), Some(chrono_tz::Asia::Tokyo), &late), "2026-11-30");
+        assert_eq!(sent(Some(CursorFormat::Rfc3339), Some(chrono_tz::UTC), &late), "2026-11-30");
+        let (next, _) = read(CursorFormat::Rfc3339, r#""2026-11-30T15:00:00Z""#).unwrap();
+        assert_eq!(sent(Some(tokyo), Some(chrono_tz::Asia::Tokyo), &next), "2026-12-01");
+    }
+
+    #[test]
     fn what_is_no_cursor_value_is_refused() {
         let texts = ["null", "true", "{}", "\"\"", "\"soon\"", "1795294231", r#""2026-11-21T20:50:31""#];
         for raw in texts.into_iter().chain([r#""2026-13-01T00:00:00Z""#, r#""2026-11-21T20:50:31.Z""#]) {
@@ -164,12 +183,12 @@ mod tests {
     #[test]
     fn a_bound_is_sent_in_the_format_of_the_stream() {
         let (bound, _) = read(CursorFormat::Rfc3339, r#""2026-11-21T20:50:31.123999Z""#).unwrap();
-        assert_eq!(sent(Some(CursorFormat::Rfc3339), &bound), "2026-11-21T20:50:31.123Z");
-        assert_eq!(sent(Some(CursorFormat::EpochSeconds), &bound), "1795294231");
-        assert_eq!(sent(Some(CursorFormat::EpochMillis), &bound), "1795294231123");
+        assert_eq!(sent(Some(CursorFormat::Rfc3339), None, &bound), "2026-11-21T20:50:31.123Z");
+        assert_eq!(sent(Some(CursorFormat::EpochSeconds), None, &bound), "1795294231");
+        assert_eq!(sent(Some(CursorFormat::EpochMillis), None, &bound), "1795294231123");
         let (whole, _) = read(CursorFormat::EpochSeconds, "1795294231").unwrap();
-        assert_eq!(sent(Some(CursorFormat::Rfc3339), &whole), "2026-11-21T20:50:31Z");
-        assert_eq!(sent(Some(CursorFormat::Integer), &Cursor::Integer(7)), "7");
-        assert_eq!(sent(None, &Cursor::Token("t/1".to_owned())), "t/1");
+        assert_eq!(sent(Some(CursorFormat::Rfc3339), None, &whole), "2026-11-21T20:50:31Z");
+        assert_eq!(sent(Some(CursorFormat::Integer), None, &Cursor::Integer(7)), "7");
+        assert_eq!(sent(None, None, &Cursor::Token("t/1".to_owned())), "t/1");
     }
 }

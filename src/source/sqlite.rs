@@ -101,7 +101,7 @@ impl Shape {
     fn order(&self) -> Vec<String> {
         let cursor = self.cursor.iter().map(|(name, format)| match format {
             CursorFormat::Rfc3339 => format!("strftime('%Y-%m-%dT%H:%M:%fZ', s.{})", quoted(name)),
-            CursorFormat::EpochSeconds | CursorFormat::EpochMillis | CursorFormat::Integer => {
+            CursorFormat::EpochSeconds | CursorFormat::EpochMillis | CursorFormat::Integer | CursorFormat::Date(_) => {
                 format!("s.{}", quoted(name))
             }
         });

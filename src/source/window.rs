@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{cut::Item, instant::whole_second};
 use crate::{
     config::plan::{CursorField, CursorFormat, Incremental, Lag, Stream},
-    model::{Blame, Checkpoint, Code, Cursor, Fault, Overlap, Reason, Record, Reject, Scan},
+    model::{Blame, Checkpoint, Code, Cursor, Fault, Overlap, Reason, Record, Reject, Scan, day, midnight},
 };
 
 /// Begins a pass: decides what window is asked for.
@@ -32,7 +32,7 @@ pub fn begin(stream: &Stream, at: &Checkpoint, now: DateTime<Utc>) -> Result<Sca
                 Cursor::Token(_) => false,
             })?;
             scan.from = match &at.cursor {
-                Some(cursor) => Some(before(cursor, field.overlap)),
+                Some(cursor) => Some(reread_from(cursor, field)),
                 None => field.start.clone(),
             };
             scan.until = instants.then(|| Cursor::Instant(settled(field, now)));
@@ -91,6 +91,14 @@ fn before(cursor: &Cursor, lag: Lag) -> Cursor {
     }
 }
 
+/// Where a pass begins that follows a cursor: before it by the overlap, and at the beginning of that day where the vendor knows no times.
+fn reread_from(cursor: &Cursor, field: &CursorField) -> Cursor {
+    match (before(cursor, field.overlap), field.days) {
+        (Cursor::Instant(at), Some(zone)) => Cursor::Instant(midnight(&day(at, zone), zone).unwrap_or(at)),
+        (from, _) => from,
+    }
+}
+
 /// Pins the upper end with the listing's first answer, by the time the server gave it.
 pub fn pin(scan: &mut Scan, stream: &Stream, server_now: DateTime<Utc>) {
     if scan.high.is_some() {
@@ -127,7 +135,7 @@ pub fn sort(items: Vec<Item>, stream: &Stream, cursor: Option<&Cursor>, scan: &m
     // The next pass begins here. Integers have no pinned end; a later page can only move the point further, so this marks
     // too many records rather than too few.
     let reread_from =
-        field.and_then(|field| scan.high.as_ref().or(scan.furthest.as_ref()).map(|end| before(end, field.overlap)));
+        field.and_then(|field| scan.high.as_ref().or(scan.furthest.as_ref()).map(|end| reread_from(end, field)));
     for item in items {
         if item.cursor.as_ref().is_some_and(|at| is_at_or_after(at, scan.high.as_ref())) {
             sorted.beyond = true;
@@ -195,6 +203,7 @@ fn meant(format: CursorFormat) -> &'static str {
         CursorFormat::EpochSeconds => "a count of seconds since 1970",
         CursorFormat::EpochMillis => "a count of milliseconds since 1970",
         CursorFormat::Integer => "a whole number",
+        CursorFormat::Date(_) => "a date such as 2026-01-31",
     }
 }
 

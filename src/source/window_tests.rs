@@ -49,6 +49,40 @@ fn the_first_pass_starts_where_the_stream_says_without_overlap() {
 }
 
 #[test]
+fn where_the_vendor_knows_days_only_what_the_next_pass_is_given_again_is_remembered() {
+    let tokyo = chrono_tz::Asia::Tokyo;
+    for (format, body) in [
+        (
+            CursorFormat::Date(tokyo),
+            r#"{"data":[{"id":1,"at":"2026-11-28"},{"id":2,"at":"2026-11-29"},{"id":3,"at":"2026-11-30"}]}"#,
+        ),
+        (
+            CursorFormat::Rfc3339,
+            r#"{"data":[{"id":1,"at":"2026-11-28T23:59:59+09:00"},{"id":2,"at":"2026-11-29T00:00:00+09:00"},{"id":3,"at":"2026-11-30T09:00:00+09:00"}]}"#,
+        ),
+    ] {
+        let mut stream = incremental(format);
+        *field(&mut stream) = CursorField {
+            days: Some(tokyo),
+            overlap: Lag::Time(std::time::Duration::from_secs(25 * 3600)),
+            ..field(&mut stream).clone()
+        };
+        let morning = at("2026-11-30T10:00:05+09:00");
+        let mut scan = begin(&stream, &Checkpoint::default(), morning).unwrap();
+        pin(&mut scan, &stream, morning);
+        let first = sorted(&stream, None, &mut scan, body);
+        // The next pass asks for the 29th and later, so it is given the second and third again, whenever they changed on their day.
+        assert_eq!(flags(&first), [("1", false, false), ("2", false, true), ("3", false, true)], "{format:?}");
+        let cursor = advance(&stream, None, &scan, true).unwrap();
+        let next = begin(&stream, &saved(cursor.clone()), at("2026-11-30T20:00:05+09:00")).unwrap();
+        assert_eq!(next.from, Some(instant("2026-11-29T00:00:00+09:00")));
+        let mut next = next;
+        let again = sorted(&stream, Some(&cursor), &mut next, body);
+        assert!(flags(&again).iter().all(|(_, before, _)| *before), "each is compared with what was delivered");
+    }
+}
+
+#[test]
 fn a_saved_cursor_of_another_kind_is_refused() {
     let token = Incremental::Token { next: path("t"), query: None, expired: vec![410] };
     let streams = [

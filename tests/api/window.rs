@@ -18,6 +18,7 @@ fn field(format: CursorFormat, ascending: bool) -> CursorField {
     CursorField {
         field: path("at"),
         format,
+        days: None,
         ascending,
         overlap: if format == CursorFormat::Integer { Lag::Count(2) } else { Lag::Time(Duration::from_secs(60)) },
         settle: Duration::from_secs(30),
@@ -38,6 +39,7 @@ fn written(format: CursorFormat, at: DateTime<Utc>) -> Value {
         }
         CursorFormat::EpochSeconds => json!(at.timestamp()),
         CursorFormat::EpochMillis | CursorFormat::Integer => json!(at.timestamp_millis()),
+        CursorFormat::Date(zone) => json!(at.with_timezone(&zone).format("%Y-%m-%d").to_string()),
     }
 }
 
@@ -48,6 +50,7 @@ fn understood(format: CursorFormat, text: &str) -> DateTime<Utc> {
         CursorFormat::EpochMillis | CursorFormat::Integer => {
             DateTime::from_timestamp_millis(text.parse().unwrap()).unwrap()
         }
+        CursorFormat::Date(_) => format!("{text}T00:00:00Z").parse().unwrap(),
     }
 }
 

@@ -14,7 +14,7 @@ use self::kind::{Kind, Place};
 use super::{leaves::put, rules::Rules};
 use crate::{
     config::plan::{CursorFormat, Incremental, Pipeline, Stream},
-    model::{Blame, Code, Fault, Path, Step},
+    model::{Blame, Code, Fault, Path, Step, day, midnight},
 };
 
 /// Tries to find a record that gets through.
@@ -182,6 +182,7 @@ pub fn written(format: CursorFormat, stamp: Stamp) -> Value {
         CursorFormat::EpochSeconds => json!(stamp.at.timestamp()),
         CursorFormat::EpochMillis => json!(stamp.at.timestamp_millis()),
         CursorFormat::Integer => json!(stamp.number),
+        CursorFormat::Date(zone) => json!(day(stamp.at, zone)),
     }
 }
 
@@ -190,6 +191,7 @@ pub fn read(format: CursorFormat, text: &str) -> Option<i64> {
     match format {
         CursorFormat::Rfc3339 => DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp()),
         CursorFormat::EpochSeconds | CursorFormat::Integer => text.parse().ok(),
+        CursorFormat::Date(zone) => midnight(text, zone).map(|at| at.timestamp()),
         CursorFormat::EpochMillis => text.parse::<i64>().ok().map(|ms| ms.div_euclid(1_000)),
     }
 }

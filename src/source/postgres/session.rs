@@ -98,7 +98,7 @@ fn column(name: &str, of: &Type) -> Column {
 
 fn cursor_fits(cursor: &Column, format: CursorFormat) -> Result<(), Fault> {
     let (fits, wanted) = match format {
-        CursorFormat::Rfc3339 => {
+        CursorFormat::Rfc3339 | CursorFormat::Date(_) => {
             (matches!(cursor.type_name.as_str(), "timestamptz" | "timestamp"), "timestamptz or timestamp")
         }
         CursorFormat::Integer => {
