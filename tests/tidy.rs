@@ -221,3 +221,11 @@ fn nothing_is_left_for_later_in_the_code() {
     }
     assert!(left.is_empty(), "{}", left.join("\n"));
 }
+
+/// Otherwise a rule whose code has moved is no longer broken by anybody, and nobody notices.
+#[test]
+fn every_rule_that_is_broken_on_purpose_is_where_the_script_says() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/mutants");
+    let checked = std::process::Command::new("python3").arg(script).arg("--check").output().unwrap();
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+}

@@ -110,7 +110,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
     use super::*;
-    use crate::model::{Blame, Code, Cursor, Mark, Scan};
+    use crate::model::{Blame, Code, Cursor, DeletionState, Mark, Scan};
 
     /// Tells how often it was asked; every page leads to the next number.
     struct Counting(Arc<AtomicUsize>, usize);
@@ -140,12 +140,17 @@ mod tests {
     #[tokio::test]
     async fn what_belongs_to_one_target_stays_with_it() {
         let (one, other, asked) = two(1);
-        let mark = |bytes| Checkpoint { mark: Some(Mark { segment: 0, bytes }), ..Checkpoint::default() };
+        let known = |braked| Some(Box::new(DeletionState { braked, ..DeletionState::default() }));
+        let mark = |bytes| {
+            let mark = Some(Mark { segment: 0, bytes });
+            Checkpoint { mark, deletions: known(bytes == 5), ..Checkpoint::default() }
+        };
         let (first, second) = (one.read(&mark(5)).await.unwrap(), other.read(&mark(9)).await.unwrap());
         assert_eq!(asked.load(Relaxed), 1);
         for (page, bytes) in [(&first, 5), (&second, 9)] {
             let begins = Some(Mark { segment: 0, bytes });
             assert_eq!((page.next.mark, page.scan.start_mark), (begins, begins));
+            assert_eq!(page.next.deletions, known(bytes == 5));
             assert_eq!(page.next.scan.as_ref().unwrap().start_mark, begins);
         }
         // Later marks move, and where the listing began does not.

@@ -8,4 +8,5 @@ mod rig;
 #[path = "../api/server.rs"]
 #[expect(dead_code, reason = "the tests of listings use more of it")]
 mod server;
+mod targets;
 mod windows;
