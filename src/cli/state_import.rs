@@ -217,6 +217,8 @@ mod tests {
         let earliest = Cursor::Instant(DateTime::parse_from_rfc3339("2025-02-28T12:00:00Z").unwrap().to_utc());
         assert_eq!(of(CursorFormat::Rfc3339, &values), Ok(earliest));
         assert_eq!(of(CursorFormat::Integer, &[json!(9), json!(7), json!("8")]), Ok(Cursor::Integer(7)));
+        let ahead = of(CursorFormat::Rfc3339, &[json!("2025-01-01"), json!("2026-01-02T00:00:01Z")]).unwrap_err();
+        assert!(ahead.contains("partition 2") && ahead.contains("lies in the future"), "{ahead}");
         let refused = of(CursorFormat::Integer, &[json!(9), json!("2025-01-01")]).unwrap_err();
         assert!(refused.contains("partition 2"), "{refused}");
     }

@@ -354,7 +354,8 @@ impl SlicedSource {
     ) -> Result<Page, Fault> {
         if slicing.missing > 0 {
             info!(stream = %self.stream.name, slices = slicing.missing, "the parents of some slices are gone");
-            if slicing.ended == 0 {
+            // A parent that goes while its children are read is none that the server never knew.
+            if scan.pages == 0 {
                 return Err(none_found(&self.stream, slicing.missing));
             }
         }

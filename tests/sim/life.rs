@@ -13,8 +13,8 @@ use renkei::{
     config::Plan,
     engine::{Engine, Parts},
     http::Transport,
-    model::SystemEntropy,
-    store::{Seal, StateStore},
+    model::{Counts, Key, SystemEntropy},
+    store::{Memory, Seal, State, StateStore, StreamId},
 };
 
 use crate::{
@@ -50,8 +50,41 @@ pub fn through(histories: u64, live: impl Fn(u64) -> Result<(), Broken> + Sync) 
 
 /// Runs a history on a runtime of its own, whose time passes only while all sleep.
 pub fn paused<T>(history: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    // One thread for what blocks, so that whoever waits for its turn there knows that all before has ended.
+    let runtime = runtime.max_blocking_threads(1).enable_time().start_paused(true).build().unwrap();
     runtime.block_on(history)
+}
+
+pub fn state(memory: &Memory) -> State {
+    State::new(Arc::new(memory.clone()), Arc::new(Seal::plain()))
+}
+
+/// What all runs of a stream come to, once all is quiet: every record that was taken over has exactly one verdict, and nothing is
+/// on its way. The error says what is not so.
+pub async fn verdicts(memory: &Memory, stream: &StreamId) -> Result<Counts, String> {
+    let (state, mut total) = (state(memory), Counts::default());
+    let runs = state.runs().await.unwrap();
+    runs.iter().filter(|run| run.pipeline == stream.pipeline).for_each(|run| total.merge(&run.counts));
+    if total.read != total.verdicts() {
+        return Err(format!("{} records were read and {} have a verdict", total.read, total.verdicts()));
+    }
+    // The history is written with the verdicts, and none of these histories is long enough to forget any.
+    let nobody = state.trace(stream, &Key::new("")).await.unwrap();
+    let kept = nobody.hops_kept + nobody.passes_kept;
+    if kept != total.verdicts() {
+        return Err(format!("the history tells of {kept} verdicts, and the runs of {}", total.verdicts()));
+    }
+    // A record that is refused again leaves the same letter, which counts how often it was met; once it is accepted, none.
+    let letters = state.dead_letters(Some(&stream.pipeline)).await.unwrap();
+    let (letters, left) = (letters.iter().map(|letter| letter.times).sum::<u64>(), total.dead_letters());
+    if letters > left {
+        return Err(format!("dead letters were met {letters} times for {left} verdicts that leave one"));
+    }
+    match state.outbox_depth(stream).await.unwrap() {
+        0 => Ok(total),
+        depth => Err(format!("{depth} batches are left in the outbox")),
+    }
 }
 
 /// The engine of one process.

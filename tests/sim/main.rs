@@ -11,10 +11,14 @@
 mod beside;
 mod canary;
 mod doubt;
+mod family;
+mod folder;
 mod history;
 mod life;
 mod service;
 mod shrink;
+mod sliced;
+mod targets;
 mod weather;
 
 use std::{

@@ -1,6 +1,7 @@
 //! What goes wrong between us and the servers in one history, and the clock it happens on.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -67,9 +68,16 @@ impl Weather {
     pub const FAIR: Self = Self { lost_before: 0.0, lost_after: 0.0, cut: 0.0, busy: 0.0, revoked: 0.0 };
 }
 
+/// Another server beside the world.
+pub type Server = Box<dyn FnMut(DateTime<Utc>, http::Request<Bytes>) -> http::Response<Bytes> + Send>;
+
 /// The world behind a network with weather. The process may be killed at a request.
 pub struct SimTransport {
     pub world: Mutex<World>,
+    /// By their ports.
+    servers: Mutex<BTreeMap<u16, Server>>,
+    /// Nothing reaches the server of this port; 0: all are reached.
+    down: AtomicU64,
     pub clock: Arc<SimClock>,
     dice: Mutex<fastrand::Rng>,
     weather: Mutex<Weather>,
@@ -94,6 +102,8 @@ impl SimTransport {
     pub fn new(world: World, clock: Arc<SimClock>, seed: u64) -> Self {
         Self {
             world: Mutex::new(world),
+            servers: Mutex::default(),
+            down: AtomicU64::new(0),
             clock,
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
             weather: Mutex::new(Weather::FAIR),
@@ -105,6 +115,15 @@ impl SimTransport {
 
     pub fn world(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap()
+    }
+
+    pub fn beside(&self, port: u16, server: Server) {
+        self.servers.lock().unwrap().insert(port, server);
+    }
+
+    /// Nothing reaches the server of this port from now on; 0 lets all be reached.
+    pub fn set_down(&self, port: u16) {
+        self.down.store(port.into(), Ordering::Relaxed);
     }
 
     pub fn set_weather(&self, weather: Weather) {
@@ -148,7 +167,12 @@ impl SimTransport {
     fn serve(&self, request: Request) -> Response {
         let mut message = http::Request::builder().method(request.method).uri(request.url.as_str());
         *message.headers_mut().unwrap() = request.headers;
-        let answer = self.world().handle(self.clock.server_now(), message.body(request.body).unwrap());
+        let (now, message) = (self.clock.server_now(), message.body(request.body).unwrap());
+        let port = request.url.port().unwrap_or_default();
+        let answer = match self.servers.lock().unwrap().get_mut(&port) {
+            Some(server) => server(now, message),
+            None => self.world().handle(now, message),
+        };
         let (parts, body): (_, Bytes) = answer.into_parts();
         Response { status: parts.status, headers: parts.headers, body }
     }
@@ -179,6 +203,9 @@ impl Transport for SimTransport {
                 }
                 self.killed.notify_one();
                 return std::future::pending().await;
+            }
+            if self.down.load(Ordering::Relaxed) == u64::from(request.url.port().unwrap_or(u16::MAX)) {
+                return lose(false).await;
             }
             match fate {
                 Fate::LostBefore { hangs } => return lose(hangs).await,

@@ -73,6 +73,19 @@ async fn that_all_parents_are_gone_is_an_error_and_the_next_run_begins_anew() {
 }
 
 #[tokio::test]
+async fn the_only_parent_may_go_while_its_children_are_read_and_the_pass_ends_without_it() {
+    let stage = Stage::new(World::of(1, 4, 0), "new_issues").await;
+    let two = Options { limit: Some(2), ..Options::default() };
+    let (run, fault) = stage.run_until(&Stopper::new().1, two).await;
+    assert_eq!((fault, run.counts.created), (None, 2));
+    *stage.world.lock().unwrap() = World::default();
+    assert_eq!(stage.run().await.1, None);
+    *stage.world.lock().unwrap() = World::of(2, 4, 0);
+    assert_eq!(stage.run().await.1, None);
+    assert_eq!(stage.sorted(name), all(2, 4), "one that comes later is read, and one that comes back");
+}
+
+#[tokio::test]
 async fn a_slice_that_fails_does_not_hold_up_the_others_and_goes_on_in_the_next_run() {
     let world = World::of(9, 5, 0);
     let stage = Stage::new(world, "new_issues").await;
