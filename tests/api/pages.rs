@@ -25,11 +25,11 @@ fn answer(asked: &Asked) -> Reply {
         .parameter("after")
         .or(asked.parameter("starting_after"))
         .map_or(0, |id| id[1..].parse::<usize>().unwrap() + 1);
-    let (from, to) = match (asked.parameter("page"), asked.parameter("offset")) {
-        (Some(page), _) => {
-            let page: usize = page.parse().unwrap();
-            ((page - 1) * SIZE, page * SIZE)
-        }
+    // `sheet` counts from 0, `page` from 1.
+    let number = asked.parameter("page").map(|page| page.parse::<usize>().unwrap() - 1);
+    let number = number.or(asked.parameter("sheet").map(|sheet| sheet.parse().unwrap()));
+    let (from, to) = match (number, asked.parameter("offset")) {
+        (Some(number), _) => (number * SIZE, (number + 1) * SIZE),
         (_, Some(offset)) => {
             let offset: usize = offset.parse().unwrap();
             (offset, offset + asked.number_of("limit"))
@@ -73,6 +73,10 @@ fn kinds() -> Vec<(&'static str, Paginate)> {
         ("next url", Paginate::NextUrl { next: path("next"), more: Some(path("has_more")) }),
         ("link", Paginate::Link),
         ("page", Paginate::Page { query: "page".into(), first: 1, size: Some(size()), more: None, total_pages: None }),
+        (
+            "page from 0",
+            Paginate::Page { query: "sheet".into(), first: 0, size: Some(size()), more: None, total_pages: None },
+        ),
         ("offset", Paginate::Offset { query: "offset".into(), size: size(), more: None, total: None, cap: None }),
     ]
 }

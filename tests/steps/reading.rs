@@ -40,6 +40,20 @@ async fn records_that_a_stream_does_not_hold_are_skipped_and_the_cursor_moves_pa
 }
 
 #[tokio::test]
+async fn pages_may_be_numbered_from_zero() {
+    let streams = "  main: { get: /main, records: data, key: id, paginate: { page: { query: page, first: 0, total_pages: pages } } }\n";
+    let rig = Rig::new(streams, "", |asked: &Asked| match asked.parameter("page") {
+        "0" => ok(r#"{"data":[{"id":1},{"id":2}],"pages":2}"#),
+        "1" => ok(r#"{"data":[{"id":3}],"pages":2}"#),
+        other => panic!("page {other} is not asked for"),
+    });
+    let rig = rig.await;
+    assert_eq!(rig.run().await.created, 3);
+    let asked: Vec<String> = rig.asked().iter().map(|asked| asked.parameter("page").to_owned()).collect();
+    assert_eq!(asked, ["0", "1"]);
+}
+
+#[tokio::test]
 async fn a_listing_that_did_not_change_is_not_read_again_unless_somebody_wants_it() {
     let streams = "  main: { get: /main, records: data, key: id, conditional: true }\n";
     let rig = Rig::new(streams, "", |asked: &Asked| match asked.none_match.as_deref() {
