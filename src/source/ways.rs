@@ -170,6 +170,10 @@ impl Ways {
                 Some((known, page)) if *known == from => page.clone(),
                 _ => {
                     let page = Arc::new(source.read(&from).await?);
+                    // A first page that is read again is read within the same window: with a later end it would show parents again
+                    // that had their turn, and hide others behind them.
+                    at.scan.get_or_insert_with(|| page.scan.clone());
+                    let from = Checkpoint { scan: at.scan.clone(), ..from };
                     kept.insert((from, page)).1.clone()
                 }
             };

@@ -8,8 +8,9 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-/// Records of one page, of either kind.
-const PAGE: usize = 2;
+/// Records of one page. Of parents more than are read at once, so that a crash may come between two of a page.
+const PARENTS: usize = 5;
+const CHILDREN: usize = 2;
 /// The first children were changed within so many hours before the beginning.
 const HOURS: u64 = 72;
 
@@ -139,17 +140,17 @@ impl Family {
         let query: Vec<(String, String)> =
             url::form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
         let of = |name: &str| query.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
-        let all = match request.uri().path().trim_matches('/').split('/').collect::<Vec<_>>()[..] {
-            ["parents"] => self.listed_parents(of("order") == Some("changed")),
+        let (size, all) = match request.uri().path().trim_matches('/').split('/').collect::<Vec<_>>()[..] {
+            ["parents"] => (PARENTS, self.listed_parents(of("order") == Some("changed"))),
             ["parents", id, "children"] => {
                 match self.parents.iter().find(|parent| parent.id == id && parent.is_there) {
-                    Some(parent) => self.listed_children(parent, now),
+                    Some(parent) => (CHILDREN, self.listed_children(parent, now)),
                     None => return reply(now, 404, &json!({})),
                 }
             }
             _ => return reply(now, 500, &json!({})),
         };
-        self.page(now, all, of)
+        self.page(now, size, all, of)
     }
 
     /// Parents as they are listed, each with its place.
@@ -179,6 +180,7 @@ impl Family {
     fn page<'q>(
         &self,
         now: DateTime<Utc>,
+        size: usize,
         mut all: Vec<(i64, Value)>,
         of: impl Fn(&str) -> Option<&'q str>,
     ) -> http::Response<Bytes> {
@@ -197,8 +199,8 @@ impl Family {
             let at: DateTime<Utc> = record["updated_at"].as_str().unwrap().parse().unwrap();
             *place > after && since.is_none_or(|since| at >= since) && until.is_none_or(|until| at < until)
         });
-        let next = all.get(PAGE).map(|_| format!("{}@{}", all[PAGE - 1].0, now.timestamp_millis()));
-        let data: Vec<Value> = all.into_iter().take(PAGE).map(|(_, record)| record).collect();
+        let next = all.get(size).map(|_| format!("{}@{}", all[size - 1].0, now.timestamp_millis()));
+        let data: Vec<Value> = all.into_iter().take(size).map(|(_, record)| record).collect();
         reply(now, 200, &json!({"data": data, "next": next}))
     }
 }

@@ -50,7 +50,7 @@ fn connector() -> String {
             "  {name}:\n    get: /parents/{{{{ slice.parent.id }}}}/children\n    key: [parent, number]\n    {list}\n    \
              incremental: {{ field: updated_at, {lags}{start} }}\n    slices:\n      \
              by: {{ parent: {{ parent: {{ stream: {parent}, fields: {fields}{more} }} }} }}\n      \
-             add: {{ parent: slice.parent.id }}{windows}\n"
+             add: {{ parent: slice.parent.id }}\n      concurrency: 2{windows}\n"
         );
     }
     format!(
@@ -112,7 +112,7 @@ impl<'a> History<'a> {
         let (stream, fields) = STREAMS[rng.usize(..STREAMS.len())];
         let pipeline = format!("{stream}-{}", OPERATIONS[rng.usize(..OPERATIONS.len())]);
         let nature = Nature {
-            parents: rng.usize(1..7),
+            parents: rng.usize(1..10),
             drift: rng.f64() * 0.5,
             changes: 60,
             late: Duration::from_secs(if rng.bool() { rng.u64(0..20) } else { rng.u64(20..LATE_MAX) }),

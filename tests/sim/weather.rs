@@ -78,6 +78,8 @@ pub struct SimTransport {
     servers: Mutex<BTreeMap<u16, Server>>,
     /// Nothing reaches the server of this port; 0: all are reached.
     down: AtomicU64,
+    /// Requests take so many times as long as usual.
+    slow: AtomicU64,
     pub clock: Arc<SimClock>,
     dice: Mutex<fastrand::Rng>,
     weather: Mutex<Weather>,
@@ -104,6 +106,7 @@ impl SimTransport {
             world: Mutex::new(world),
             servers: Mutex::default(),
             down: AtomicU64::new(0),
+            slow: AtomicU64::new(1),
             clock,
             dice: Mutex::new(fastrand::Rng::with_seed(seed)),
             weather: Mutex::new(Weather::FAIR),
@@ -126,6 +129,11 @@ impl SimTransport {
         self.down.store(port.into(), Ordering::Relaxed);
     }
 
+    /// Requests take so many times as long from now on.
+    pub fn set_slow(&self, times: u64) {
+        self.slow.store(times, Ordering::Relaxed);
+    }
+
     pub fn set_weather(&self, weather: Weather) {
         *self.weather.lock().unwrap() = weather;
     }
@@ -140,7 +148,7 @@ impl SimTransport {
     fn fate(&self) -> (Fate, Duration) {
         let weather = *self.weather.lock().unwrap();
         let mut dice = self.dice.lock().unwrap();
-        let latency = Duration::from_millis(dice.u64(1..60));
+        let latency = Duration::from_millis(dice.u64(1..60) * self.slow.load(Ordering::Relaxed));
         let (draw, hangs) = (dice.f64(), dice.bool());
         let fates = [
             (weather.lost_before, Fate::LostBefore { hangs }),

@@ -6,7 +6,7 @@ use renkei::{
 };
 use serde_json::Value;
 
-use super::rig::{Stage, World};
+use super::rig::{Stage, World, hour};
 
 fn name(line: &Value) -> String {
     format!("{}/{}", line["repo"].as_str().unwrap(), line["number"])
@@ -136,6 +136,32 @@ async fn only_parents_that_changed_are_visited_where_that_is_declared() {
     assert_eq!(stage.run().await.1, None);
     let since = stage.server.asked().split_off(before);
     assert!(since.iter().all(|asked| !asked.path.ends_with("/issues")), "nothing that settled has changed: {since:?}");
+}
+
+#[tokio::test]
+async fn a_parent_that_changes_while_its_page_is_read_hides_no_other_and_is_visited_by_the_next_pass() {
+    let one = |connector: String| {
+        connector.replace("changed_only: true } } }", "changed_only: true } } }\n      concurrency: 1")
+    };
+    let world = World { date: Some("Thu, 05 Mar 2026 00:00:00 GMT"), ..World::of(3, 1, 0) };
+    let stage = Stage::with(world, "touched_issues", one).await;
+    let first = Options { limit: Some(1), ..Options::default() };
+    assert_eq!(stage.run_until(&Stopper::new().1, first).await.1, None);
+    assert_eq!(stage.sorted(name), ["r000/0"]);
+    {
+        let mut world = stage.world.lock().unwrap();
+        world.date = Some("Fri, 06 Mar 2026 00:00:00 GMT");
+        world.issue("r000", 9, 4 * 24 + 12);
+        // The vendor lists what changed last at the end.
+        let mut touched = world.repos.remove(0);
+        touched["updated_at"] = hour(4 * 24 + 12).into();
+        world.repos.push(touched);
+    }
+    assert_eq!(stage.run().await.1, None);
+    assert_eq!(stage.sorted(name), ["r000/0", "r001/0", "r002/0"], "the pass ends where it was to end when it began");
+    stage.world.lock().unwrap().date = Some("Sat, 07 Mar 2026 00:00:00 GMT");
+    assert_eq!(stage.run().await.1, None);
+    assert_eq!(stage.sorted(name), ["r000/0", "r000/9", "r001/0", "r002/0"]);
 }
 
 #[tokio::test]

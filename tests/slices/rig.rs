@@ -36,6 +36,8 @@ pub struct World {
     pub cap: usize,
     /// What this path is answered.
     pub broken: BTreeMap<String, u16>,
+    /// What the vendor's clock says, where it is not ours.
+    pub date: Option<&'static str>,
 }
 
 /// `2026-03-01T00:00:00Z` plus some hours.
@@ -70,6 +72,14 @@ impl World {
     }
 
     fn answer(&self, asked: &Asked) -> Reply {
+        let reply = self.reply(asked);
+        match self.date {
+            Some(date) => reply.header("date", date),
+            None => reply,
+        }
+    }
+
+    fn reply(&self, asked: &Asked) -> Reply {
         if let Some(code) = self.broken.get(&asked.path) {
             return status(*code, "{}");
         }

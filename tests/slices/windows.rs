@@ -57,3 +57,21 @@ async fn the_next_pass_begins_where_the_last_window_ended() {
     assert!(stage.server.asked().len() - before <= 2);
     assert_eq!(stage.sorted(id), numbers(10));
 }
+
+#[tokio::test]
+async fn windows_end_by_the_vendors_clock_even_where_ours_is_ahead() {
+    let stage = Stage::new(World { date: Some("Thu, 05 Mar 2026 00:00:00 GMT"), ..orders(4, 24) }, "orders").await;
+    assert_eq!(stage.run().await.1, None);
+    assert_eq!(stage.sorted(id), numbers(4));
+    {
+        let mut world = stage.world.lock().unwrap();
+        world.orders.push(json!({"id": 4, "updated_at": hour(4 * 24)}));
+        world.date = Some("Fri, 06 Mar 2026 00:00:00 GMT");
+    }
+    assert_eq!(stage.run().await.1, None);
+    assert_eq!(
+        stage.sorted(id),
+        numbers(5),
+        "the first pass ended when it was asked for by the vendor's clock, not by ours"
+    );
+}
