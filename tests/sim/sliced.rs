@@ -28,8 +28,8 @@ use crate::{
     weather::{SimClock, SimTransport, Weather},
 };
 
-const HISTORIES: u64 = 3_000;
-const HISTORIES_LONG: u64 = 30_000;
+const HISTORIES: u64 = 1_000;
+const HISTORIES_LONG: u64 = 10_000;
 /// Ways in which the children of a parent are read, and what a slice knows of its parent.
 const STREAMS: [(&str, &str); 4] =
     [("children", "[id]"), ("touched", "[id]"), ("named", "[id, name]"), ("windowed", "[id]")];

@@ -32,8 +32,8 @@ use crate::{
     weather::{SimClock, SimTransport, Weather},
 };
 
-const HISTORIES: u64 = 1_000;
-const HISTORIES_LONG: u64 = 10_000;
+const HISTORIES: u64 = 500;
+const HISTORIES_LONG: u64 = 5_000;
 const TARGETS: [&str; 3] = ["near", "far", "all"];
 const FAR: u16 = 2;
 /// A run that begins now sees what has settled, is up to 5 s behind another target, and knows the server's time to the second.
