@@ -202,7 +202,7 @@ impl History {
                 self.memory.lose_power_at(self.memory.operations() + self.rng.u64(1..40), how);
             }
             // Half of the time the targets begin one after the other, while those that began before are under way.
-            let (patience, slow) = if self.rng.bool() { (0, 1) } else { (20, 50) };
+            let (patience, slow) = if self.rng.bool() { (0, 1) } else { (30, 80) };
             self.network.set_slow(slow);
             let ended = self.run_once(patience).await;
             self.network.set_slow(1);
@@ -217,7 +217,9 @@ impl History {
             self.clock.jump(Duration::from_secs(pause));
             let now = self.clock.server_now();
             self.network.world().change(now, changes);
-            let after = self.rng.u64(0..2 * LATE_MAX);
+            // Often just so long that a run which begins a little later has to see them, and one that began before need not.
+            let after =
+                if self.rng.bool() { self.rng.u64(SETTLE / 2..2 * SETTLE) } else { self.rng.u64(0..2 * LATE_MAX) };
             self.clock.jump(Duration::from_secs(after));
             self.story.push(format!("{pause} s pass, {changes} customers change, {after} s pass"));
         }
