@@ -105,6 +105,8 @@ struct History {
     clock: Arc<SimClock>,
     network: Arc<SimTransport>,
     far: Arc<Mutex<World>>,
+    /// Page tokens live long enough for a slow network.
+    may_be_slow: bool,
     memory: Memory,
     rng: Rng,
     story: Vec<String>,
@@ -135,6 +137,7 @@ impl History {
             late: Duration::from_secs(if rng.bool() { rng.u64(0..20) } else { rng.u64(20..LATE_MAX) }),
             ..WorldConfig::default()
         };
+        let may_be_slow = world.page_token_ttl.is_none_or(|ttl| ttl > Duration::from_secs(60));
         let far = Arc::new(Mutex::new(World::new(WorldConfig { customers: 0, ..world.clone() })));
         // Our clock is the servers': what a clock that is behind delays is no matter of targets.
         let clock = Arc::new(SimClock::new(world.epoch + TimeDelta::days(2), TimeDelta::zero()));
@@ -145,7 +148,7 @@ impl History {
         network.beside(FAR, Box::new(move |now, request| other.lock().unwrap().handle(now, request)));
         let out = folder::scratch();
         let plan = folder::plan(workspace.path(), out.path());
-        Self { seed, plan, file, stream, out, clock, network, far, memory: Memory::new(), rng, story }
+        Self { seed, plan, file, stream, out, clock, network, far, may_be_slow, memory: Memory::new(), rng, story }
     }
 
     fn id(&self, target: &str) -> StreamId {
@@ -202,7 +205,7 @@ impl History {
                 self.memory.lose_power_at(self.memory.operations() + self.rng.u64(1..40), how);
             }
             // Half of the time the targets begin one after the other, while those that began before are under way.
-            let (patience, slow) = if self.rng.bool() { (0, 1) } else { (30, 80) };
+            let (patience, slow) = if self.rng.bool() && self.may_be_slow { (30, 80) } else { (0, 1) };
             self.network.set_slow(slow);
             let ended = self.run_once(patience).await;
             self.network.set_slow(1);
