@@ -55,7 +55,7 @@ async fn without_tls_at_the_server_only_preferred_goes_on_in_the_clear() {
         for _ in 0..3 {
             let (mut socket, _) = listener.accept().await.unwrap();
             // Protocol 10, a version, and capabilities without CLIENT_SSL (0x0800).
-            let mut greeting = b"\x0a8.4.0\0\x01\0\0\012345678\0\xff\xf7\x2d\x02\0\xff\xc1\x15".to_vec();
+            let mut greeting = b"\x0a8.4.0\x00\x01\x00\x00\x0012345678\x00\xff\xf7\x2d\x02\0\xff\xc1\x15".to_vec();
             greeting.extend([0; 10]);
             greeting.extend(b"123456789012\0mysql_native_password\0");
             let length = (greeting.len() as u32).to_le_bytes();
