@@ -41,6 +41,7 @@ const KNOWN_ONLY_TO: &[(&str, &[&str])] = &[
     ("x509_cert", &["http/keys/"]),
     ("tokio_postgres", &["database/postgres", "sink/postgres", "source/postgres"]),
     ("rusqlite", &["database/sqlite"]),
+    ("mysql_async", &["database/mysql"]),
     ("axum", &["sandbox/", "server/", "drill/server.rs"]),
     ("parquet::", &["sink/whole/sheet.rs"]),
     ("quick_xml", &["http/xml.rs"]),

@@ -190,7 +190,7 @@ pub fn chosen(dir: &Path, only: Option<&str>, output: &Output) -> Result<(Plan, 
     let plan = workspace::plan_of(dir, &names)?;
     let apis = plan.connections.values().filter_map(|connection| match connection {
         Connection::Api(api) => Some(api.clone()),
-        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
+        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
     });
     let apis = apis.collect();
     Ok((plan, apis))

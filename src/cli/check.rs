@@ -92,6 +92,9 @@ fn collect(plan: &Plan) -> BTreeMap<String, Connector> {
             Connection::Postgres(_) => {
                 all.entry("postgres (built in)".to_owned()).or_default().connections.push(name.clone());
             }
+            Connection::Mysql(_) => {
+                all.entry("mysql (built in)".to_owned()).or_default().connections.push(name.clone());
+            }
             Connection::Sqlite(_) => {
                 all.entry("sqlite (built in)".to_owned()).or_default().connections.push(name.clone());
             }

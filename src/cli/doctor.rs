@@ -65,7 +65,7 @@ fn chosen(dir: &Path, only: &[String], output: &Output) -> Result<Plan, Failure>
 async fn at_hand(plan: &Plan) -> Result<(Option<Opened>, Doctor), Failure> {
     let keeps = |connection: &Connection| match connection {
         Connection::Api(api) => matches!(api.auth, Auth::OAuth2(_) | Auth::Session(_)),
-        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => false,
+        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => false,
     };
     let opened = match plan.connections.values().any(keeps) {
         true => workspace::open(&plan.store, false).await.map(Some),

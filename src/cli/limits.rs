@@ -99,7 +99,7 @@ fn choose<'p>(plan: &'p Plan, connection: Option<&str>) -> Result<Vec<&'p Arc<Ap
         .values()
         .filter_map(|connection| match connection {
             Connection::Api(api) => Some(api),
-            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
         })
         .collect();
     let Some(name) = connection else { return Ok(apis) };

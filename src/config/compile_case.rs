@@ -87,6 +87,7 @@ impl Check<'_> {
             parquet: None,
             s3: None,
             postgres: None,
+            mysql: None,
             sqlite: None,
             base_url: given.and_then(|given| given.base_url.clone()),
             config: given.and_then(|given| given.config.clone()),
@@ -104,7 +105,7 @@ impl Check<'_> {
         };
         match self.connection(&name, &Spanned { value: connection, span: owner }, connectors)? {
             Connection::Api(api) => Some(stand_in::signed_in((*api).clone())),
-            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
         }
     }
 

@@ -24,7 +24,7 @@ use super::{
 use crate::model::Code;
 
 const MS: Duration = Duration::from_millis(1);
-const KINDS: &str = "`connector`, `jsonl`, `csv`, `parquet`, `s3`, `postgres` and `sqlite`";
+const KINDS: &str = "`connector`, `jsonl`, `csv`, `parquet`, `s3`, `postgres`, `mysql` and `sqlite`";
 const DISK_MAX: u64 = 10_000_000_000;
 const HOUR: Duration = Duration::from_secs(3_600);
 const HISTORY_KEEP: Duration = Duration::from_secs(30 * 86_400);
@@ -65,6 +65,7 @@ impl Check<'_> {
             raw.parquet.is_some(),
             raw.s3.is_some(),
             raw.postgres.is_some(),
+            raw.mysql.is_some(),
             raw.sqlite.is_some(),
         ];
         match kinds.iter().filter(|is_there| **is_there).count() {
@@ -90,6 +91,9 @@ impl Check<'_> {
         self.only_for_connectors(raw);
         if let Some(postgres) = &raw.postgres {
             return self.postgres(name, postgres).map(|postgres| Connection::Postgres(Arc::new(postgres)));
+        }
+        if let Some(mysql) = &raw.mysql {
+            return Some(self.mysql(name, mysql));
         }
         if let Some(sqlite) = &raw.sqlite {
             let sqlite = Sqlite { name: name.value.clone(), path: self.place(&sqlite.path) };
@@ -119,7 +123,7 @@ impl Check<'_> {
         for (key, span) in keys {
             if let Some(span) = span {
                 let message = format!("`{key}` belongs to a connection with a connector");
-                self.conflict(span, message, "remove it here; a database's `ca` stands under `postgres`");
+                self.conflict(span, message, "remove it here; a database's `ca` stands under `postgres` or `mysql`");
             }
         }
     }

@@ -66,7 +66,7 @@ impl Check<'_> {
     fn looked_up_at<'c>(&self, name: &Spanned<String>, connections: &'c Connections) -> Option<&'c Arc<Api>> {
         match self.known(name, connections)? {
             Connection::Api(api) => Some(api),
-            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => {
                 let message = format!("`{}` can only be written to", name.value);
                 let problem = Problem::new(Code::UnknownName, name.span, message);
                 self.report(problem.help("look up at a connection with a connector"));

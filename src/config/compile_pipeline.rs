@@ -144,7 +144,7 @@ impl Check<'_> {
         let (connection, stream) = (connection.as_ref()?, stream.as_ref()?);
         let api = match self.known(connection, connections)? {
             Connection::Api(api) => api,
-            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => {
+            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => {
                 let message = format!("`{}` can only be written to", connection.value);
                 let problem = Problem::new(Code::UnknownName, connection.span, message);
                 self.report(problem.help("read from a connection with a connector, or from a database"));
@@ -235,7 +235,7 @@ impl Check<'_> {
                 let columns = self.file_columns(folder, to, file);
                 Some(To::File { folder: Arc::clone(folder), name: file.value.clone(), columns })
             }
-            Connection::Postgres(_) | Connection::Sqlite(_) => {
+            Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => {
                 let table =
                     self.wanted(raw, "table", to.table.as_ref(), [("operation", &to.operation), ("file", &to.file)])?;
                 self.to_table(raw, table, connection.database()?)
@@ -423,7 +423,9 @@ impl Check<'_> {
         let text = &kind.value;
         if !text.starts_with(|c: char| c.is_ascii_alphabetic()) || !text.chars().all(proper) {
             let problem = Problem::new(Code::BadPath, kind.span, "this is no column type");
-            self.report(problem.help("write a PostgreSQL type, such as text, bigint, numeric(12,2) or timestamptz"));
+            self.report(
+                problem.help("write a type of the database, such as text, bigint, numeric(12,2) or timestamptz"),
+            );
         }
     }
 }

@@ -42,9 +42,13 @@ impl Check<'_> {
             let message = "records are pushed beside a stream of an API, and not beside rows";
             self.conflict(ingress.span, message, "use a pipeline for each");
         }
-        if let (Some(outbox), Database::Sqlite(_)) = (&from.outbox, &database) {
-            let message = "SQLite cannot pass over rows that others hold, so it has no outbox";
-            self.conflict(outbox.span, message, "read the table by `incremental`, or use PostgreSQL");
+        let why = match &database {
+            Database::Sqlite(_) => Some("SQLite cannot pass over rows that others hold, so it has no outbox"),
+            Database::Mysql(_) => Some("an outbox is a table of PostgreSQL, and there is none for MySQL"),
+            Database::Postgres(_) => None,
+        };
+        if let (Some(outbox), Some(why)) = (&from.outbox, why) {
+            self.conflict(outbox.span, why, "read the table by `incremental`, or use PostgreSQL");
         }
         if let (Some(_), Some(name)) = (&from.outbox, to.and_then(|to| to.value.name.as_ref())) {
             let message =
@@ -172,7 +176,7 @@ impl Check<'_> {
         ];
         for (key, span) in keys.into_iter().filter_map(|(key, span)| Some((key, span?))) {
             let message = format!("`{key}` belongs to a database that is read");
-            self.conflict(span, message, "remove it, or name a connection with `postgres` or `sqlite`");
+            self.conflict(span, message, "remove it, or name a connection with `postgres`, `mysql` or `sqlite`");
         }
     }
 

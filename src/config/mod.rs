@@ -30,6 +30,7 @@ mod compile_folder;
 mod compile_ingress;
 mod compile_job;
 mod compile_lookup;
+mod compile_mysql;
 mod compile_oauth2;
 mod compile_operation;
 mod compile_personal;
@@ -99,6 +100,7 @@ mod raw_deletes;
 mod raw_export;
 mod raw_folder;
 mod raw_ingress;
+mod raw_mysql;
 mod raw_operation;
 mod raw_personal;
 mod raw_pipeline;
@@ -139,6 +141,8 @@ mod tests_deletes;
 mod tests_ingress;
 #[cfg(test)]
 mod tests_load;
+#[cfg(test)]
+mod tests_mysql;
 #[cfg(test)]
 mod tests_personal;
 #[cfg(test)]

@@ -28,7 +28,7 @@ pub use super::{
     plan_paginate::{NextToken, PageSize, Paginate},
     plan_personal::{Personal, PersonalKeys, PersonalRule, Protect, RingKey},
     plan_pipeline::Pipeline,
-    plan_place::{ColumnKind, Database, FileColumn, Files, Folder, Place, Postgres, S3, Sqlite},
+    plan_place::{ColumnKind, Database, FileColumn, Files, Folder, Mysql, Place, Postgres, S3, Sqlite},
     plan_poll::Poll,
     plan_repeat::{Compare, KeyFormat, KeyPlan, LookUp, Repeat, Revision, RevisionAt},
     plan_rows::{OutboxTable, Rows, RowsOf},
@@ -97,6 +97,7 @@ pub enum Connection {
     Folder(Arc<Folder>),
     Postgres(Arc<Postgres>),
     Sqlite(Arc<Sqlite>),
+    Mysql(Arc<Mysql>),
 }
 
 impl Connection {
@@ -105,6 +106,7 @@ impl Connection {
         match self {
             Connection::Postgres(postgres) => Some(Database::Postgres(postgres.clone())),
             Connection::Sqlite(sqlite) => Some(Database::Sqlite(sqlite.clone())),
+            Connection::Mysql(mysql) => Some(Database::Mysql(mysql.clone())),
             Connection::Api(_) | Connection::Folder(_) => None,
         }
     }

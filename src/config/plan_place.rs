@@ -110,6 +110,7 @@ impl fmt::Display for ColumnKind {
 pub enum Database {
     Postgres(Arc<Postgres>),
     Sqlite(Arc<Sqlite>),
+    Mysql(Arc<Mysql>),
 }
 
 impl Database {
@@ -118,6 +119,7 @@ impl Database {
         match self {
             Database::Postgres(postgres) => &postgres.name,
             Database::Sqlite(sqlite) => &sqlite.name,
+            Database::Mysql(mysql) => &mysql.name,
         }
     }
 }
@@ -127,6 +129,15 @@ impl Database {
 pub struct Sqlite {
     pub name: String,
     pub path: PathBuf,
+}
+
+/// A MySQL or MariaDB database.
+#[derive(Debug)]
+pub struct Mysql {
+    pub name: String,
+    /// `mysql://user:password@host:port/database?ssl-mode=...`
+    pub url: SecretString,
+    pub ca: Option<PathBuf>,
 }
 
 /// A PostgreSQL database.

@@ -7,6 +7,7 @@ use super::{
     raw_auth::{RawAuth, RawClientCertificate},
     raw_budget::{RawBreaker, RawBudgetRule},
     raw_folder::{RawCsvFolder, RawJsonl, RawParquetFolder},
+    raw_mysql::RawMysql,
     raw_personal::RawPersonalKeys,
     raw_s3::RawS3,
     raw_schedule::{RawCalendar, RawServe},
@@ -84,7 +85,7 @@ pub struct RawRedb {
     pub disk_max: Option<Spanned<Size>>,
 }
 
-/// One account or place. Exactly one of `connector`, `jsonl`, `csv`, `parquet`, `s3`, `postgres` and `sqlite` says what it is; the other
+/// One account or place. Exactly one of `connector`, `jsonl`, `csv`, `parquet`, `s3`, `postgres`, `mysql` and `sqlite` says what it is; the other
 /// keys belong to `connector`, and `timeouts`, `retry`, `breaker`, `budget`, `egress` and `ca` to `s3` too.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -101,6 +102,8 @@ pub struct RawConnection {
     pub s3: Option<Spanned<RawS3>>,
     /// A PostgreSQL database to read from and write to.
     pub postgres: Option<RawPostgres>,
+    /// A MySQL or MariaDB database to read from and write to.
+    pub mysql: Option<RawMysql>,
     /// A SQLite file to read from and write to.
     pub sqlite: Option<RawSqlite>,
     /// Replaces the connector's base URL.

@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{Engine, sync::Route};
 use crate::{
     config::plan::{Database, Pipeline, Rows},
-    sink::{Clear, PostgresSink, Sink, SqliteConfig, SqliteSink, TableConfig},
-    source::{OutboxSource, PostgresSource, Source, SqliteSource},
+    sink::{Clear, MysqlConfig, MysqlSink, PostgresSink, Sink, SqliteConfig, SqliteSink, TableConfig},
+    source::{MysqlSource, OutboxSource, PostgresSource, Source, SqliteSource},
     store::StreamId,
     transform::Personal,
 };
@@ -24,6 +24,7 @@ impl Engine {
         let (own, rows) = (pipeline.from.stream.clone(), rows.clone());
         match (&rows.database, rows.outbox()) {
             (Database::Sqlite(sqlite), _) => Box::new(SqliteSource::new(rows.clone(), sqlite.clone(), own, personal)),
+            (Database::Mysql(mysql), _) => Box::new(MysqlSource::new(rows.clone(), mysql.clone(), own, personal)),
             (Database::Postgres(postgres), None) => {
                 Box::new(PostgresSource::new(rows.clone(), postgres.clone(), own, personal))
             }
@@ -58,6 +59,11 @@ pub(super) fn table(
             let (url, ca, schema) = (postgres.url.clone(), postgres.ca.clone(), postgres.schema.clone());
             let config = TableConfig { url, ca, schema, table, key, columns, stream };
             Box::new(PostgresSink::new(config).clear(clear))
+        }
+        Database::Mysql(mysql) => {
+            let (url, ca) = (mysql.url.clone(), mysql.ca.clone());
+            let config = MysqlConfig { url, ca, table, key, columns, stream };
+            Box::new(MysqlSink::new(config).clear(clear))
         }
         Database::Sqlite(sqlite) => {
             let config = SqliteConfig { path: sqlite.path.clone(), table, key, columns, stream };

@@ -97,7 +97,7 @@ impl Stored {
 pub fn apis(engine: &Engine) -> impl Iterator<Item = &Arc<Api>> {
     engine.plan().connections.values().filter_map(|connection| match connection {
         Connection::Api(api) => Some(api),
-        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
+        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
     })
 }
 

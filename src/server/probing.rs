@@ -42,7 +42,7 @@ pub struct Probing {
 fn probed(plan: &Plan) -> impl Iterator<Item = (&Arc<Api>, &Probe)> {
     plan.connections.values().filter_map(|connection| match connection {
         Connection::Api(api) => api.probe.as_ref().map(|probe| (api, probe)),
-        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) => None,
+        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
     })
 }
 

@@ -1,5 +1,9 @@
 //! What JSON values are, as far as columns of tables care. Pure.
 
+use std::collections::BTreeMap;
+
+use crate::model::Fields;
+
 /// What a JSON value is, as far as columns care. Each is one bit of [`Kinds`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -88,4 +92,31 @@ impl Kinds {
             Some("text")
         }
     }
+}
+
+/// The fields of a stream with the kinds that they have in a batch: those that it is `known` to have, then those that were met.
+pub fn met<'f>(
+    known: impl Iterator<Item = &'f String>,
+    records: impl Iterator<Item = &'f Fields>,
+) -> Vec<(String, Kinds)> {
+    let mut fields: Vec<(String, Kinds)> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let mut place = |name: &str, fields: &mut Vec<(String, Kinds)>| match places.get(name) {
+        Some(place) => *place,
+        None => {
+            places.insert(name.to_owned(), fields.len());
+            fields.push((name.to_owned(), Kinds::default()));
+            fields.len() - 1
+        }
+    };
+    for name in known {
+        place(name, &mut fields);
+    }
+    for record in records {
+        for (name, raw) in record.entries() {
+            let at = place(&name, &mut fields);
+            fields[at].1.insert(Kind::of(raw.get()));
+        }
+    }
+    fields
 }

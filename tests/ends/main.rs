@@ -6,6 +6,7 @@
 #[path = "../postgres/database.rs"]
 #[expect(dead_code, reason = "the tests of the sink use more of it")]
 mod database;
+mod mysql;
 mod outbox;
 mod rig;
 mod sqlite;

@@ -128,7 +128,7 @@ async fn a_value_that_is_refused_costs_only_its_record() {
             // Lines and rows of text take whatever is a record.
             End::Lines(_) | End::Csv(_) | End::Bucket(_, renkei::sink::WholeForm::Lines(_)) => continue,
             End::Parquet(_) | End::Bucket(..) => r#"{"id":"two","v":"b"}"#.to_owned(),
-            End::Sqlite(_) | End::Postgres(_) => r#"{"id":null,"v":"b"}"#.to_owned(),
+            End::Sqlite(_) | End::Postgres(_) | End::Mysql(_) => r#"{"id":null,"v":"b"}"#.to_owned(),
         };
         let (verdicts, _) = deliver(&*sink, 1, &[record(1, "a"), bad, record(3, "c")]).await.unwrap();
         assert_eq!(told(&verdicts), ["created", "rejected", "created"], "{}", end.name());

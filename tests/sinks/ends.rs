@@ -6,12 +6,14 @@ use renkei::{
     config::plan::{ColumnKind, FileColumn},
     database::sqlite::{Access, Session, Value},
     sink::{
-        BucketPlace, FileForm, FileSink, PostgresSink, Shelf, Sink, SqliteConfig, SqliteSink, WholeForm, WholeSink,
+        BucketPlace, FileForm, FileSink, MysqlSink, PostgresSink, Shelf, Sink, SqliteConfig, SqliteSink, WholeForm,
+        WholeSink,
     },
 };
 
 use crate::{
     database::Database,
+    mysql::Mysql,
     s3::{self, Server, python, script},
 };
 
@@ -23,6 +25,7 @@ pub enum End {
     Bucket(Box<Server>, WholeForm),
     Sqlite(tempfile::TempDir),
     Postgres(Box<Database>),
+    Mysql(Mysql),
 }
 
 pub fn csv() -> FileForm {
@@ -39,6 +42,7 @@ pub async fn ends(name: &str) -> Vec<End> {
     let folder = || tempfile::tempdir().unwrap();
     let mut ends = vec![End::Lines(folder()), End::Csv(folder()), End::Sqlite(folder())];
     ends.extend(Database::new(&format!("sinks_{name}")).await.map(|database| End::Postgres(Box::new(database))));
+    ends.extend(Mysql::new(&format!("sinks_{name}")).await.map(End::Mysql));
     if python().is_some() {
         ends.push(End::Parquet(folder()));
         for form in [WholeForm::Lines(FileForm::JsonLines), columns()] {
@@ -57,12 +61,13 @@ impl End {
             Self::Bucket(_, form) => format!("s3 with {}", form.ending()),
             Self::Sqlite(_) => "sqlite".to_owned(),
             Self::Postgres(_) => "postgres".to_owned(),
+            Self::Mysql(_) => "mysql".to_owned(),
         }
     }
 
     /// A later state of a record takes the place of the earlier one.
     pub fn keeps_the_last(&self) -> bool {
-        matches!(self, Self::Sqlite(_) | Self::Postgres(_))
+        matches!(self, Self::Sqlite(_) | Self::Postgres(_) | Self::Mysql(_))
     }
 
     /// The sink as a new process has it.
@@ -88,6 +93,7 @@ impl End {
                 stream: "pipe/leads".to_owned(),
             })),
             Self::Postgres(database) => Box::new(PostgresSink::new(database.config())),
+            Self::Mysql(database) => Box::new(MysqlSink::new(database.config())),
         }
     }
 
@@ -107,6 +113,7 @@ impl End {
                     WholeForm::Lines(_) => files(folder.path(), "jsonl").iter().flat_map(|file| lines(file)).collect(),
                 }
             }
+            Self::Mysql(database) => database.rows().await,
             Self::Sqlite(folder) => sqlite_rows(&folder.path().join("data.db")).await,
             Self::Postgres(database) => match database.one("select to_regclass('leads')").await {
                 None => Vec::new(),

@@ -15,6 +15,7 @@ mod bucket;
 mod contract;
 mod crash;
 mod ends;
+mod mysql;
 mod parquet;
 mod pipelines;
 mod s3;

@@ -5,13 +5,34 @@ use std::path::Path;
 use super::Line;
 use crate::{
     auth::{self, Ground},
-    config::plan::{Postgres, S3, Sqlite},
+    config::plan::{Mysql, Postgres, S3, Sqlite},
     model::{Blame, Code, Fault},
-    sink::{Database, Rights, look_at_bucket, look_at_database, look_at_file, look_at_folder},
+    sink::{Database, Rights, Server, look_at_bucket, look_at_database, look_at_file, look_at_folder, look_at_server},
 };
 
 pub async fn database(plan: &Postgres) -> Vec<Line> {
     judged(&plan.schema, look_at_database(&plan.url, plan.ca.as_deref(), &plan.schema).await)
+}
+
+/// What the user may do there is not looked at: MySQL tells rights as statements.
+pub async fn server(plan: &Mysql) -> Vec<Line> {
+    let found = match look_at_server(&plan.url, plan.ca.as_deref()).await {
+        Ok(found) => found,
+        Err(fault) => {
+            let unseen = Line::not_tried("tables", "the database was not reached");
+            return vec![Line::failed("connect", &fault), unseen];
+        }
+    };
+    let Server { version, database, user, tls, tables, has_checkpoints } = found;
+    let how = tls.clone().unwrap_or_else(|| "no TLS".to_owned());
+    let connected = Line::ok("connect", format!("{version}, database {database} as {user}, {how}"))
+        .fact("version", version)
+        .fact("database", database.clone())
+        .fact("user", user)
+        .fact("tls", tls);
+    let checkpoints = if has_checkpoints { "is there" } else { "is made by the first run that writes" };
+    let seen = format!("{tables} table(s) in {database}; renkei_checkpoints {checkpoints}");
+    vec![connected, Line::ok("tables", seen).fact("tables", tables)]
 }
 
 /// A file that is not there yet is made by a run that writes, if its folder is.

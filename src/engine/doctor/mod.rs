@@ -137,6 +137,7 @@ impl Doctor {
         let (name, kind, lines) = match connection {
             Connection::Api(api) => (&api.name, api.connector.clone(), self.api(api).await),
             Connection::Postgres(postgres) => (&postgres.name, "postgres".to_owned(), ends::database(postgres).await),
+            Connection::Mysql(mysql) => (&mysql.name, "mysql".to_owned(), ends::server(mysql).await),
             Connection::Sqlite(sqlite) => (&sqlite.name, "sqlite".to_owned(), ends::file(sqlite).await),
             Connection::Folder(folder) => {
                 let lines = match &folder.place {

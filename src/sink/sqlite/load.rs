@@ -10,7 +10,7 @@ use crate::{
     database::sqlite::{Db, Error, Value},
     model::{Checkpoint, Code, Fields, Reason, Verdict},
     sink::{
-        kinds::{Kind, Kinds},
+        kinds::met,
         progress::{Progress, TABLE, overtaken},
     },
 };
@@ -43,7 +43,7 @@ pub fn write(
     records: &[Record],
     next: &Checkpoint,
 ) -> Result<(Vec<Verdict>, Progress), Error> {
-    let fields = met(target, progress, records);
+    let fields = met(target.key.iter().chain(&progress.fields), records.iter().map(|record| &record.fields));
     let columns = target.fit(db, &fields)?;
     let written: Vec<&Column> =
         fields.iter().filter_map(|(name, _)| columns.iter().find(|it| it.name == *name)).collect();
@@ -66,30 +66,6 @@ pub fn write(
         1 => Ok((verdicts, moved)),
         _ => Err(overtaken(stream).into()),
     }
-}
-
-/// The fields of the stream with the kinds of this batch, the key's first, then those that the stream is known to have.
-fn met(target: &Target, progress: &Progress, records: &[Record]) -> Vec<(String, Kinds)> {
-    let mut fields: Vec<(String, Kinds)> = Vec::new();
-    let mut places: BTreeMap<String, usize> = BTreeMap::new();
-    let mut place = |name: &str, fields: &mut Vec<(String, Kinds)>| match places.get(name) {
-        Some(place) => *place,
-        None => {
-            places.insert(name.to_owned(), fields.len());
-            fields.push((name.to_owned(), Kinds::default()));
-            fields.len() - 1
-        }
-    };
-    for name in target.key.iter().chain(&progress.fields) {
-        place(name, &mut fields);
-    }
-    for record in records {
-        for (name, raw) in record.fields.entries() {
-            let at = place(&name, &mut fields);
-            fields[at].1.insert(Kind::of(raw.get()));
-        }
-    }
-    fields
 }
 
 /// The values of a row, the key's first, or why there is none.
