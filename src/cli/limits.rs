@@ -94,14 +94,7 @@ pub async fn limits(dir: &Path, connection: Option<&str>, output: &Output) -> Re
 }
 
 fn choose<'p>(plan: &'p Plan, connection: Option<&str>) -> Result<Vec<&'p Arc<Api>>, Failure> {
-    let apis: Vec<&Arc<Api>> = plan
-        .connections
-        .values()
-        .filter_map(|connection| match connection {
-            Connection::Api(api) => Some(api),
-            Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
-        })
-        .collect();
+    let apis: Vec<&Arc<Api>> = plan.connections.values().filter_map(Connection::api).collect();
     let Some(name) = connection else { return Ok(apis) };
     match apis.iter().find(|api| api.name == name) {
         Some(api) => Ok(vec![api]),

@@ -110,6 +110,15 @@ impl Connection {
             Connection::Api(_) | Connection::Folder(_) => None,
         }
     }
+
+    /// The account that requests are sent with, if there is one: a vendor's, or a bucket's.
+    pub fn api(&self) -> Option<&Arc<Api>> {
+        match self {
+            Connection::Api(api) => Some(api),
+            Connection::Folder(folder) => folder.api(),
+            Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
+        }
+    }
 }
 
 /// The default of [`Api::body_bytes_max`].

@@ -58,6 +58,14 @@ impl Folder {
         matches!(self.place, Place::S3(_)) || self.form == Files::Parquet
     }
 
+    /// The account that requests are sent with, if it is in a bucket.
+    pub fn api(&self) -> Option<&Arc<Api>> {
+        match &self.place {
+            Place::Path(_) => None,
+            Place::S3(bucket) => Some(&bucket.api),
+        }
+    }
+
     /// The built-in kind of connection that it is.
     pub fn kind(&self) -> &'static str {
         match self.place {

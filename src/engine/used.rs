@@ -12,7 +12,8 @@ use crate::{
 pub fn apis(pipeline: &Pipeline) -> impl Iterator<Item = &Arc<Api>> {
     let to = match &pipeline.to {
         To::Operation { api, .. } => Some(api),
-        To::File { .. } | To::Table { .. } => None,
+        To::File { folder, .. } => folder.api(),
+        To::Table { .. } => None,
     };
     let mut all: Vec<&Arc<Api>> = Vec::new();
     for api in pipeline.from.api.iter().chain(to).chain(pipeline.lookups().map(|lookup| &lookup.api)) {

@@ -93,12 +93,9 @@ impl Stored {
     }
 }
 
-/// The connections of the plan that speak to an API.
+/// The accounts of the plan that requests are sent with.
 pub fn apis(engine: &Engine) -> impl Iterator<Item = &Arc<Api>> {
-    engine.plan().connections.values().filter_map(|connection| match connection {
-        Connection::Api(api) => Some(api),
-        Connection::Folder(_) | Connection::Postgres(_) | Connection::Sqlite(_) | Connection::Mysql(_) => None,
-    })
+    engine.plan().connections.values().filter_map(Connection::api)
 }
 
 fn of_process(page: &mut Page, hub: &Hub) {

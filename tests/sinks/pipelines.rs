@@ -59,7 +59,9 @@ async fn rows_travel_into_a_bucket_and_those_of_one_commit_share_an_object() {
         &into_parquet("lake").replace(", columns: { id: bigint, price: \"decimal(12,2)\", at: timestamp }", ""),
     );
     fill(&rig.folder.path().join("data.db")).await;
-    assert_eq!(rig.run().await.created, 1000);
+    let (run, fault) = rig.run_with(renkei::engine::Options::default()).await;
+    assert_eq!((run.counts.created, fault), (1000, None));
+    assert_eq!(run.requests, 2, "one listed, one put");
     let objects = server.objects();
     assert_eq!(objects.keys().collect::<Vec<_>>(), ["raw/shop/rows.000000000.csv"]);
     let text = String::from_utf8(objects.into_values().next().unwrap()).unwrap();
