@@ -73,6 +73,7 @@ mod plan_contract;
 mod plan_decode;
 mod plan_deletes;
 mod plan_export;
+mod plan_incremental;
 mod plan_ingress;
 mod plan_operation;
 mod plan_paginate;

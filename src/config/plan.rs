@@ -3,7 +3,6 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use chrono_tz::Tz;
 use http::{HeaderName, Method};
 use secrecy::SecretString;
 use url::Url;
@@ -21,6 +20,7 @@ pub use super::{
     plan_decode::{Charset, Decode, EmptyCell, Form, Format, Large, Packed, Table},
     plan_deletes::{Brake, Deletes, Deletions, Flag, Sweep},
     plan_export::{Download, Export},
+    plan_incremental::{CursorField, CursorFormat, Incremental, Lag},
     plan_ingress::{
         Callers, Idempotency, Ingress, ListenPlan, Mode, Rate, Signed, SignedPart, StandardWebhooks, TimestampAt,
     },
@@ -42,7 +42,7 @@ pub use super::{
 use crate::{
     contract::RecordSchema,
     expr::{Expression, Template},
-    model::{Cursor, Fields, Path},
+    model::{Fields, Path},
 };
 
 /// A whole workspace, checked.
@@ -375,55 +375,6 @@ impl Stream {
         let flag = self.deletions.as_ref().and_then(|deletions| deletions.flag.as_ref());
         flag.is_some_and(|flag| flag.is_set(record.as_str()))
     }
-}
-
-#[derive(Clone, Debug)]
-pub enum Incremental {
-    Field(CursorField),
-    /// The vendor gives an opaque token at the listing's end; the next pass starts with it (templates see it as
-    /// `window.since`).
-    Token {
-        next: Path,
-        query: Option<String>,
-        /// Statuses by which the vendor says that it no longer knows the token: everything is listed again.
-        expired: Vec<u16>,
-    },
-}
-
-#[derive(Clone, Debug)]
-pub struct CursorField {
-    pub field: Path,
-    pub format: CursorFormat,
-    /// The vendor filters by days, which begin in this zone: a window begins with a day.
-    pub days: Option<Tz>,
-    /// The listing comes in the cursor's order, so the cursor moves page by page.
-    pub ascending: bool,
-    /// How far before the cursor the next pass starts: a time for instants, a count for integers.
-    pub overlap: Lag,
-    /// How far before the server's now a pass ends. Instants only.
-    pub settle: Duration,
-    /// Query parameter for the window's lower bound. Templates see it as `window.since`.
-    pub since: Option<String>,
-    /// Query parameter for the window's upper bound. Templates see it as `window.until`.
-    pub until: Option<String>,
-    /// Where the very first pass starts. Nothing: from the beginning.
-    pub start: Option<Cursor>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum CursorFormat {
-    Rfc3339,
-    EpochSeconds,
-    EpochMillis,
-    Integer,
-    /// Days that begin in this zone.
-    Date(Tz),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Lag {
-    Time(Duration),
-    Count(u64),
 }
 
 #[derive(Clone, Debug)]

@@ -108,7 +108,8 @@ impl Deliverer<'_> {
                 let batch = self.write(*staged).await?;
                 sum.add(batch.counts().verdicts(), batch.bytes());
                 settled.push(batch);
-                if self.route.sink.durability() == Durability::Mark && !sum.is_enough() {
+                let is_enough = sum.is_enough() || self.route.sink.is_full();
+                if self.route.sink.durability() == Durability::Mark && !is_enough {
                     continue;
                 }
             } else if let Some(Message::Rewind(start, gone_back)) = message {

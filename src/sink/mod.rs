@@ -114,6 +114,7 @@ pub enum Durability {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Worth {
     pub records: u64,
+    /// Of records as they were read, as far as they are still held.
     pub bytes: u64,
     /// How long what could be durable waits for more.
     pub patience: Duration,
@@ -149,6 +150,11 @@ pub trait Sink: Send + Sync {
     /// What is worth making durable at once, where each time costs more than a sync. Nothing: a sync is all it costs.
     fn worth(&self) -> Option<Worth> {
         None
+    }
+
+    /// As much was written since the last seal as should be made durable at once, by the sink's own measure.
+    fn is_full(&self) -> bool {
+        false
     }
 
     /// What writing an item would lead to. Nothing is written; the sink may be asked as much as `_ask` says.

@@ -51,6 +51,26 @@ async fn rows_travel_into_parquet_files_of_a_folder() {
 }
 
 #[tokio::test]
+async fn a_file_ends_with_the_page_that_makes_its_records_large_enough() {
+    let connections = "  lite: { sqlite: { path: data.db } }\n  lake: { parquet: { path: lake, rotate: 100kB } }\n";
+    let from = "from: { connection: lite, table: t, key: id, page: 10 }\n";
+    let rig = Rig::new(
+        "",
+        connections,
+        &format!("{from}to: {{ connection: lake, file: rows, fields: {{ id: record.id, v: record.v }} }}\n"),
+    );
+    let db = Session::open(&rig.folder.path().join("data.db"), Access::Write).await.unwrap();
+    db.run("fill", |db| db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)", &[])).await.unwrap();
+    let rows = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 200)
+        INSERT INTO t SELECT n, hex(zeroblob(2500)) FROM s";
+    db.run("fill", move |db| db.execute(rows, &[])).await.unwrap();
+    assert_eq!(rig.run().await.created, 200);
+    let files = std::fs::read_dir(rig.folder.path().join("lake")).unwrap();
+    let names = files.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.ends_with(".parquet")).count(), 10, "two pages of 50 kB each");
+}
+
+#[tokio::test]
 async fn rows_travel_into_a_bucket_and_those_of_one_commit_share_an_object() {
     let Some(server) = Server::start() else { return };
     let rig = Rig::new(

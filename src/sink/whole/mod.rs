@@ -16,7 +16,10 @@ mod sheet;
 mod shelf;
 mod value;
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tokio::sync::Mutex;
 
@@ -45,6 +48,8 @@ pub struct WholeSink {
     shelf: Shelf,
     form: WholeForm,
     full_bytes: u64,
+    /// What the records of the file under way are, in bytes.
+    bytes: AtomicU64,
     clear: Clear,
     /// Taken out while something is written: what was left half way begins anew with `resume`.
     open: Mutex<Option<Open>>,
@@ -60,7 +65,7 @@ struct Open {
 impl WholeSink {
     /// A file ends with the batch that makes its records `full_bytes` large.
     pub fn new(shelf: Shelf, form: WholeForm, full_bytes: u64) -> Self {
-        Self { shelf, form, full_bytes, clear: Clear::default(), open: Mutex::new(None) }
+        Self { shelf, form, full_bytes, bytes: AtomicU64::new(0), clear: Clear::default(), open: Mutex::new(None) }
     }
 
     /// The same, with some personal fields in the clear.
@@ -72,7 +77,7 @@ impl WholeSink {
         let mut slot = self.open.lock().await;
         *slot = None;
         let next = self.shelf.agree(known.as_ref().and_then(|checkpoint| checkpoint.mark)).await?;
-        *slot = Some(Open { next, draft: self.form.draft() });
+        *slot = Some(self.begin(next));
         Ok(Some(Checkpoint { mark: Some(mark(next)), ..known.unwrap_or_default() }))
     }
 
@@ -82,6 +87,8 @@ impl WholeSink {
         let opened = self.clear.open(batch.items());
         let verdict = |(at, item): (usize, &Item)| written(&mut open.draft, &opened, at, item);
         let verdicts = opened.items().iter().enumerate().map(verdict).collect();
+        let bytes: usize = opened.items().iter().map(|item| item.fields.as_bytes().len()).sum();
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         *slot = Some(open);
         Ok(verdicts)
     }
@@ -99,8 +106,13 @@ impl WholeSink {
                 next + 1
             }
         };
-        *slot = Some(Open { next, draft: self.form.draft() });
+        *slot = Some(self.begin(next));
         Ok(Some(mark(next)))
+    }
+
+    fn begin(&self, next: u64) -> Open {
+        self.bytes.store(0, Ordering::Relaxed);
+        Open { next, draft: self.form.draft() }
     }
 }
 
@@ -132,6 +144,10 @@ impl Sink for WholeSink {
 
     fn worth(&self) -> Option<Worth> {
         Some(Worth { records: RECORDS_MAX, bytes: self.full_bytes, patience: PATIENCE })
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.load(Ordering::Relaxed) >= self.full_bytes
     }
 
     fn resume(&self, known: Option<Checkpoint>) -> BoxFuture<'_, Result<Option<Checkpoint>, Fault>> {
