@@ -7,8 +7,8 @@
 //! ```
 //!
 //! The hard idea is that a file's name is the number that the checkpoint has reached. The mark says which is the next to be written;
-//! a file is written before its mark is committed, so after a crash the marked one may be there, and goes. What a commit vouched for is
-//! never touched again: whoever reads the files may take them away.
+//! a file is written before its mark is committed, so after a crash the marked one may be there, and goes. What lies before the mark is
+//! never looked at again: whoever reads the files may take them away.
 
 mod bucket;
 mod draft;
