@@ -12,7 +12,7 @@ use super::{
     Ask, Clear, Durability, Foreseen, Foresight, Sink,
     clear::held_back,
     file_form::FileForm,
-    segments::{Segments, append},
+    segments::{Segments, append, not_resumed},
 };
 use crate::{
     model::{Blame, BoxFuture, Checkpoint, Code, Fault, Mark, Verdict},
@@ -226,11 +226,6 @@ fn ready(slot: &mut Option<Writer>) -> Result<&mut Writer, Fault> {
 
 fn resumed(slot: &mut Option<Writer>) -> Result<&mut Writer, Fault> {
     slot.as_mut().ok_or_else(not_resumed)
-}
-
-fn not_resumed() -> Fault {
-    Fault::halt(Code::FileSink, Blame::Host, "the output files stopped at an earlier error, or were never resumed")
-        .help("Everything that was committed is safe. The first error of this run says why; run again when it is gone.")
 }
 
 /// Runs file calls off the asynchronous threads. The guard goes along, so nobody else touches the files meanwhile.

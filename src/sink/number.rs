@@ -13,7 +13,9 @@ pub fn digits(text: &str) -> Option<(bool, String, i64)> {
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
     let all = format!("{whole}{fraction}");
     let kept = all.trim_end_matches('0');
-    let power = exponent.parse::<i64>().ok()? - fraction.len() as i64 + (all.len() - kept.len()) as i64;
+    // JSON bounds no exponent.
+    let shift = (all.len() - kept.len()) as i64 - fraction.len() as i64;
+    let power = exponent.parse::<i64>().ok()?.checked_add(shift)?;
     let kept = kept.trim_start_matches('0');
     // Zero has no sign and no power that would matter.
     Some(if kept.is_empty() { (false, String::new(), 0) } else { (negative, kept.to_owned(), power) })
@@ -85,6 +87,8 @@ mod tests {
         assert_eq!(scaled("1.005", 2), None);
         assert_eq!(scaled("1e-31", 30), None);
         assert_eq!(scaled("1e999999999", 2), None);
+        assert_eq!(scaled("10e9223372036854775807", 2), None);
+        assert_eq!(scaled("0.1e-9223372036854775808", 2), None);
     }
 
     #[test]

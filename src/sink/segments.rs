@@ -199,6 +199,12 @@ fn locked(folder: &Path, name: &str, path: &Path) -> Fault {
     ))
 }
 
+/// What a sink says that was never made to agree with its checkpoint, or stopped half way.
+pub fn not_resumed() -> Fault {
+    Fault::halt(Code::FileSink, Blame::Host, "the output files stopped at an earlier error, or were never resumed")
+        .help("Everything that was committed is safe. The first error of this run says why; run again when it is gone.")
+}
+
 /// Sorts a failed call by what a person has to do about it.
 pub fn io_fault(action: &str, path: &Path, error: &io::Error) -> Fault {
     let message = format!("failed to {action} {}: {error}", path.display());

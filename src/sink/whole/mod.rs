@@ -32,6 +32,7 @@ pub use self::{
 use super::{
     Ask, Clear, Durability, Foreseen, Foresight, Sink, Worth,
     clear::{Opened, held_back},
+    segments::not_resumed,
 };
 use crate::{
     model::{Blame, BoxFuture, Checkpoint, Code, Fault, Mark, Verdict},
@@ -125,11 +126,6 @@ fn written(draft: &mut Draft, opened: &Opened<'_>, at: usize, item: &Item) -> Ve
 
 fn mark(next: u64) -> Mark {
     Mark { segment: next, bytes: 0 }
-}
-
-fn not_resumed() -> Fault {
-    Fault::halt(Code::FileSink, Blame::Host, "the output files stopped at an earlier error, or were never resumed")
-        .help("Everything that was committed is safe. The first error of this run says why; run again when it is gone.")
 }
 
 impl Sink for WholeSink {

@@ -19,7 +19,7 @@ use crate::{
     sink::{
         file_form::{compact, text},
         kinds::Kind,
-        number::{digits, exact},
+        number::{exact, with_scale},
     },
 };
 
@@ -66,14 +66,11 @@ const TOO_MANY: &str = "a number has more digits than the column keeps";
 
 /// The digits as a number of the column's smallest unit.
 fn decimal(raw: &str, all: u8, behind: u8) -> Result<Cell, &'static str> {
-    let (negative, digits, power) = digits(raw).ok_or(TOO_MANY)?;
-    let zeros = usize::try_from(power + i64::from(behind)).map_err(|_| TOO_MANY)?;
-    if digits.len().saturating_add(if digits.is_empty() { 0 } else { zeros }) > usize::from(all) {
+    let written = with_scale(raw, behind.into()).ok_or(TOO_MANY)?.replace('.', "");
+    if written.trim_start_matches(['-', '0']).len() > usize::from(all) {
         return Err(TOO_MANY);
     }
-    let units: i128 =
-        if digits.is_empty() { 0 } else { format!("{digits}{}", "0".repeat(zeros)).parse().map_err(|_| TOO_MANY)? };
-    let units = if negative { -units } else { units };
+    let units: i128 = written.parse().map_err(|_| TOO_MANY)?;
     match i64::try_from(units) {
         Ok(units) if all <= NARROW_DIGITS => Ok(Cell::Int64(units)),
         _ => Ok(Cell::Wide(units.to_be_bytes())),
@@ -130,6 +127,7 @@ mod tests {
             ("1.005", ColumnKind::Decimal(12, 2)),
             ("10000000000", ColumnKind::Decimal(12, 2)),
             ("1e300", ColumnKind::Decimal(38, 0)),
+            ("10e9223372036854775807", ColumnKind::Decimal(38, 0)),
             (r#""1.5""#, ColumnKind::Decimal(12, 2)),
             ("1", ColumnKind::Boolean),
         ] {
